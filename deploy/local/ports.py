@@ -1,0 +1,68 @@
+"""Loopback TCP ports: is one free, who holds it, which one else."""
+
+import socket
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+_LISTEN = "0A"
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_free(port: int, host: str = LOOPBACK) -> bool:
+    """Whether a server could listen there now."""
+    with socket.socket() as probe:
+        # As servers do: connections of a stopped server that linger in TIME_WAIT are no obstacle.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def is_answering(port: int) -> bool:
+    """Whether someone accepts connections there."""
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((LOOPBACK, port)) == 0
+
+
+def holder(port: int) -> str:
+    """Who listens on a port, in words: `process 4711 (python3 -m http.server 8101)`, as far as we may see."""
+    inodes = _listening_inodes(port)
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and inodes & _socket_inodes(process):
+            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            return f"process {process.name} ({words[:120]})"
+    return "a process of another user" if inodes else "an unknown process"
+
+
+def _listening_inodes(port: int) -> set[str]:
+    inodes: set[str] = set()
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        if not table.exists():  # a machine without IPv6
+            continue
+        for row in table.read_text().splitlines()[1:]:
+            columns = row.split()
+            if columns[3] == _LISTEN and int(columns[1].rpartition(":")[2], 16) == port:
+                inodes.add(columns[9])
+    return inodes
+
+
+def _socket_inodes(process: Path) -> set[str]:
+    inodes: set[str] = set()
+    try:
+        for descriptor in (process / "fd").iterdir():
+            target = str(descriptor.readlink())
+            if target.startswith("socket:["):
+                inodes.add(target[8:-1])
+    except OSError:  # not ours to look into, or gone in the meantime
+        return inodes
+    return inodes
