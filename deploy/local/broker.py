@@ -25,8 +25,6 @@ class BrokerError(Exception):
 class EmbeddedBroker:
     """One in-memory broker on a loopback port. `directory` holds its log file and pid record."""
 
-    supports_idempotence = False
-
     def __init__(self, directory: Path, port: int | None = None) -> None:
         self.directory = directory
         self.port = port

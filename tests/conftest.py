@@ -1,0 +1,87 @@
+"""What every test can ask for: real databases, a real broker, the services as processes; no mocks."""
+
+import os
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.local.postgres import EmbeddedPostgres
+from tests.leash import Leash
+from tests.stack import Broker, Databases, Stack, make_broker
+
+for name in [name for name in os.environ if name.startswith("BANGFU_")]:
+    del os.environ[name]  # a test run has nothing to do with the settings of the shell it runs in
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--broker",
+        choices=["embedded", "apache"],
+        default="embedded",
+        help="which Kafka broker tests run against",
+    )
+
+
+@pytest.fixture(scope="session")
+def run_directory() -> Iterator[Path]:
+    """A directory for servers and logs. It and every process started below it go with the run."""
+    directory = Path(tempfile.mkdtemp(prefix="bangfu-test-", dir="/tmp"))
+    directory.chmod(0o711)  # root's PostgreSQL runs as `nobody` and must pass
+    leash = Leash(directory)
+    yield directory
+    leash.release()
+
+
+@pytest.fixture(scope="session")
+def postgres(run_directory: Path) -> EmbeddedPostgres:
+    """The run's PostgreSQL (one a pytest-xdist worker). It can be killed and started again on its port."""
+    server = EmbeddedPostgres(run_directory / "postgres", durable=False)
+    server.start()
+    return server
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest, run_directory: Path) -> Broker:
+    """The run's broker (one a pytest-xdist worker), `--broker embedded|apache`.
+
+    Tests keep apart by `kafka_prefix`. It can be killed and started again on its port.
+    """
+    broker = make_broker(request.config.getoption("--broker"), run_directory / "kafka")
+    broker.start()
+    return broker
+
+
+@pytest.fixture
+def kafka_prefix() -> str:
+    """A prefix for topics and groups (BANGFU_KAFKA_PREFIX) that no other test uses."""
+    return f"t{uuid.uuid4().hex[:12]}."
+
+
+@pytest.fixture(scope="session")
+def _databases(postgres: EmbeddedPostgres, run_directory: Path) -> Databases:
+    return Databases(postgres, run_directory / "migrations")
+
+
+@pytest.fixture
+def databases(_databases: Databases) -> Iterator[Databases]:
+    """Fresh databases, dropped when the test ends."""
+    yield _databases
+    _databases.server.start()  # a test may have killed it
+    _databases.drop_all()
+
+
+@pytest.fixture
+def database_url(databases: Databases) -> Callable[[str | None], str]:
+    """`database_url("registry")`: a fresh database with that schema; `database_url(None)`: an empty one."""
+    return databases.create
+
+
+@pytest.fixture
+def stack(run_directory: Path, databases: Databases, kafka: Broker, kafka_prefix: str) -> Iterator[Stack]:
+    """The three services, not started, each with a fresh database: `stack.start()` runs them."""
+    made = Stack(run_directory / "services", databases, kafka, kafka_prefix)
+    yield made
+    made.kill()
