@@ -1,0 +1,145 @@
+"""Records that cannot be taken in: kept as rows, copied to ``<topic>.dlt``, shown, replayed or dropped by people.
+
+The row is the truth and is written in the transaction of the batch it came with, before its offset is committed;
+the topic holds a copy for whoever watches it.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from shared.contracts.base import TIME_FORMAT
+from shared.events import MAX_BYTES
+from shared.ids import uuid7
+from shared.outbox import COLUMNS
+from shared.record import Record
+from shared.settings import Settings
+
+DEAD_LETTER_TYPE = "cn.bangfu.dead-letter.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterLimit:
+    """More dead letters than this within the window mean that we are at fault, not the records."""
+
+    count: int = 100
+    window: timedelta = timedelta(minutes=1)
+
+
+class DeadLetterLimitError(RuntimeError):
+    """Too many dead letters: the consumer stops rather than drain its topic into them."""
+
+
+def headers_to_json(headers: Sequence[tuple[str, bytes]]) -> str:
+    return json.dumps([[name, base64.b64encode(value or b"").decode()] for name, value in headers[:200]])
+
+
+def headers_from_json(stored: str) -> list[tuple[str, bytes]]:
+    return [(name, base64.b64decode(value)) for name, value in json.loads(stored)]
+
+
+async def check_limit(pg: asyncpg.Connection[Any], group: str, new: int, limit: DeadLetterLimit) -> None:
+    """Raises ``DeadLetterLimitError`` when ``new`` more would pass the limit. Survives restarts: rows are counted."""
+    recent = await pg.fetchval(
+        "SELECT count(*) FROM dead_letter WHERE group_name = $1 AND created_at > now() - $2::interval",
+        group,
+        limit.window,
+    )
+    if recent + new > limit.count:
+        raise DeadLetterLimitError(f"{group}: {recent + new} dead letters within {limit.window}")
+
+
+async def store(
+    pg: asyncpg.Connection[Any], settings: Settings, group: str, failed: Sequence[tuple[Record, str]]
+) -> int:
+    """Keep records with the cause of each; returns how many are new (a redelivered one is kept once)."""
+    kept = await pg.fetch(
+        'INSERT INTO dead_letter (id, group_name, topic, partition, "offset", digest, key, value, headers, '
+        "timestamp_ms, cause) SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::bigint[], "
+        "$6::bytea[], $7::bytea[], $8::bytea[], $9::jsonb[], $10::bigint[], $11::text[]) "
+        'ON CONFLICT DO NOTHING RETURNING id, topic, partition, "offset", value, cause',
+        *_columns(group, failed),
+    )
+    copies = [_copy(settings, row) for row in kept]
+    if copies:
+        names = ", ".join(f"${i + 1}" for i in range(len(copies[0])))
+        await pg.executemany(f"INSERT INTO outbox ({COLUMNS}) VALUES ({names})", copies)
+    return len(kept)
+
+
+def _columns(group: str, failed: Sequence[tuple[Record, str]]) -> list[list[Any]]:
+    rows = [
+        (
+            uuid7(),
+            group,
+            record.topic,
+            record.partition,
+            record.offset,
+            hashlib.sha256((record.key or b"") + b"\0" + (record.value or b"")).digest(),
+            record.key,
+            record.value,
+            headers_to_json(record.headers),
+            record.timestamp_ms,
+            cause,
+        )
+        for record, cause in failed
+    ]
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _copy(settings: Settings, row: asyncpg.Record) -> tuple[Any, ...]:
+    """The outbox row of the copy: place in ``ce_subject``, cause in ``ce_causationid``; oversized values stay here."""
+    place = f"{row['topic']}/{row['partition']}/{row['offset']}"
+    value = row["value"] if row["value"] is None or len(row["value"]) <= MAX_BYTES else None
+    time = datetime.now(UTC).strftime(TIME_FORMAT)
+    return (
+        str(row["id"]), f"{row['topic'].removeprefix(settings.kafka_prefix)}.dlt", place, DEAD_LETTER_TYPE,
+        settings.base_url, time, None, None, None, row["cause"], None, value,
+    )  # fmt: skip
+
+
+async def listed(pg: asyncpg.Connection[Any], status: str, limit: int) -> list[asyncpg.Record]:
+    """Dead letters of one status, newest first."""
+    return list(
+        await pg.fetch(
+            'SELECT id, group_name, topic, partition, "offset", cause, status, created_at FROM dead_letter '
+            "WHERE status = $1 ORDER BY created_at DESC, id LIMIT $2",
+            status,
+            limit,
+        )
+    )
+
+
+async def shown(pg: asyncpg.Connection[Any], letter: UUID) -> asyncpg.Record | None:
+    return await pg.fetchrow("SELECT * FROM dead_letter WHERE id = $1", letter)
+
+
+async def replay(pg: asyncpg.Connection[Any], letters: Sequence[UUID]) -> int:
+    """Hand letters back to their consumer, as records parked until now; returns how many."""
+    async with pg.transaction():
+        status: str = await pg.execute(
+            "WITH chosen AS (UPDATE dead_letter SET status = 'replayed', changed_at = now() "
+            "WHERE id = ANY($1) AND status = 'open' RETURNING *) "
+            'INSERT INTO parked_record (id, group_name, topic, partition, "offset", key, value, headers, '
+            "timestamp_ms, reason, first_seen, next_try_at) "
+            "SELECT id, group_name, topic, partition, \"offset\", key, value, headers, timestamp_ms, 'replay', "
+            "now(), now() FROM chosen",
+            list(letters),
+        )
+    return int(status.split()[-1])
+
+
+async def drop(pg: asyncpg.Connection[Any], letters: Sequence[UUID]) -> int:
+    """Say that letters need no further work; they stay readable. Returns how many."""
+    status: str = await pg.execute(
+        "UPDATE dead_letter SET status = 'dropped', changed_at = now() WHERE id = ANY($1) AND status = 'open'",
+        list(letters),
+    )
+    return int(status.split()[-1])

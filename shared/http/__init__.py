@@ -1,0 +1,1 @@
+"""The HTTP edge: reading requests strictly, answering faults, idempotency, ETags, pages of a list."""

@@ -1,0 +1,146 @@
+"""Reading JSON strictly: what a lenient parser would let through is refused before it can do harm.
+
+Duplicate keys, NaN and infinities, lone surrogates, NUL characters, absurd nesting and integers have all been
+seen to lose data or to raise deep inside (reliability.md 3, inputs 5 to 12).
+"""
+
+import json
+import re
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from shared import errors
+from shared.errors import INVALID, MALFORMED, Fault, Problem, Text
+
+MAX_DEPTH = 32
+MAX_DIGITS = 40
+_ESCAPED = re.compile(rb"\\u", re.IGNORECASE)
+
+
+def parse_json(raw: bytes) -> Any:
+    """The value in ``raw``. Raises ``Problem``: 400 when it is not JSON, 422 for values no field can hold."""
+    try:
+        value = _decoder.decode(raw.decode("utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise Problem(MALFORMED, Text("the body is not JSON in UTF-8", "请求体不是 UTF-8 编码的 JSON")) from error
+    if _ESCAPED.search(raw) or raw.count(b"{") + raw.count(b"[") > MAX_DEPTH or b"\x00" in raw:
+        _check(value, MAX_DEPTH)
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise Problem(MALFORMED, Text("a name appears twice in one object", "同一对象内字段重复"))
+    return result
+
+
+def _constant(_: str) -> NoReturn:
+    raise _unusable("number", "NaN and infinities are not numbers", "不接受 NaN 或无穷大")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise Problem(MALFORMED, Text("an integer is absurdly long", "整数过长"))
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    value = float(digits)
+    if value in (float("inf"), float("-inf")):
+        raise _unusable("number", "a number is out of range", "数值超出范围")
+    return value
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer, parse_float=_float)
+
+
+def _unusable(code: str, en: str, zh: str) -> Problem:
+    return Problem(INVALID, faults=[Fault("", code, Text(en, zh))])
+
+
+def _check(value: Any, depth: int) -> None:
+    if depth == 0:
+        raise _unusable("nesting", f"nested deeper than {MAX_DEPTH}", f"嵌套超过 {MAX_DEPTH} 层")
+    if isinstance(value, str):
+        _check_text(value)
+    elif isinstance(value, list):
+        for item in value:
+            _check(item, depth - 1)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            _check_text(name)
+            _check(item, depth - 1)
+
+
+def _check_text(text: str) -> None:
+    if "\x00" in text:
+        raise _unusable("nul", "NUL characters are not text", "不接受 NUL 字符")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise _unusable("surrogate", "half a surrogate pair is not text", "不接受不完整的字符编码") from error
+
+
+class _StrictRequest(Request):
+    async def json(self) -> Any:
+        if not hasattr(self, "_json"):
+            self._json = parse_json(await self.body())
+        return self._json
+
+
+class StrictRoute(APIRoute):
+    """A route whose JSON body is UTF-8 ``application/json``, read strictly, and whose query has no repeats."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        takes_json = self.body_field is not None
+
+        async def strict(request: Request) -> Response:
+            _check_query(request)
+            if takes_json:
+                _check_content_type(request, ("application/json",))
+            return await handle(_StrictRequest(request.scope, request.receive))
+
+        return strict
+
+
+def _check_query(request: Request) -> None:
+    if not request.scope["query_string"]:
+        return
+    names = [name for name, _ in request.query_params.multi_items()]
+    if len(set(names)) != len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise errors.invalid(
+            errors.fault(f"query:{repeated if repeated.isidentifier() else '?'}", "repeated", "given twice", "参数重复")
+        )
+    if any("\x00" in value for value in request.query_params.values()):
+        raise errors.invalid(errors.fault("query:?", "nul", "NUL characters are not text", "不接受 NUL 字符"))
+
+
+def _check_content_type(request: Request, accepted: tuple[str, ...]) -> None:
+    media_type, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    charset = parameters.strip().removeprefix("charset=").strip('"')
+    if media_type.strip() not in accepted or charset not in ("", "utf-8"):
+        raise Problem(errors.UNSUPPORTED)
+
+
+async def read_lines(request: Request, *, limit: int) -> list[bytes]:
+    """The non-empty lines of an ``application/jsonl`` body, at most ``limit`` (413 beyond).
+
+    Also accepts ``application/x-ndjson``. Raises 415 for other media types.
+    """
+    _check_content_type(request, ("application/jsonl", "application/x-ndjson"))
+    lines: list[bytes] = []
+    rest = b""
+    async for chunk in request.stream():
+        *whole, rest = (rest + chunk).split(b"\n")
+        lines += [line for line in whole if line.strip()]
+        if len(lines) > limit:
+            raise Problem(errors.TOO_LARGE, Text(f"at most {limit} lines", f"最多 {limit} 行"))
+    if rest.strip():
+        lines.append(rest)
+    return lines

@@ -1,0 +1,70 @@
+"""OpenAPI as generators want it: 3.1, problem details declared as what they are, and 3.0 for old generators."""
+
+import copy
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.responses import JSONResponse
+
+_UNDECLARED_BY_US = ("HTTPValidationError", "ValidationError")
+
+
+def install_openapi(app: FastAPI) -> None:
+    """Replace the document maker; adds ``/openapi-3.0.json``."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _tidied(generate())
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+    @app.get("/openapi-3.0.json", include_in_schema=False)
+    async def openapi_3_0() -> JSONResponse:
+        return JSONResponse(down_converted(app.openapi()))
+
+
+def _tidied(document: dict[str, Any]) -> dict[str, Any]:
+    for path in document["paths"].values():
+        for operation in path.values():
+            for status, response in operation["responses"].items():
+                content = response.get("content", {})
+                if status[0] in "45" and "application/problem+json" in content:
+                    content.pop("application/json", None)
+    schemas = document.get("components", {}).get("schemas", {})
+    for name in _UNDECLARED_BY_US:
+        schemas.pop(name, None)
+    return document
+
+
+def down_converted(document: dict[str, Any]) -> dict[str, Any]:
+    """The document in OpenAPI 3.0.3: null types become ``nullable``, ``const`` an enum, ``examples`` an example."""
+    converted: dict[str, Any] = _down(copy.deepcopy(document))
+    converted["openapi"] = "3.0.3"
+    converted["info"].get("license", {}).pop("identifier", None)
+    return converted
+
+
+def _down(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_down(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {name: _down(item) for name, item in node.items()}
+    if "const" in node:
+        node["enum"] = [node.pop("const")]
+    if isinstance(node.get("examples"), list):
+        first, *_ = node.pop("examples") or [None]
+        node.setdefault("example", first)
+    for bound, flag in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if bound in node and not isinstance(node[bound], bool):
+            node[flag], node[bound] = node[bound], True
+    options = node.get("anyOf")
+    if isinstance(options, list) and {"type": "null"} in options:
+        kept = [option for option in options if option != {"type": "null"}]
+        node.pop("anyOf")
+        node |= {"nullable": True} | ({"allOf": kept} if len(kept) == 1 else {"anyOf": kept})
+    for unknown in ("propertyNames", "prefixItems", "contentMediaType", "unevaluatedProperties"):
+        node.pop(unknown, None)
+    return node

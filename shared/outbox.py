@@ -1,0 +1,85 @@
+"""Writing events: in the command's transaction, into the outbox (architecture rule 1).
+
+The relay (``shared.relay``) brings them to Kafka. Columns follow Debezium's outbox event router, so that Debezium
+can take the relay's place.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.contracts.base import TIME_FORMAT, Contract, Topic
+from shared.settings import Settings
+from shared.telemetry import current_traceparent
+
+COLUMNS = (
+    "id, aggregatetype, aggregateid, type, source, time, dataschema, aggregateversion, "
+    "correlationid, causationid, traceparent, payload"
+)
+_TYPES = ("text",) * 11 + ("bytea",)
+
+
+def unnest(first: int) -> str:
+    """``unnest($first::text[], ...)`` giving ``COLUMNS`` from the arrays of ``columns``."""
+    return "unnest(" + ", ".join(f"${first + i}::{kind}[]" for i, kind in enumerate(_TYPES)) + ")"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event to publish. ``version`` is None where the payload has none (a receipt, say)."""
+
+    topic: Topic
+    verb: str
+    key: str
+    body: Contract
+    time: datetime
+    version: int | None = None
+    id: str | None = None
+    """``ce_id``; by default ``<key>:<version>``, which makes a re-sent event recognisable."""
+    correlation: str | None = None
+    causation: str | None = None
+
+
+def row(settings: Settings, event: Event) -> tuple[Any, ...]:
+    """The outbox row of an event, in the order of ``COLUMNS``."""
+    return (
+        event.id or f"{event.key}:{event.version}",
+        event.topic.name,
+        event.key,
+        event.topic.type(event.verb),
+        f"{settings.base_url}",
+        event.time.astimezone(UTC).strftime(TIME_FORMAT),
+        f"{settings.base_url}/schemas/{event.topic.name}.json",
+        None if event.version is None else str(event.version),
+        event.correlation,
+        event.causation,
+        current_traceparent(),
+        event.body.to_json(),
+    )
+
+
+def columns(settings: Settings, events: Sequence[Event]) -> list[list[Any]]:
+    """The rows of several events as parallel arrays, for ``unnest``."""
+    rows = [row(settings, event) for event in events]
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in _TYPES]
+
+
+_INSERT = text(
+    f"INSERT INTO outbox ({COLUMNS}) VALUES (:id, :aggregatetype, :aggregateid, :type, :source, :time, "
+    ":dataschema, :aggregateversion, :correlationid, :causationid, :traceparent, :payload)"
+)
+_NAMES = COLUMNS.split(", ")
+
+
+async def emit(conn: AsyncConnection, settings: Settings, events: Sequence[Event]) -> None:
+    """Write events in the transaction of the command that caused them."""
+    if events:
+        await conn.execute(_INSERT, [dict(zip(_NAMES, row(settings, event), strict=True)) for event in events])
+
+
+INSERT_BATCH = f"INSERT INTO outbox ({COLUMNS}) SELECT * FROM {unnest(1)}"
+"""For asyncpg: ``await pg.execute(INSERT_BATCH, *columns(settings, events))``."""

@@ -1,0 +1,268 @@
+"""The relay: brings the outbox to Kafka, one relay at a time, and refills a log that was replaced.
+
+Never a cursor over a sequence: rows are selected in order of ``pos``, sent, and moved to ``outbox_sent`` when the
+broker has acknowledged them, in one transaction that holds an advisory lock. A relay frozen in between loses its
+lock to ``idle_in_transaction_session_timeout``; what it sent late is a duplicate, which readers ignore.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import asyncpg
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from aiokafka.structs import RecordMetadata
+
+from shared import broker, telemetry
+from shared.contracts.base import Topic
+from shared.db import AWAY, Database
+from shared.events import CloudEvent, encode
+from shared.outbox import COLUMNS
+from shared.settings import Settings
+
+logger = logging.getLogger("bangfu.relay")
+BATCH = 2000
+POLL_SECONDS = 0.02
+CLEAN_CHECK_SECONDS = 5.0
+KEPT_DAYS = 7
+LOCK = 0x72656C61  # the one active relay of a database
+READER = "relay"
+
+Republish = Callable[[asyncpg.Connection[Any]], Awaitable[int]]
+"""Writes every aggregate's present state to the outbox, in the transaction given; returns how many."""
+
+_SELECT = f"SELECT pos, created_at, {COLUMNS} FROM outbox ORDER BY pos LIMIT {BATCH}"
+_MOVE = (
+    f"WITH moved AS (DELETE FROM outbox WHERE pos = ANY($1) RETURNING pos, {COLUMNS}, created_at) "
+    f"INSERT INTO outbox_sent (pos, {COLUMNS}, created_at) SELECT pos, {COLUMNS}, created_at FROM moved"
+)
+_REFILL = (
+    f"WITH back AS (DELETE FROM outbox_sent WHERE sent_at >= $1 RETURNING pos, {COLUMNS}, created_at) "
+    f"INSERT INTO outbox (pos, {COLUMNS}, created_at) OVERRIDING SYSTEM VALUE "
+    f"SELECT pos, {COLUMNS}, created_at FROM back ON CONFLICT DO NOTHING"
+)
+_POSITIONS = (
+    "INSERT INTO published_position (topic, partition, next_offset) "
+    "SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[]) "
+    "ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset"
+)
+
+
+class Relay:
+    """Publishes one service's events."""
+
+    def __init__(
+        self, settings: Settings, database: Database, topics: Sequence[Topic], *, republish: Republish
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._topics = topics
+        self._readers = {settings.topic(t.name): t.readers for t in topics}
+        self._republish = republish
+        self._signal = asyncio.Event()
+        self._producer: AIOKafkaProducer | None = None
+        self._incarnation: str | None = None
+        self._idle = False
+        self.last_contact = 0.0
+        """``time.monotonic()`` when the broker last answered; for health."""
+
+    def wake(self) -> None:
+        """Say that an event was committed; it is sent without waiting for the next poll."""
+        self._signal.set()
+
+    async def run(self) -> None:
+        """Relay until cancelled; survives the broker and the database going away."""
+        next_log_check = 0.0
+        try:
+            while True:
+                try:
+                    if time.monotonic() >= next_log_check:
+                        await self._check_log()
+                        next_log_check = time.monotonic() + broker.LOG_CHECK_SECONDS
+                    sent = await self._send_batch()
+                    self._idle = sent == 0
+                except (*AWAY, KafkaError) as error:
+                    logger.warning("relay held up by %s", type(error).__name__)
+                    await self._drop_producer()
+                    next_log_check = 0.0
+                    await asyncio.sleep(0.5)
+                    continue
+                if self._idle:
+                    await self._pause()
+        finally:
+            await self._drop_producer()
+
+    async def _pause(self) -> None:
+        self._signal.clear()
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._signal.wait()
+        except TimeoutError:
+            return
+
+    async def _send_batch(self) -> int:
+        async with self._database.driver() as pg:
+            if not await pg.fetchval("SELECT EXISTS (SELECT FROM outbox)"):
+                return 0
+            async with pg.transaction():
+                if not await pg.fetchval("SELECT pg_try_advisory_xact_lock($1)", LOCK):
+                    return 0
+                rows = await pg.fetch(_SELECT)
+                if rows:
+                    acknowledged = await self._send(rows)
+                    await pg.execute(_MOVE, [row["pos"] for row in rows])
+                    await pg.execute(_POSITIONS, *_positions(acknowledged))
+        return len(rows)
+
+    async def _send(self, rows: Sequence[asyncpg.Record]) -> list[RecordMetadata]:
+        async with asyncio.timeout(broker.SEND_LIMIT):
+            producer = await self._started_producer()
+            waiting = []
+            for row in rows:
+                value, headers = encode(_event(row))
+                topic = self._settings.topic(row["aggregatetype"])
+                waiting.append(await producer.send(topic, value, key=row["aggregateid"].encode(), headers=headers))
+            acknowledged: list[RecordMetadata] = await asyncio.gather(*waiting)
+        self.last_contact = time.monotonic()
+        for row in rows:
+            telemetry.EVENTS_SENT.labels(self._settings.service, row["aggregatetype"]).inc()
+        return acknowledged
+
+    async def _started_producer(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            fresh = broker.producer(self._settings)
+            self._producer = fresh
+            await fresh.start()
+        return self._producer
+
+    async def _drop_producer(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        try:
+            async with asyncio.timeout(2):
+                await producer.stop()
+        except (TimeoutError, KafkaError, OSError) as error:
+            logger.info("the old producer did not stop cleanly: %s", type(error).__name__)
+
+    # The log's identity (architecture rule 3)
+
+    async def _check_log(self) -> None:
+        """Compare the broker's log with the one we knew; send again what the new one may lack."""
+        incarnation = await broker.log_incarnation(self._settings)
+        self.last_contact = time.monotonic()
+        if incarnation != self._incarnation:
+            await broker.ensure_topics(self._settings, self._topics)
+            await self._adopt_log(incarnation)
+            self._incarnation = incarnation
+
+    async def _adopt_log(self, incarnation: str) -> None:
+        async with self._database.driver() as pg, pg.transaction():
+            known = await pg.fetchrow("SELECT incarnation, clean_at FROM log_state WHERE reader = $1", READER)
+            if known is not None and known["incarnation"] == incarnation:
+                return
+            await pg.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
+            if known is not None:
+                count = await self._refill(pg, known["clean_at"])
+                telemetry.LOG_REFILLS.labels(self._settings.service).inc()
+                logger.warning("the broker's log was replaced: sending %d events again", count)
+            await pg.execute("DELETE FROM published_position")
+            await pg.execute(
+                "INSERT INTO log_state (reader, incarnation) VALUES ($1, $2) "
+                "ON CONFLICT (reader) DO UPDATE SET incarnation = excluded.incarnation",
+                READER,
+                incarnation,
+            )
+
+    async def _refill(self, pg: asyncpg.Connection[Any], clean_at: datetime) -> int:
+        if clean_at < datetime.now(UTC) - timedelta(days=KEPT_DAYS):
+            return await self._republish(pg)
+        status: str = await pg.execute(_REFILL, clean_at)
+        return int(status.split()[-1])
+
+    async def republish(self) -> int:
+        """Write every aggregate's present state to the outbox again; returns how many."""
+        async with self._database.driver() as pg, pg.transaction():
+            return await self._republish(pg)
+
+    async def mark_clean(self) -> bool:
+        """Note the present moment as clean if all that was sent has been consumed by every reader.
+
+        Returns whether it was. Raises what the broker or database raise when away.
+        """
+        async with self._database.driver() as pg:
+            moment = await pg.fetchval("SELECT clock_timestamp()")
+            if await pg.fetchval("SELECT EXISTS (SELECT FROM outbox)"):
+                return False
+            positions = await pg.fetch("SELECT topic, partition, next_offset FROM published_position")
+        groups = sorted({group for readers in self._readers.values() for group in readers})
+        progress = await broker.reading_progress(self._settings, groups)
+        for row in positions:
+            readers = self._readers.get(row["topic"], ())
+            if not progress.has_reached(row["topic"], readers, row["partition"], row["next_offset"]):
+                return False
+        async with self._database.driver() as pg:
+            await pg.execute("UPDATE log_state SET clean_at = $2 WHERE reader = $1", READER, moment)
+        return True
+
+    async def keep_house(self) -> None:
+        """Every few seconds: mark clean; every hour: day partitions and old idempotency rows. Until cancelled."""
+        next_cleaning = 0.0
+        while True:
+            try:
+                if time.monotonic() >= next_cleaning:
+                    await self.clean_up(datetime.now(UTC).date())
+                    next_cleaning = time.monotonic() + 3600
+                if self._idle:
+                    await self.mark_clean()
+            except (*AWAY, KafkaError) as error:
+                logger.info("housekeeping waits: %s", type(error).__name__)
+            await asyncio.sleep(CLEAN_CHECK_SECONDS)
+
+    async def clean_up(self, today: date) -> None:
+        """Partitions of ``outbox_sent`` for today and tomorrow; those older than a week go."""
+        async with self._database.driver() as pg, pg.transaction():
+            await pg.execute("SELECT pg_advisory_xact_lock($1)", LOCK + 1)
+            for day in (today, today + timedelta(days=1)):
+                await pg.execute(
+                    f"CREATE TABLE IF NOT EXISTS outbox_sent_{day:%Y%m%d} PARTITION OF outbox_sent "
+                    f"FOR VALUES FROM ('{day} 00:00+00') TO ('{day + timedelta(days=1)} 00:00+00')"
+                )
+            oldest = f"outbox_sent_{today - timedelta(days=KEPT_DAYS):%Y%m%d}"
+            for row in await pg.fetch(
+                "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
+                "WHERE i.inhparent = 'outbox_sent'::regclass AND c.relname < $1",
+                oldest,
+            ):
+                await pg.execute(f"DROP TABLE {row['relname']}")
+            await pg.execute("DELETE FROM idempotency WHERE created_at < now() - make_interval(days => $1)", KEPT_DAYS)
+
+
+def _positions(acknowledged: Sequence[RecordMetadata]) -> tuple[list[str], list[int], list[int]]:
+    reached: dict[tuple[str, int], int] = {}
+    for record in acknowledged:
+        place = (record.topic, record.partition)
+        reached[place] = max(reached.get(place, 0), record.offset + 1)
+    places = sorted(reached)
+    return [t for t, _ in places], [p for _, p in places], [reached[place] for place in places]
+
+
+def _event(row: asyncpg.Record) -> CloudEvent:
+    extensions = [("partitionkey", row["aggregateid"])]
+    for name in ("aggregateversion", "correlationid", "causationid", "traceparent"):
+        if row[name] is not None:
+            extensions.append((name, row[name]))
+    return CloudEvent(
+        id=row["id"],
+        source=row["source"],
+        type=row["type"],
+        data=row["payload"],
+        time=row["time"],
+        subject=row["aggregateid"],
+        dataschema=row["dataschema"],
+        extensions=tuple(extensions),
+    )

@@ -1,0 +1,189 @@
+"""Running a service: uvicorn with the time limits it lacks, and the service's command line."""
+
+import argparse
+import asyncio
+import json
+import logging
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from shared import deadletter, migrations
+from shared.app import Role, Runtime
+from shared.db import SESSION_SETTINGS
+from shared.settings import ServiceName, Settings
+from shared.telemetry import configure_logging
+
+logger = logging.getLogger("bangfu.server")
+HEAD_SECONDS = 10.0
+"""A request line and its headers must be complete by then (reliability.md 3, input 21)."""
+GRACE_SECONDS = 5
+
+Build = Callable[[Settings, Role], tuple[FastAPI, Runtime]]
+Command = Callable[[Settings, list[str]], Coroutine[Any, Any, int]]
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol, but a connection whose request head does not complete is closed."""
+
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._expect_head()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        self._forget_head()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget_head()
+        super().connection_lost(exc)
+
+    def _expect_head(self) -> None:
+        self._forget_head()
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def _forget_head(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _give_up(self) -> None:
+        self.transport.close()
+
+
+def serve(app: FastAPI, runtime: Runtime) -> None:
+    """Serve until SIGTERM or SIGINT; SIGUSR1 begins draining: writes get 503, the backlog runs out."""
+    settings = runtime.settings
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.listen_port,
+        http=PatientProtocol,
+        loop="uvloop",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        lifespan="on",
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(_serve(uvicorn.Server(config), runtime))
+
+
+async def _serve(server: uvicorn.Server, runtime: Runtime) -> None:
+    def drain() -> None:
+        runtime.draining = True
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, drain)
+    await server.serve()
+    if not server.started:
+        raise SystemExit(3)
+
+
+def main(service: ServiceName, build: Build, commands: Mapping[str, Command] | None = None) -> None:
+    """``python -m services.<service> [serve|migrate|republish|dead-letters|...]``."""
+    extra = dict(commands or {})
+    arguments = _parser(service, extra).parse_args()
+    settings = Settings.load(service)
+    configure_logging(service, settings.log_level)
+    match arguments.command:
+        case None | "serve":
+            if arguments.migrate:
+                migrations.upgrade(service, settings.database_url)
+            serve(*build(settings, arguments.role))
+        case "migrate":
+            migrations.upgrade(service, settings.database_url)
+        case "republish":
+            _, runtime = build(settings, "api")
+            print(asyncio.run(_republish(runtime)), "events written to the outbox")
+        case "dead-letters":
+            sys.exit(asyncio.run(_dead_letters(settings, arguments)))
+        case name:
+            sys.exit(asyncio.run(extra[name](settings, arguments.arguments)))
+
+
+def _parser(service: str, extra: Mapping[str, Command]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"python -m services.{service}")
+    parser.set_defaults(role="all", migrate=False)
+    commands = parser.add_subparsers(dest="command")
+    serving = commands.add_parser("serve", help="run the service (the default)")
+    serving.add_argument("--role", choices=("all", "api", "relay", "consumer"), default="all")
+    serving.add_argument("--migrate", action="store_true", help="bring the database to the newest schema first")
+    commands.add_parser("migrate", help="bring the database to the newest schema")
+    commands.add_parser("republish", help="publish every aggregate's present state again")
+    letters = commands.add_parser("dead-letters", help="records that could not be taken in")
+    letters.add_argument("action", choices=("list", "show", "replay", "drop"))
+    letters.add_argument("ids", nargs="*", help="ids, or 'all' for every open one")
+    letters.add_argument("--status", choices=("open", "replayed", "dropped"), default="open")
+    letters.add_argument("--limit", type=int, default=50)
+    for name, command in extra.items():
+        parser_of = commands.add_parser(name, help=(command.__doc__ or "").split("\n")[0])
+        parser_of.add_argument("arguments", nargs="*")
+    return parser
+
+
+async def _republish(runtime: Runtime) -> int:
+    try:
+        return await runtime.relay.republish()
+    finally:
+        await runtime.database.close()
+
+
+async def _dead_letters(settings: Settings, arguments: argparse.Namespace) -> int:
+    pg = await asyncpg.connect(settings.database_url, server_settings=SESSION_SETTINGS)
+    try:
+        if arguments.action == "list":
+            for row in await deadletter.listed(pg, arguments.status, arguments.limit):
+                print(row["id"], row["created_at"].isoformat(timespec="seconds"), row["group_name"],
+                      f"{row['topic']}/{row['partition']}/{row['offset']}", row["cause"])  # fmt: skip
+            return 0
+        ids = await _chosen(pg, arguments.ids)
+        if arguments.action == "show":
+            return await _show(pg, ids)
+        change = deadletter.replay if arguments.action == "replay" else deadletter.drop
+        print(await change(pg, ids), "done")
+        return 0
+    finally:
+        await pg.close()
+
+
+async def _chosen(pg: asyncpg.Connection[Any], given: list[str]) -> list[UUID]:
+    if given == ["all"]:
+        return [row["id"] for row in await pg.fetch("SELECT id FROM dead_letter WHERE status = 'open'")]
+    return [UUID(text) for text in given]
+
+
+async def _show(pg: asyncpg.Connection[Any], ids: list[UUID]) -> int:
+    missing = 0
+    for letter in ids:
+        row = await deadletter.shown(pg, letter)
+        if row is None:
+            print(f"no dead letter {letter}", file=sys.stderr)
+            missing = 1
+            continue
+        value = row["value"]
+        shown = {
+            name: str(row[name])
+            for name in ("id", "group_name", "topic", "partition", "offset", "cause", "status", "created_at")
+        }
+        shown["headers"] = {
+            name: raw.decode("utf-8", "replace") for name, raw in deadletter.headers_from_json(row["headers"])
+        }  # type: ignore[assignment]
+        shown["value"] = None if value is None else value.decode("utf-8", "replace")  # type: ignore[assignment]
+        print(json.dumps(shown, ensure_ascii=False, indent=2))
+    return missing
