@@ -51,20 +51,21 @@ def install() -> None:
         except subprocess.CalledProcessError as error:
             sys.exit(f"bangfu: cannot make {ENVIRONMENT}: {reason(error.output or b'')}")
     log = ENVIRONMENT / "install.log"
-    pip = [ENVIRONMENT / "bin" / "python", "-m", "pip", "install", "--require-hashes", "--no-deps"]
+    pip = [str(ENVIRONMENT / "bin" / "python"), "-m", "pip", "install", "--require-hashes", "--no-deps"]
     options = ["--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--progress-bar=off"]
     # A user's own pip settings may name the index, but not another place to install to.
     elsewhere = {"PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PYTHONPATH", "PYTHONHOME"}
     environment = {name: value for name, value in os.environ.items() if name not in elsewhere}
     with log.open("wb") as output:
-        result = subprocess.run([*pip, *options, "-r", LOCK], env=environment, stdout=output, stderr=output)
+        command = [*pip, *options, "-r", str(LOCK)]
+        result = subprocess.run(command, env=environment, stdout=output, stderr=output)
     if result.returncode:
         sys.exit(f"bangfu: installing failed: {reason(log.read_bytes())} (all of it in {log})")
 
 
 def python_works() -> bool:
     """Whether the environment's Python starts: not if it is missing, half made or its base was removed."""
-    pip = [ENVIRONMENT / "bin" / "python", "-m", "pip", "--version"]
+    pip = [str(ENVIRONMENT / "bin" / "python"), "-m", "pip", "--version"]
     try:
         return subprocess.run(pip, capture_output=True).returncode == 0
     except OSError:

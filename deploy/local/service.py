@@ -1,6 +1,7 @@
 """One of our services as a background process."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -45,8 +46,16 @@ class Service:
         self._settings = dict(settings)
 
     @property
+    def host(self) -> str:
+        """The address it listens on: this machine only, unless BANGFU_<SERVICE>_HOST or BANGFU_HOST says else."""
+        own = self._settings.get(f"BANGFU_{self.name}_HOST".upper())
+        return own or self._settings.get("BANGFU_HOST") or LOOPBACK
+
+    @property
     def url(self) -> str:
-        return f"http://{LOOPBACK}:{self.port}"
+        everywhere = self.host in ("0.0.0.0", "::")  # noqa: S104 - asked for by the user's settings
+        host = LOOPBACK if everywhere else self.host
+        return f"http://{host}:{self.port}"
 
     @property
     def running(self) -> bool:
@@ -58,11 +67,16 @@ class Service:
 
     def state(self) -> str:
         """Empty when the service says it is ready, else why it is not."""
+        answer = self._readiness()
+        if answer is None:
+            return "does not answer"
+        return "" if answer.status_code == 200 else ", ".join(answer.json().get("problems", [answer.text]))
+
+    def _readiness(self) -> httpx.Response | None:
         try:
-            answer = httpx.get(f"{self.url}/readyz", timeout=5.0, trust_env=False)
-        except httpx.TransportError as error:
-            return f"does not answer ({type(error).__name__})"
-        return "" if answer.status_code == 200 else answer.text
+            return httpx.get(f"{self.url}/readyz", timeout=5.0, trust_env=False)
+        except httpx.TransportError:
+            return None
 
     def start(self, *, migrate: bool = False) -> None:
         """Start without waiting, bringing the database's schema up to date first if asked; no-op if it runs.
@@ -71,11 +85,10 @@ class Service:
         """
         if self.running:
             return
-        if not is_free(self.port):
+        if not is_free(self.port, self.host):
             raise ServiceError(f"port {self.port} for {self.name} is held by {holder(self.port)}")
-        command = [sys.executable, "-m", f"services.{self.name}", "serve", "--role", self.role]
-        command += ["--migrate"] if migrate else []
-        self.daemon.start(command, cwd=ROOT, env=self._environment())
+        command = self.command_line("serve", "--role", self.role, *(["--migrate"] if migrate else []))
+        self.daemon.start(command, cwd=ROOT, env=self.environment)
 
     def wait_ready(self, timeout: float = 60.0) -> None:
         """Wait for `/readyz`. Raises ServiceError when the process ends or does not get ready in time."""
@@ -84,10 +97,20 @@ class Service:
             if not self.running:
                 raise ServiceError(f"{self.name} ended:\n{self.daemon.tail()}")
             if time.monotonic() > deadline:
-                raise ServiceError(
-                    f"{self.name} is not ready after {timeout:.0f} s: {state}\n{self.daemon.tail()}"
-                )
+                raise ServiceError(f"{self.name} is not ready after {timeout:.0f} s: {state}\n{self.daemon.tail()}")
             time.sleep(0.05)
+
+    def drain(self) -> None:
+        """Ask it to refuse writes and let its backlog run out; `drained` tells when."""
+        identity = self.daemon.identity
+        if identity is not None and self.state() == "":  # before it is up, the signal would end it
+            identity.signal(signal.SIGUSR1)
+
+    @property
+    def drained(self) -> bool:
+        """Whether, while draining, everything it sent was read by every reader."""
+        answer = self._readiness()
+        return answer is not None and bool(answer.json().get("drained"))
 
     def stop(self, timeout: float = 30.0) -> bool:
         """Let it finish what it holds and end (SIGTERM); False when it had to be killed."""
@@ -97,26 +120,23 @@ class Service:
         """kill -9, as a crash would."""
         self.daemon.kill()
 
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run one of the service's commands, for example `migrate`, with its settings."""
-        return subprocess.run(
-            [sys.executable, "-m", f"services.{self.name}", *arguments],
-            cwd=ROOT,
-            env=self._environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
+    def command_line(self, *arguments: str) -> list[str]:
+        """The command line of one of the service's commands, for example `migrate`; run it in `environment`."""
+        return [sys.executable, "-m", f"services.{self.name}", *arguments]
 
     def migrate(self) -> None:
         """Bring the schema of the service's database up to date. Raises ServiceError when that fails."""
-        result = self.command("migrate")
+        result = subprocess.run(
+            self.command_line("migrate"), cwd=ROOT, env=self.environment, capture_output=True, text=True
+        )
         if result.returncode:
             raise ServiceError(f"migrating {self.name} failed:\n{result.stderr[-4000:]}")
 
-    def _environment(self) -> dict[str, str]:
+    @property
+    def environment(self) -> dict[str, str]:
+        """Our environment with the service's settings."""
         own = {
-            f"BANGFU_{self.name}_HOST".upper(): LOOPBACK,
+            f"BANGFU_{self.name}_HOST".upper(): self.host,
             f"BANGFU_{self.name}_PORT".upper(): str(self.port),
         }
         return {**os.environ, **self._settings, **own, "PYTHONPATH": str(ROOT)}

@@ -1,0 +1,205 @@
+"""The whole stack on one machine: PostgreSQL, the broker and the three services.
+
+Databases and a broker given by URL (BANGFU_*_DATABASE_URL, BANGFU_KAFKA_BOOTSTRAP_SERVERS) are used instead
+of embedded ones.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from deploy.local.broker import EmbeddedBroker
+from deploy.local.ports import free_port, holder, is_free
+from deploy.local.postgres import EmbeddedPostgres
+from deploy.local.service import NAMES, Service
+from deploy.local.state import Configuration, State, settings_from
+
+FIRST_PORT = 8101
+"""registry, assistance, ranking, the broker and PostgreSQL listen on five ports from here on."""
+
+READY_LIMIT = 120.0
+"""Seconds a service may take to get ready: after a crash it first catches up."""
+
+DRAIN_LIMIT = 15.0
+"""Seconds `down` waits until all events are sent and read; what is missing is sent again at the next start."""
+
+Say = Callable[[str], None]
+
+
+class PortsTakenError(Exception):
+    """Ports we want are held by others; the message has a line for each."""
+
+
+class Stack:
+    """The stack of one state directory, running or not."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.configuration = state.configuration()
+        self._build()
+
+    def _build(self) -> None:
+        ports, settings = self.configuration.ports, self.configuration.settings
+        self.postgres = EmbeddedPostgres(self.state.postgres, ports.get("postgres"))
+        self.broker = EmbeddedBroker(self.state.broker, ports.get("kafka"))
+        self.embedded_databases = [name for name in NAMES if database_variable(name) not in settings]
+        self.embedded_broker = "BANGFU_KAFKA_BOOTSTRAP_SERVERS" not in settings
+        environment = self._environment() if ports else {}
+        self.services = {name: Service(name, self.state.logs, ports.get(name, 0), environment) for name in NAMES}
+
+    def _environment(self) -> dict[str, str]:
+        """Settings of the services. What the user set wins, but for the mark of demonstration data."""
+        secrets = self.state.secrets()
+        embedded = {database_variable(name): self.postgres.url(name) for name in self.embedded_databases}
+        if self.embedded_broker:
+            embedded["BANGFU_KAFKA_BOOTSTRAP_SERVERS"] = self.broker.bootstrap_servers
+            embedded["BANGFU_KAFKA_IDEMPOTENCE"] = "false"
+        return {
+            "BANGFU_BOOTSTRAP_KEY": secrets.api_key,
+            "BANGFU_REGISTRY_DATA_KEY": secrets.registry_data_key,
+            "BANGFU_CURSOR_SECRET": secrets.cursor_secret,
+            **embedded,
+            **self.configuration.settings,
+            "BANGFU_DEMONSTRATION": str(self.configuration.demonstration).lower(),
+        }
+
+    # What runs
+
+    @property
+    def running(self) -> bool:
+        """Whether all of it runs, ready or not."""
+        servers = [self.postgres.running] if self.embedded_databases else []
+        servers += [self.broker.running] if self.embedded_broker else []
+        return all([*servers, *(service.running for service in self.services.values())])
+
+    @property
+    def anything_runs(self) -> bool:
+        return self.postgres.running or self.broker.running or any(s.running for s in self.services.values())
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return self.configuration.settings.get("BANGFU_KAFKA_BOOTSTRAP_SERVERS", self.broker.bootstrap_servers)
+
+    def database_url(self, service: str) -> str:
+        return self.configuration.settings.get(database_variable(service)) or self.postgres.url(service)
+
+    def status(self) -> dict[str, object]:
+        """For scripts: addresses, readiness and the first API key."""
+        return {
+            "services": {name: {"url": s.url, "ready": s.ready} for name, s in self.services.items()},
+            "kafka": {"bootstrap_servers": self.bootstrap_servers},
+            "databases": {name: self.database_url(name) for name in NAMES},
+            "api_key": self._environment()["BANGFU_BOOTSTRAP_KEY"],
+        }
+
+    # Start and stop
+
+    def configure(self, environ: Mapping[str, str], *, port: str | None, demonstration: bool) -> None:
+        """Decide ports and settings of a stack that does not run, and remember them.
+
+        `port`: None keeps the last ones (first time: from FIRST_PORT on), `auto` moves off taken ones, a
+        number starts there. Raises PortsTakenError naming each taken port and who holds it.
+        """
+        settings = settings_from(environ)
+        ports = _wanted_ports(self.configuration.ports, settings, port)
+        taken = [name for name, number in ports.items() if not is_free(number)]
+        if port == "auto":
+            ports |= {name: free_port() for name in taken}
+        elif taken:
+            lines = [f"port {ports[name]} for {name} is held by {holder(ports[name])}" for name in taken]
+            raise PortsTakenError("\n".join(lines))
+        demonstration = demonstration or self.configuration.demonstration
+        self.configuration = Configuration(ports, settings, demonstration)
+        self.state.save(self.configuration)
+        self._build()
+
+    def up(self, say: Say) -> None:
+        """Start what does not run and wait until all is ready; a start from nothing that fails leaves nothing.
+
+        Raises PostgresError, BrokerError or ServiceError with the last lines of the log in question.
+        """
+        afresh = not self.anything_runs
+        try:
+            self._start_servers(say)
+            say(f"starting {', '.join(name for name, service in self.services.items() if not service.running)}")
+            for service in self.services.values():
+                service.start(migrate=True)
+            for service in self.services.values():
+                service.wait_ready(READY_LIMIT)
+        except BaseException:  # Ctrl-C too
+            if afresh:
+                self.kill()
+            raise
+
+    def _start_servers(self, say: Say) -> None:
+        if self.embedded_databases:
+            if not self.postgres.running:
+                say("starting PostgreSQL")
+            self.postgres.start()
+            for name in self.embedded_databases:
+                if not self.postgres.has_database(name):
+                    self.postgres.create_database(name)
+        if self.embedded_broker and not self.broker.running:
+            say("starting the broker")
+            self.broker.start()
+
+    def down(self, say: Say) -> None:
+        """Stop everything so that the next `up` has nothing to send again (architecture rule 3)."""
+        self._stop_services(say)
+        if self.broker.running:
+            self.broker.stop()
+        if self.postgres.running:
+            say("stopping PostgreSQL")
+            self.postgres.stop()
+
+    def recycle_broker(self, say: Say) -> None:
+        """Make the embedded broker forget what everyone has read; the services are away for some seconds."""
+        self._stop_services(say)
+        self.broker.stop()
+        self.up(say)
+
+    def _stop_services(self, say: Say) -> None:
+        running = [service for service in self.services.values() if service.running]
+        if not running:
+            return
+        say("waiting until all events are sent and read")
+        for service in self._undrained(running):
+            say(f"{service.name} still has events that were not read; the next start sends them again")
+        say(f"stopping {', '.join(service.name for service in running)}")
+        with ThreadPoolExecutor(len(running)) as pool:
+            for service, ended in zip(running, pool.map(Service.stop, running), strict=True):
+                if not ended:
+                    say(f"{service.name} did not stop in time and was killed")
+
+    def _undrained(self, running: list[Service]) -> list[Service]:
+        """Let services run out of work: they refuse writes while outboxes and readers catch up."""
+        if self.embedded_broker and not self.broker.running:
+            return running
+        for service in running:
+            service.drain()
+        deadline = time.monotonic() + DRAIN_LIMIT
+        while (waiting := [service for service in running if not service.drained]) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return waiting
+
+    def kill(self) -> None:
+        """kill -9 of everything: no data is lost, the next `up` sends again what the broker forgot."""
+        for service in self.services.values():
+            service.kill()
+        self.broker.kill()
+        self.postgres.kill()
+
+
+def database_variable(service: str) -> str:
+    return f"BANGFU_{service}_DATABASE_URL".upper()
+
+
+def _wanted_ports(last: dict[str, int], settings: Mapping[str, str], port: str | None) -> dict[str, int]:
+    names = [*NAMES, "kafka", "postgres"]
+    if port is None or port == "auto":
+        ports = {name: FIRST_PORT + i for i, name in enumerate(names)} | last
+    else:
+        ports = {name: int(port) + i for i, name in enumerate(names)}
+    for name in NAMES:
+        ports[name] = int(settings.get(f"BANGFU_{name}_PORT".upper(), ports[name]))
+    return ports
