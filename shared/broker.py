@@ -4,19 +4,16 @@ Settings follow what was measured on Apache Kafka 4 and on the embedded broker (
 """
 
 import asyncio
-import logging
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from shared.contracts.base import Topic
 from shared.settings import Settings
 
-logger = logging.getLogger("bangfu.broker")
 META_TOPIC = "bangfu.meta.v1"
 LOG_CHECK_SECONDS = 2.0
 """How often relays and consumers ask whether the broker still holds the log they know."""
@@ -34,7 +31,7 @@ def producer(settings: Settings) -> AIOKafkaProducer:
         max_batch_size=256 * 1024,
         request_timeout_ms=int(SEND_LIMIT * 1000),
         retry_backoff_ms=100,
-        metadata_max_age_ms=30_000,
+        metadata_max_age_ms=5_000,
     )
 
 
@@ -50,67 +47,58 @@ def consumer(settings: Settings, group: str) -> AIOKafkaConsumer:
         max_poll_interval_ms=60_000,
         metadata_max_age_ms=5_000,
         retry_backoff_ms=100,
-        fetch_max_wait_ms=250,
+        fetch_max_wait_ms=settings.kafka_fetch_wait_ms,
         max_partition_fetch_bytes=1024 * 1024,
         request_timeout_ms=20_000,
     )
 
 
 async def ensure_topics(settings: Settings, topics: Iterable[Topic]) -> None:
-    """Create what is missing, dead-letter topics included; existing topics are left as they are."""
-    wanted = {settings.topic(META_TOPIC): 1}
+    """Create what is missing, dead-letter topics included; existing topics are left as they are.
+
+    It must come before anything that so much as mentions a topic: a broker creates a mentioned topic by itself,
+    with as many partitions as it likes.
+    """
+    replicas = settings.kafka_replication_factor
+    wanted = [NewTopic(settings.topic(META_TOPIC), 1, replicas, topic_configs=_KEPT_FOR_EVER)]
     for topic in topics:
-        wanted[settings.topic(topic.name)] = topic.partitions
-        wanted[settings.topic(topic.dead_letters)] = 1
+        wanted.append(NewTopic(settings.topic(topic.name), topic.partitions, replicas))
+        wanted.append(NewTopic(settings.topic(topic.dead_letters), 1, replicas))
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers, request_timeout_ms=10_000)
     await admin.start()
     try:
-        present = set(await admin.list_topics())
-        for name, partitions in wanted.items():
-            if name not in present:
-                await _create(admin, name, partitions)
+        response = await admin.create_topics(wanted)
     finally:
         await admin.close()
+    for name, code, message in response.topic_errors:
+        if code not in (0, TopicAlreadyExistsError.errno):
+            raise for_code(code)(f"{name}: {message}")
 
 
-async def _create(admin: AIOKafkaAdminClient, name: str, partitions: int) -> None:
-    try:
-        await admin.create_topics([NewTopic(name=name, num_partitions=partitions, replication_factor=-1)])
-    except TopicAlreadyExistsError:
-        logger.debug("topic %s was created by somebody else", name)
+_KEPT_FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
 
 
 async def log_incarnation(settings: Settings) -> str:
     """The id of the log the broker holds now; gives it one if it has none.
 
     The id is the first record of the meta topic, so that of several services meeting an empty log all take the
-    same. Raises ``KafkaError`` or ``TimeoutError`` while the broker is away.
+    same. Call ``ensure_topics`` before. Raises ``KafkaError`` or ``TimeoutError`` while the broker is away.
     """
     async with asyncio.timeout(SEND_LIMIT):
-        found = await _first_meta_record(settings)
-        if found is None:
-            await _write_meta_record(settings, uuid4().hex)
-            found = await _first_meta_record(settings)
-    if found is None:
-        raise KafkaError("the broker did not keep the log's id")
-    return found
-
-
-async def _first_meta_record(settings: Settings) -> str | None:
-    reader = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap_servers,
-        auto_offset_reset="earliest",
-        fetch_max_wait_ms=100,
-    )
-    await reader.start()
-    try:
-        partition = TopicPartition(settings.topic(META_TOPIC), 0)
-        reader.assign([partition])
-        await reader.seek_to_beginning(partition)
-        records = (await reader.getmany(partition, timeout_ms=500, max_records=1)).get(partition, [])
-        return records[0].value.decode() if records else None
-    finally:
-        await reader.stop()
+        reader = AIOKafkaConsumer(
+            bootstrap_servers=settings.kafka_bootstrap_servers, auto_offset_reset="earliest", fetch_max_wait_ms=20
+        )
+        await reader.start()
+        try:
+            partition = TopicPartition(settings.topic(META_TOPIC), 0)
+            reader.assign([partition])
+            if (await reader.end_offsets([partition]))[partition] == 0:
+                await _write_meta_record(settings, uuid4().hex)
+            await reader.seek_to_beginning(partition)
+            first = await reader.getone(partition)
+            return str(first.value.decode())
+        finally:
+            await reader.stop()
 
 
 async def _write_meta_record(settings: Settings, incarnation: str) -> None:
@@ -122,25 +110,16 @@ async def _write_meta_record(settings: Settings, incarnation: str) -> None:
         await writer.stop()
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far the readers of a topic have come: next offsets by (topic, partition), one entry a group."""
-
-    by_group: dict[str, dict[tuple[str, int], int]]
-
-    def has_reached(self, topic: str, readers: Iterable[str], partition: int, next_offset: int) -> bool:
-        return all(self.by_group.get(group, {}).get((topic, partition), 0) >= next_offset for group in readers)
-
-
-async def reading_progress(settings: Settings, groups: Iterable[str]) -> Progress:
-    """The committed offsets of consumer groups, which are committed only after the database has them."""
+async def have_read(settings: Settings, published: Mapping[str, Mapping[TopicPartition, int]]) -> bool:
+    """Whether consumer groups have committed these offsets, by group; they commit only what their database has."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers, request_timeout_ms=10_000)
     await admin.start()
     try:
-        found = {}
-        for group in groups:
-            offsets = await admin.list_consumer_group_offsets(settings.topic(group))
-            found[group] = {(tp.topic, tp.partition): max(meta.offset, 0) for tp, meta in offsets.items()}
-        return Progress(found)
+        for group, positions in published.items():
+            # Named partitions: the embedded broker cannot answer for all of a group's.
+            committed = await admin.list_consumer_group_offsets(settings.topic(group), partitions=list(positions))
+            if any(committed[place].offset < offset for place, offset in positions.items()):
+                return False
+        return True
     finally:
         await admin.close()

@@ -19,7 +19,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from shared import broker, deadletter, telemetry
 from shared.clock import Clock
 from shared.contracts.base import Topic
-from shared.db import AWAY, Database
+from shared.db import AWAY, Database, Pg
 from shared.deadletter import DeadLetterLimit, DeadLetterLimitError
 from shared.ids import uuid7
 from shared.record import Park, Poison, Record, Verdict
@@ -36,7 +36,7 @@ _TRANSIENT = (*AWAY, asyncpg.DeadlockDetectedError, asyncpg.SerializationError, 
 class Handler(Protocol):
     """What a service does with a batch."""
 
-    async def __call__(self, pg: asyncpg.Connection[Any], records: Sequence[Record]) -> Mapping[int, Verdict]:
+    async def __call__(self, pg: Pg, records: Sequence[Record]) -> Mapping[int, Verdict]:
         """Take records in within the open transaction of ``pg``.
 
         Returns a verdict by index for each record that was not taken in. Whatever it raises undoes the batch.
@@ -103,7 +103,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _failed(self, error: Exception) -> None:
         self.failing_since = self.failing_since or time.monotonic()
-        logger.warning("%s held up by %s", self.group, type(error).__name__)
+        detail = error if isinstance(error, KafkaError) else ""  # a database error may quote a row
+        logger.warning("%s held up by %s %.200s", self.group, type(error).__name__, detail)
 
     async def _session(self) -> None:
         await broker.ensure_topics(self._settings, self.topics)
@@ -165,9 +166,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                     *zip(*((t, p, o) for (t, p), o in sorted(offsets.items())), strict=True),
                 )
 
-    async def _settle(
-        self, pg: asyncpg.Connection[Any], records: Sequence[Record], verdicts: Mapping[int, Verdict]
-    ) -> None:
+    async def _settle(self, pg: Pg, records: Sequence[Record], verdicts: Mapping[int, Verdict]) -> None:
         poisoned = [(records[i], v.code) for i, v in verdicts.items() if isinstance(v, Poison)]
         parked = [(records[i], v.reason) for i, v in verdicts.items() if isinstance(v, Park)]
         if poisoned:
@@ -204,10 +203,18 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
     # A replaced log
 
     async def _check_log(self, client: AIOKafkaConsumer) -> None:
+        try:
+            await self._adopt_log(client)
+        except (KafkaError, *_TRANSIENT) as error:
+            self._failed(error)
+
+    async def _adopt_log(self, client: AIOKafkaConsumer) -> None:
         """Read a replaced log from its start, even where a committed offset happens to lie within it."""
+        await broker.ensure_topics(self._settings, self.topics)
         incarnation = await broker.log_incarnation(self._settings)
         async with self._database.driver() as pg:
             known = await pg.fetchval("SELECT incarnation FROM log_state WHERE reader = $1", self.group)
+            self.failing_since = None
             if known == incarnation:
                 return
             if known is not None:

@@ -6,13 +6,16 @@ for the hot paths, where one set-based statement does the work. No ORM: nothing 
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TypeAlias
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+Pg: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+"""The asyncpg connection, as its stubs name it (the class itself takes no parameter)."""
 
 MINIMUM_VERSION = 18
 """``RETURNING old.*, new.*`` appeared in PostgreSQL 18 and the ranking consumer lives on it."""
@@ -83,7 +86,7 @@ class Database:
             await connection.close()
 
     @asynccontextmanager
-    async def driver(self) -> AsyncIterator[asyncpg.Connection[Any]]:
+    async def driver(self) -> AsyncIterator[Pg]:
         """The asyncpg connection of a pooled connection, with no transaction open.
 
         SQLAlchemy opens its transaction on its own first statement only, so statements sent here commit by
@@ -91,7 +94,7 @@ class Database:
         """
         async with self._connected() as connection:
             pg = await _driver_connection(connection)
-            if pg.is_closed():
+            while pg.is_closed():  # the server went away while it lay in the pool, and maybe its neighbours with it
                 await connection.invalidate()
                 pg = await _driver_connection(connection)
             try:
@@ -111,9 +114,12 @@ class Database:
         await self.engine.dispose()
 
 
-async def _driver_connection(connection: AsyncConnection) -> asyncpg.Connection[Any]:
-    raw = await connection.get_raw_connection()
+async def _driver_connection(connection: AsyncConnection) -> Pg:
+    try:
+        raw = await connection.get_raw_connection()
+    except (DBAPIError, PoolTimeoutError, asyncpg.PostgresError) as error:
+        raise DatabaseAwayError(type(error).__name__) from error
     driver = raw.driver_connection
     if driver is None:
-        raise asyncpg.InterfaceError("the pooled connection is closed")
+        raise DatabaseAwayError("the pooled connection is closed")
     return driver  # type: ignore[no-any-return]

@@ -16,6 +16,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.contracts.base import TIME_FORMAT
+from shared.db import Pg
 from shared.events import MAX_BYTES
 from shared.ids import uuid7
 from shared.outbox import COLUMNS
@@ -45,7 +46,7 @@ def headers_from_json(stored: str) -> list[tuple[str, bytes]]:
     return [(name, base64.b64decode(value)) for name, value in json.loads(stored)]
 
 
-async def check_limit(pg: asyncpg.Connection[Any], group: str, new: int, limit: DeadLetterLimit) -> None:
+async def check_limit(pg: Pg, group: str, new: int, limit: DeadLetterLimit) -> None:
     """Raises ``DeadLetterLimitError`` when ``new`` more would pass the limit. Survives restarts: rows are counted."""
     recent = await pg.fetchval(
         "SELECT count(*) FROM dead_letter WHERE group_name = $1 AND created_at > now() - $2::interval",
@@ -56,9 +57,7 @@ async def check_limit(pg: asyncpg.Connection[Any], group: str, new: int, limit: 
         raise DeadLetterLimitError(f"{group}: {recent + new} dead letters within {limit.window}")
 
 
-async def store(
-    pg: asyncpg.Connection[Any], settings: Settings, group: str, failed: Sequence[tuple[Record, str]]
-) -> int:
+async def store(pg: Pg, settings: Settings, group: str, failed: Sequence[tuple[Record, str]]) -> int:
     """Keep records with the cause of each; returns how many are new (a redelivered one is kept once)."""
     kept = await pg.fetch(
         'INSERT INTO dead_letter (id, group_name, topic, partition, "offset", digest, key, value, headers, '
@@ -105,7 +104,7 @@ def _copy(settings: Settings, row: asyncpg.Record) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-async def listed(pg: asyncpg.Connection[Any], status: str, limit: int) -> list[asyncpg.Record]:
+async def listed(pg: Pg, status: str, limit: int) -> list[asyncpg.Record]:
     """Dead letters of one status, newest first."""
     return list(
         await pg.fetch(
@@ -117,11 +116,11 @@ async def listed(pg: asyncpg.Connection[Any], status: str, limit: int) -> list[a
     )
 
 
-async def shown(pg: asyncpg.Connection[Any], letter: UUID) -> asyncpg.Record | None:
+async def shown(pg: Pg, letter: UUID) -> asyncpg.Record | None:
     return await pg.fetchrow("SELECT * FROM dead_letter WHERE id = $1", letter)
 
 
-async def replay(pg: asyncpg.Connection[Any], letters: Sequence[UUID]) -> int:
+async def replay(pg: Pg, letters: Sequence[UUID]) -> int:
     """Hand letters back to their consumer, as records parked until now; returns how many."""
     async with pg.transaction():
         status: str = await pg.execute(
@@ -136,7 +135,7 @@ async def replay(pg: asyncpg.Connection[Any], letters: Sequence[UUID]) -> int:
     return int(status.split()[-1])
 
 
-async def drop(pg: asyncpg.Connection[Any], letters: Sequence[UUID]) -> int:
+async def drop(pg: Pg, letters: Sequence[UUID]) -> int:
     """Say that letters need no further work; they stay readable. Returns how many."""
     status: str = await pg.execute(
         "UPDATE dead_letter SET status = 'dropped', changed_at = now() WHERE id = ANY($1) AND status = 'open'",

@@ -10,16 +10,15 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import asyncpg
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
 from shared import broker, telemetry
 from shared.contracts.base import Topic
-from shared.db import AWAY, Database
+from shared.db import AWAY, Database, Pg
 from shared.events import CloudEvent, encode
 from shared.outbox import COLUMNS
 from shared.settings import Settings
@@ -32,7 +31,7 @@ KEPT_DAYS = 7
 LOCK = 0x72656C61  # the one active relay of a database
 READER = "relay"
 
-Republish = Callable[[asyncpg.Connection[Any]], Awaitable[int]]
+Republish = Callable[[Pg], Awaitable[int]]
 """Writes every aggregate's present state to the outbox, in the transaction given; returns how many."""
 
 _SELECT = f"SELECT pos, created_at, {COLUMNS} FROM outbox ORDER BY pos LIMIT {BATCH}"
@@ -86,7 +85,11 @@ class Relay:
                     sent = await self._send_batch()
                     self._idle = sent == 0
                 except (*AWAY, KafkaError) as error:
-                    logger.warning("relay held up by %s", type(error).__name__)
+                    logger.warning(
+                        "relay held up by %s %.200s",
+                        type(error).__name__,
+                        error if isinstance(error, KafkaError) else "",
+                    )
                     await self._drop_producer()
                     next_log_check = 0.0
                     await asyncio.sleep(0.5)
@@ -153,10 +156,10 @@ class Relay:
 
     async def _check_log(self) -> None:
         """Compare the broker's log with the one we knew; send again what the new one may lack."""
+        await broker.ensure_topics(self._settings, self._topics)
         incarnation = await broker.log_incarnation(self._settings)
         self.last_contact = time.monotonic()
         if incarnation != self._incarnation:
-            await broker.ensure_topics(self._settings, self._topics)
             await self._adopt_log(incarnation)
             self._incarnation = incarnation
 
@@ -178,7 +181,7 @@ class Relay:
                 incarnation,
             )
 
-    async def _refill(self, pg: asyncpg.Connection[Any], clean_at: datetime) -> int:
+    async def _refill(self, pg: Pg, clean_at: datetime) -> int:
         if clean_at < datetime.now(UTC) - timedelta(days=KEPT_DAYS):
             return await self._republish(pg)
         status: str = await pg.execute(_REFILL, clean_at)
@@ -199,12 +202,12 @@ class Relay:
             if await pg.fetchval("SELECT EXISTS (SELECT FROM outbox)"):
                 return False
             positions = await pg.fetch("SELECT topic, partition, next_offset FROM published_position")
-        groups = sorted({group for readers in self._readers.values() for group in readers})
-        progress = await broker.reading_progress(self._settings, groups)
-        for row in positions:
-            readers = self._readers.get(row["topic"], ())
-            if not progress.has_reached(row["topic"], readers, row["partition"], row["next_offset"]):
-                return False
+        published: dict[str, dict[TopicPartition, int]] = {}
+        for topic, partition, next_offset in positions:
+            for group in self._readers.get(topic, ()):
+                published.setdefault(group, {})[TopicPartition(topic, partition)] = next_offset
+        if not await broker.have_read(self._settings, published):
+            return False
         async with self._database.driver() as pg:
             await pg.execute("UPDATE log_state SET clean_at = $2 WHERE reader = $1", READER, moment)
         return True

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from shared import deadletter, migrations
 from shared.app import Role, Runtime
-from shared.db import SESSION_SETTINGS
+from shared.db import SESSION_SETTINGS, Pg
 from shared.settings import ServiceName, Settings
 from shared.telemetry import configure_logging
 
@@ -162,13 +162,13 @@ async def _dead_letters(settings: Settings, arguments: argparse.Namespace) -> in
         await pg.close()
 
 
-async def _chosen(pg: asyncpg.Connection[Any], given: list[str]) -> list[UUID]:
+async def _chosen(pg: Pg, given: list[str]) -> list[UUID]:
     if given == ["all"]:
         return [row["id"] for row in await pg.fetch("SELECT id FROM dead_letter WHERE status = 'open'")]
     return [UUID(text) for text in given]
 
 
-async def _show(pg: asyncpg.Connection[Any], ids: list[UUID]) -> int:
+async def _show(pg: Pg, ids: list[UUID]) -> int:
     missing = 0
     for letter in ids:
         row = await deadletter.shown(pg, letter)

@@ -24,6 +24,10 @@ class Settings(BaseModel):
     database_pool: int = Field(default=20, ge=2, description="connections this process may hold")
     kafka_bootstrap_servers: str = Field(description="host:port[,host:port]")
     kafka_idempotence: bool = Field(default=True, description="idempotent producer; off for the embedded broker")
+    kafka_fetch_wait_ms: int = Field(
+        default=500, ge=1, description="how long a fetch may wait; 20 for the embedded broker, which does not wake it"
+    )
+    kafka_replication_factor: int = Field(default=1, ge=1, description="of topics that Bangfu creates")
     kafka_prefix: str = Field(default="", description="prepended to topics and groups, to share a broker")
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=0, description="port to listen on; 0 takes the service's own")
