@@ -44,10 +44,11 @@ def up(
     if port is not None and port != "auto" and not (port.isdecimal() and 0 < int(port) <= 65_531):
         raise typer.BadParameter("a port number up to 65531, or auto", param_hint="--port")
     state = State.find()
-    with state.locked():
+    with state.locked(say):
         stack = Stack(state)
         if stack.running:
             say("runs already")
+            stack.watch()
         else:
             if not stack.anything_runs:
                 stack.configure(os.environ, port=port, demonstration=not no_demo)
@@ -78,7 +79,7 @@ def stay(stack: Stack) -> None:
         while True:
             time.sleep(1)
     except KeyboardInterrupt:
-        with stack.state.locked():
+        with stack.state.locked(say):
             stack.down(say)
 
 
@@ -89,7 +90,7 @@ def down() -> None:
     if not state.exists:
         say("was never started here")
         return
-    with state.locked():
+    with state.locked(say):
         stack = Stack(state)
         if stack.anything_runs:
             stack.down(say)
@@ -147,7 +148,7 @@ def reset(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
         return
     if not yes:
         typer.confirm(f"Delete everything in {state.directory}?", abort=True)
-    with state.locked():
+    with state.locked(say):
         Stack(state).kill()
         state.remove()
     say("all data deleted")

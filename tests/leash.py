@@ -14,7 +14,7 @@ from pathlib import Path
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import Identity
 
-MARK = "BANGFU_TEST_RUN"
+MARK = "TEST_RUN_OF_BANGFU"
 
 
 class Leash:

@@ -85,6 +85,15 @@ class Daemon:
     def running(self) -> bool:
         return self.identity is not None
 
+    @property
+    def memory(self) -> int:
+        """Bytes of memory the process holds; 0 when it does not run."""
+        identity = self.identity
+        if identity is None:
+            return 0
+        pages = int(Path(f"/proc/{identity.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
     def start(self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
         """Start `command` in a session of its own, its output appended to the log; no-op when it runs."""
         if self.running:

@@ -134,9 +134,8 @@ class Service:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Our environment with the service's settings."""
-        own = {
-            f"BANGFU_{self.name}_HOST".upper(): self.host,
-            f"BANGFU_{self.name}_PORT".upper(): str(self.port),
-        }
-        return {**os.environ, **self._settings, **own, "PYTHONPATH": str(ROOT)}
+        """The service's settings, and of our own environment what is none of our settings (PATH, LANG, ...)."""
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("BANGFU_")}
+        address = {"HOST": self.host, "PORT": str(self.port)}
+        own = {f"BANGFU_{self.name}_{name}".upper(): value for name, value in address.items()}
+        return {**ours, **self._settings, **own, "PYTHONPATH": str(ROOT)}

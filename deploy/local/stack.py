@@ -4,6 +4,8 @@ Databases and a broker given by URL (BANGFU_*_DATABASE_URL, BANGFU_KAFKA_BOOTSTR
 of embedded ones.
 """
 
+import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.ports import free_port, holder, is_free
 from deploy.local.postgres import EmbeddedPostgres
-from deploy.local.service import NAMES, Service
+from deploy.local.process import Daemon
+from deploy.local.service import NAMES, ROOT, Service
 from deploy.local.state import Configuration, State, settings_from
 
 FIRST_PORT = 8101
@@ -44,6 +47,7 @@ class Stack:
         self.broker = EmbeddedBroker(self.state.broker, ports.get("kafka"))
         self.embedded_databases = [name for name in NAMES if database_variable(name) not in settings]
         self.embedded_broker = "BANGFU_KAFKA_BOOTSTRAP_SERVERS" not in settings
+        self.keeper = Daemon("keeper", self.state.logs)
         environment = self._environment() if ports else {}
         self.services = {name: Service(name, self.state.logs, ports.get(name, 0), environment) for name in NAMES}
 
@@ -68,13 +72,19 @@ class Stack:
     @property
     def running(self) -> bool:
         """Whether all of it runs, ready or not."""
-        servers = [self.postgres.running] if self.embedded_databases else []
-        servers += [self.broker.running] if self.embedded_broker else []
-        return all([*servers, *(service.running for service in self.services.values())])
+        return not self.missing
 
     @property
     def anything_runs(self) -> bool:
         return self.postgres.running or self.broker.running or any(s.running for s in self.services.values())
+
+    @property
+    def missing(self) -> list[str]:
+        """Parts that should run and do not."""
+        parts = {"PostgreSQL": self.postgres.running or not self.embedded_databases}
+        parts["broker"] = self.broker.running or not self.embedded_broker
+        parts |= {name: service.running for name, service in self.services.items()}
+        return [name for name, runs in parts.items() if not runs]
 
     @property
     def bootstrap_servers(self) -> str:
@@ -126,10 +136,16 @@ class Stack:
                 service.start(migrate=True)
             for service in self.services.values():
                 service.wait_ready(READY_LIMIT)
+            self.watch()
         except BaseException:  # Ctrl-C too
             if afresh:
-                self.kill()
+                self._kill_parts()
             raise
+
+    def watch(self) -> None:
+        """Have a process of its own look after the stack (deploy/local/keeper.py); no-op when there is one."""
+        environment = {**os.environ, "BANGFU_STATE": str(self.state.directory), "PYTHONPATH": str(ROOT)}
+        self.keeper.start([sys.executable, "-P", "-m", "deploy.local.keeper"], cwd=ROOT, env=environment)
 
     def _start_servers(self, say: Say) -> None:
         if self.embedded_databases:
@@ -145,6 +161,7 @@ class Stack:
 
     def down(self, say: Say) -> None:
         """Stop everything so that the next `up` has nothing to send again (architecture rule 3)."""
+        self.keeper.kill()
         self._stop_services(say)
         if self.broker.running:
             self.broker.stop()
@@ -184,6 +201,10 @@ class Stack:
 
     def kill(self) -> None:
         """kill -9 of everything: no data is lost, the next `up` sends again what the broker forgot."""
+        self.keeper.kill()
+        self._kill_parts()
+
+    def _kill_parts(self) -> None:
         for service in self.services.values():
             service.kill()
         self.broker.kill()

@@ -7,10 +7,12 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import IO
 
 from deploy.local.service import ROOT
 
@@ -89,15 +91,22 @@ class State:
             raise StateError(f"cannot keep state in {self.directory}: {error.strerror}; set BANGFU_STATE") from None
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other commands that start or stop things out. Raises StateError when one is at work."""
+    def locked(self, say: Callable[[str], None], wait: float = 180.0) -> Iterator[None]:
+        """Keep other commands that start or stop things out, after waiting for one that is at work.
+
+        Raises StateError when that one takes longer than `wait` seconds.
+        """
         self.prepare()
         with (self.directory / "lock").open("a+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            deadline = time.monotonic() + wait
+            if not (taken := _take(lock)) and wait:
                 lock.seek(0)
-                raise StateError(f"another ./bangfu is at work on it (process {lock.read()})") from None
+                say(f"waiting for another ./bangfu (process {lock.read()})")
+            while not taken:
+                if time.monotonic() > deadline:
+                    raise StateError("another ./bangfu is still at work")
+                time.sleep(0.1)
+                taken = _take(lock)
             lock.truncate(0)
             lock.write(str(os.getpid()))
             lock.flush()
@@ -121,6 +130,14 @@ class State:
     def remove(self) -> None:
         """Remove everything, data included."""
         shutil.rmtree(self.directory)
+
+
+def _take(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def settings_from(environ: Mapping[str, str]) -> dict[str, str]:

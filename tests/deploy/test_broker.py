@@ -20,9 +20,7 @@ def broker(run_directory: Path, request: pytest.FixtureRequest) -> Iterator[Embe
 
 
 async def produce_and_consume(broker: EmbeddedBroker, value: bytes) -> bytes:
-    async with AIOKafkaProducer(
-        bootstrap_servers=broker.bootstrap_servers, enable_idempotence=False
-    ) as producer:
+    async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap_servers, enable_idempotence=False) as producer:
         await producer.send_and_wait("topic", value)
     consumer = AIOKafkaConsumer(
         "topic", bootstrap_servers=broker.bootstrap_servers, group_id="group", auto_offset_reset="earliest"

@@ -1,0 +1,61 @@
+"""Looks after a running stack: starts again what died, and empties the broker's memory when it has grown.
+
+The embedded broker never forgets while it runs. Past a size, everything is drained and the broker started anew;
+the services are away for some seconds.
+"""
+
+import os
+import sys
+import time
+
+from deploy.local.broker import BrokerError
+from deploy.local.postgres_programs import PostgresError
+from deploy.local.service import ServiceError
+from deploy.local.stack import Stack
+from deploy.local.state import State, StateError
+
+CHECK_SECONDS = 2.0
+LONGEST_PAUSE = 60.0
+"""Between attempts to start something that does not start."""
+
+BROKER_LIMIT_MB = 2048
+
+
+def check(state: State, broker_limit: int) -> None:
+    """Look once, and mend what is not as it should be.
+
+    Raises what `Stack.up` raises when something does not start.
+    """
+    with state.locked(say, wait=0):
+        stack = Stack(state)
+        if missing := stack.missing:
+            say(f"{', '.join(missing)} ended unasked; starting again")
+            stack.up(say)
+        elif stack.broker.daemon.memory > broker_limit:
+            say("the broker has grown; starting it anew")
+            stack.recycle_broker(say)
+
+
+def say(line: str) -> None:
+    print(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), line, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Check for ever; `down` ends us."""
+    state = State.find()
+    limit = int(os.environ.get("BANGFU_BROKER_LIMIT_MB", BROKER_LIMIT_MB)) * 1024 * 1024
+    pause = CHECK_SECONDS
+    while True:
+        time.sleep(pause)
+        try:
+            check(state, limit)
+            pause = CHECK_SECONDS
+        except StateError:
+            continue  # another command is at work, and will leave things as it wants them
+        except (BrokerError, PostgresError, ServiceError) as error:
+            say(str(error))
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""What the stack remembers between commands, and who may read it."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from deploy.local.ports import holder
+from deploy.local.service import ROOT
+from deploy.local.stack import PortsTakenError, Stack
+from deploy.local.state import Configuration, State, StateError, settings_from
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> State:
+    state = State(tmp_path / "state")
+    state.prepare()
+    return state
+
+
+def test_secrets_are_made_once_and_private(state: State) -> None:
+    first = state.secrets()
+    assert state.secrets() == first
+    assert (state.directory / "secrets.json").stat().st_mode & 0o777 == 0o600
+    prefix, _, secret = first.api_key.partition(".")
+    assert prefix
+    assert len(secret) >= 43  # 256 bits in base64
+
+
+def test_configuration_is_private_and_read_back(state: State) -> None:
+    saved = Configuration({"registry": 1}, {"BANGFU_LOG_LEVEL": "DEBUG"}, True)
+    state.save(saved)
+    assert State(state.directory).configuration() == saved
+    assert (state.directory / "configuration.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_only_one_command_at_a_time(state: State) -> None:
+    lines: list[str] = []
+    other = State(state.directory).locked(lines.append, wait=0.3)
+    with state.locked(lines.append):
+        with pytest.raises(StateError, match="still at work"):
+            other.__enter__()
+        assert lines == [f"waiting for another ./bangfu (process {os.getpid()})"]
+    with State(state.directory).locked(lines.append):
+        assert len(lines) == 1
+
+
+def test_place_of_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert State.find({"BANGFU_STATE": "/somewhere"}).directory == Path("/somewhere")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert State.find({}).directory == ROOT / ".bangfu"
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert State.find({}).directory.parent == Path("/var/lib/bangfu")
+
+
+def test_launcher_variables_are_not_for_the_services() -> None:
+    given = {"BANGFU_STATE": "x", "BANGFU_PYTHON": "x", "BANGFU_LOG_LEVEL": "DEBUG", "BANGFU_HOST": "", "HOME": "/"}
+    assert settings_from(given) == {"BANGFU_LOG_LEVEL": "DEBUG"}
+
+
+class TestPorts:
+    """Which ports a stack takes."""
+
+    def test_taken_port_is_named_with_its_holder_or_left(self, state: State) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            environ = {"BANGFU_RANKING_PORT": str(port)}
+            with pytest.raises(PortsTakenError, match=f"port {port} for ranking is held by process {os.getpid()}"):
+                Stack(state).configure(environ, port="21001", demonstration=False)
+            stack = Stack(state)
+            stack.configure(environ, port="auto", demonstration=False)
+            assert stack.services["ranking"].port != port
+
+    def test_ports_are_kept_for_the_next_start(self, state: State) -> None:
+        Stack(state).configure({}, port="21001", demonstration=False)
+        stack = Stack(state)
+        stack.configure({}, port=None, demonstration=False)
+        assert stack.configuration.ports["registry"] == 21001
+        assert stack.bootstrap_servers == "127.0.0.1:21004"
+
+    def test_holder_of_a_free_port(self) -> None:
+        assert holder(1) == "an unknown process"
+
+
+def test_external_servers_are_used_instead_of_embedded_ones(state: State) -> None:
+    stack = Stack(state)
+    environ = {
+        "BANGFU_REGISTRY_DATABASE_URL": "postgresql://elsewhere/registry",
+        "BANGFU_KAFKA_BOOTSTRAP_SERVERS": "kafka.example:9092",
+    }
+    stack.configure(environ, port="21001", demonstration=False)
+    assert not stack.embedded_broker
+    assert stack.embedded_databases == ["assistance", "ranking"]
+    settings = stack.services["registry"].environment
+    assert settings["BANGFU_REGISTRY_DATABASE_URL"] == "postgresql://elsewhere/registry"
+    assert "BANGFU_KAFKA_IDEMPOTENCE" not in settings
+
+
+def test_demonstration_stays_marked(state: State) -> None:
+    Stack(state).configure({}, port="21001", demonstration=True)
+    stack = Stack(state)
+    stack.configure({"BANGFU_DEMONSTRATION": "false"}, port=None, demonstration=False)
+    assert stack.services["ranking"].environment["BANGFU_DEMONSTRATION"] == "true"
