@@ -1,0 +1,48 @@
+"""No process and no file of a test run survives it, however it ends."""
+
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from deploy.local.process import Identity
+from deploy.local.service import ROOT
+
+RUN = """
+import sys, time
+from pathlib import Path
+from deploy.local.broker import EmbeddedBroker
+from deploy.local.postgres import EmbeddedPostgres
+from tests.leash import Leash
+
+directory = Path(sys.argv[1])
+Leash(directory)
+broker, postgres = EmbeddedBroker(directory / "broker"), EmbeddedPostgres(directory / "postgres", durable=False)
+broker.start()
+postgres.start()
+print(broker.daemon.identity.pid, (postgres.data / "postmaster.pid").read_text().split()[0], flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_servers_end_with_the_run(ending: signal.Signals) -> None:
+    directory = Path(tempfile.mkdtemp(prefix="bangfu-leash-", dir="/tmp"))
+    directory.chmod(0o711)
+    run = subprocess.Popen(
+        [sys.executable, "-c", RUN, str(directory)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert run.stdout is not None
+    servers = [int(pid) for pid in run.stdout.readline().split()]
+    assert len(servers) == 2
+    run.send_signal(ending)
+    run.communicate()
+    deadline = time.monotonic() + 10
+    while directory.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not directory.exists()
+    assert not [pid for pid in servers if Identity.of(pid)]
