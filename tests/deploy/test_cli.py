@@ -1,0 +1,169 @@
+"""./bangfu from a person's and a script's side, on a stack of its own."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from deploy.local.process import Identity
+from deploy.local.service import NAMES, ROOT
+from deploy.local.stack import Stack
+from deploy.local.state import State
+
+
+class Launcher:
+    """Runs commands against one state directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.state = State(directory)
+        self._environment = {**os.environ, "BANGFU_STATE": str(directory), "PYTHONPATH": str(ROOT)}
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-P", "-m", "deploy.cli", *arguments]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, env=self._environment, stdout=pipe, stderr=pipe, text=True)
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        process = self.start(*arguments)
+        out, err = process.communicate()
+        return process.returncode, out, err
+
+    def up(self, *arguments: str) -> str:
+        code, _, err = self.run("up", "--no-demo", "--detach", *arguments)
+        assert code == 0, err
+        return err
+
+    def status(self) -> dict[str, Any]:
+        status: dict[str, Any] = json.loads(self.run("status", "--json")[1])
+        return status
+
+
+def processes(stack: Stack) -> list[Identity]:
+    """Everything of a stack that runs."""
+    daemons = [stack.keeper, stack.broker.daemon, *(service.daemon for service in stack.services.values())]
+    found = [daemon.identity for daemon in daemons]
+    return [identity for identity in found if identity is not None]
+
+
+@pytest.fixture(scope="module")
+def launcher(run_directory: Path) -> Iterator[Launcher]:
+    launcher = Launcher(run_directory / "stack")
+    launcher.up("--port", "auto")
+    yield launcher
+    launcher.run("reset", "--yes")
+
+
+def test_status_for_scripts(launcher: Launcher) -> None:
+    status = launcher.status()
+    assert set(status) == {"services", "kafka", "databases", "api_key"}
+    assert list(status["services"]) == list(NAMES)
+    assert all(service["ready"] is True for service in status["services"].values())
+    assert set(status["databases"]) == set(NAMES)
+    assert re.fullmatch(r"127\.0\.0\.1:\d+", status["kafka"]["bootstrap_servers"])
+    answer = httpx.get(
+        f"{status['services']['registry']['url']}/v1/divisions",
+        headers={"Authorization": f"Bearer {status['api_key']}"},
+    )
+    assert answer.status_code == 200
+
+
+def test_second_up_changes_nothing(launcher: Launcher) -> None:
+    before = processes(Stack(launcher.state))
+    assert "runs already" in launcher.up()
+    assert processes(Stack(launcher.state)) == before
+
+
+def test_survives_down_and_up(launcher: Launcher) -> None:
+    before = launcher.status()
+    ran = processes(Stack(launcher.state))
+    code, _, err = launcher.run("down")
+    assert code == 0
+    assert "again" not in err  # everything was drained
+    assert not any(process.alive for process in ran)
+    assert not Stack(launcher.state).anything_runs
+    launcher.up()
+    assert launcher.status() == before
+
+
+def test_survives_kill_of_everything(launcher: Launcher) -> None:
+    before = launcher.status()
+    Stack(launcher.state).kill()
+    assert not Stack(launcher.state).anything_runs
+    launcher.up()
+    assert launcher.status() == before
+
+
+@pytest.mark.parametrize("part", ["ranking", "broker", "postgres"])
+def test_keeper_starts_a_killed_part_again(launcher: Launcher, part: str) -> None:
+    stack = Stack(launcher.state)
+    {"ranking": stack.services["ranking"].kill, "broker": stack.broker.kill, "postgres": stack.postgres.kill}[part]()
+    deadline = time.monotonic() + 30
+    while not (stack.running and all(service.ready for service in stack.services.values())):
+        assert time.monotonic() < deadline, launcher.run("status")[1]
+        time.sleep(0.1)
+
+
+def test_logs_of_one_part(launcher: Launcher) -> None:
+    code, out, _ = launcher.run("logs", "postgres")
+    assert code == 0
+    assert "ready to accept connections" in out
+    assert launcher.run("logs", "nonsense")[0] == 2
+
+
+def test_ctrl_c_in_the_foreground_stops_everything(run_directory: Path) -> None:
+    launcher = Launcher(run_directory / "foreground")
+    process = launcher.start("up", "--no-demo", "--port", "auto")
+    assert process.stdout is not None
+    while "./bangfu down" not in process.stdout.readline():
+        assert process.poll() is None
+    ran = processes(Stack(launcher.state))
+    assert len(ran) == 5
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert process.returncode == 0
+    assert not any(one.alive for one in ran)
+    assert not Stack(launcher.state).anything_runs
+
+
+class TestTrouble:
+    """What people can do wrong, or have standing in the way."""
+
+    def test_commands_on_what_never_ran(self, tmp_path: Path) -> None:
+        launcher = Launcher(tmp_path / "never")
+        for command in (["status"], ["status", "--json"], ["logs"], ["rebuild"], ["republish", "registry"]):
+            code, out, err = launcher.run(*command)
+            assert (code, out) == (1, "")
+            assert "./bangfu up" in err
+        assert launcher.run("down")[0] == 0
+
+    def test_taken_port_is_named_with_its_holder(self, run_directory: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            launcher = Launcher(run_directory / "taken")
+            code, _, err = launcher.run("up", "--no-demo", "--detach", "--port", str(port))
+            assert code == 1
+            assert f"port {port} for registry is held by process {os.getpid()}" in err
+
+    @pytest.mark.parametrize("port", ["0", "65535", "-1", "eighty"])
+    def test_senseless_port_is_refused(self, tmp_path: Path, port: str) -> None:
+        code, _, err = Launcher(tmp_path).run("up", "--port", port)
+        assert code == 2
+        assert "--port" in err
+
+    def test_service_that_does_not_start_shows_its_log_and_leaves_nothing(self, run_directory: Path) -> None:
+        launcher = Launcher(run_directory / "broken")
+        launcher._environment["BANGFU_DATABASE_POOL"] = "none"
+        code, _, err = launcher.run("up", "--no-demo", "--detach", "--port", "auto")
+        assert code == 1
+        assert "database_pool" in err
+        assert not Stack(launcher.state).anything_runs
