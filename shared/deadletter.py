@@ -62,7 +62,7 @@ async def store(pg: Pg, settings: Settings, group: str, failed: Sequence[tuple[R
     kept = await pg.fetch(
         'INSERT INTO dead_letter (id, group_name, topic, partition, "offset", digest, key, value, headers, '
         "timestamp_ms, cause) SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::bigint[], "
-        "$6::bytea[], $7::bytea[], $8::bytea[], $9::jsonb[], $10::bigint[], $11::text[]) "
+        "$6::bytea[], $7::bytea[], $8::bytea[], $9::text[], $10::bigint[], $11::text[]) "
         'ON CONFLICT DO NOTHING RETURNING id, topic, partition, "offset", value, cause',
         *_columns(group, failed),
     )

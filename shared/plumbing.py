@@ -76,7 +76,7 @@ CREATE TABLE dead_letter (
     digest bytea NOT NULL,
     key bytea,
     value bytea,
-    headers jsonb NOT NULL,
+    headers text NOT NULL,
     timestamp_ms bigint NOT NULL,
     cause text NOT NULL,
     status text NOT NULL DEFAULT 'open' CHECK (status IN ('open', 'replayed', 'dropped')),
@@ -94,7 +94,7 @@ CREATE TABLE parked_record (
     "offset" bigint NOT NULL,
     key bytea,
     value bytea,
-    headers jsonb NOT NULL,
+    headers text NOT NULL,
     timestamp_ms bigint NOT NULL,
     reason text NOT NULL,
     first_seen timestamptz NOT NULL,
@@ -118,7 +118,7 @@ CREATE TABLE api_key (
     id uuid PRIMARY KEY,
     prefix text NOT NULL UNIQUE,
     version int NOT NULL,
-    body jsonb NOT NULL
+    body text NOT NULL
 );
 """
 
