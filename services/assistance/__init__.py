@@ -1,0 +1,1 @@
+"""assistance: the catalogue of programmes and the ledger of aid actions (architecture.md)."""

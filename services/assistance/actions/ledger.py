@@ -1,0 +1,221 @@
+"""The ledger's statements: one writes any number of actions with their versions, events and idempotency row.
+
+``action`` and ``action_version`` are written together or not at all; what a version said is its ``body``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from services.assistance.actions.schemas import ActionOut
+from shared.clock import local_day
+from shared.contracts.action import ACTION, ActionEvent
+from shared.db import Pg
+from shared.http.idempotency import Earlier, IdempotencyKey
+from shared.outbox import COLUMNS as OUTBOX_COLUMNS
+from shared.outbox import Event, row, unnest
+from shared.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where an action comes from; not part of its public state."""
+
+    recorded_by: UUID
+    changed_by: UUID
+    """Who wrote its present content."""
+    submitted_by: str | None = None
+    source_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One version to write: the whole state, how it came about, and by whom."""
+
+    verb: str
+    state: ActionOut
+    provenance: Provenance
+    by: UUID
+    reason: str | None = None
+
+    @property
+    def body(self) -> str:
+        return self.state.model_dump_json(by_alias=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An action as the ledger holds it."""
+
+    state: ActionOut
+    provenance: Provenance
+
+
+_ACTION_COLUMNS = {
+    "id": "uuid", "version": "int", "status": "text", "source_system": "text", "external_id": "text",
+    "source_version": "bigint", "submitted_by": "text", "programme": "text", "class": "text", "sector": "text",
+    "kind": "text", "household_id": "uuid", "actor_id": "uuid", "division": "text", "city": "text",
+    "managing_unit": "text", "township": "text", "village": "text", "occurred_at": "timestamptz",
+    "occurred_on": "date", "recorded_at": "timestamptz", "verified_at": "timestamptz", "recorded_by": "uuid",
+    "changed_by": "uuid",
+}  # fmt: skip
+_VERSION_COLUMNS = {"verb": "text", "body": "text", "by": "uuid", "reason": "text"}
+_INPUT = {**_ACTION_COLUMNS, **_VERSION_COLUMNS}
+_NAMES = ", ".join(_ACTION_COLUMNS)
+_FIRST_OUTBOX = len(_INPUT) + 1
+_FIRST_KEY = _FIRST_OUTBOX + len(OUTBOX_COLUMNS.split(", "))
+
+
+def _statement(written: str) -> str:
+    given = ", ".join(f"${i}::{kind}[]" for i, kind in enumerate(_INPUT.values(), start=1))
+    k = _FIRST_KEY
+    return f"""
+WITH given AS (SELECT * FROM unnest({given}) AS given ({", ".join(_INPUT)})),
+written AS ({written}),
+versions AS (
+    INSERT INTO action_version (action_id, version, verb, body, recorded_at, changed_by, reason)
+    SELECT id, version, verb, body, recorded_at, by, reason FROM given JOIN written USING (id)
+),
+events AS (
+    INSERT INTO outbox ({OUTBOX_COLUMNS})
+    SELECT event.* FROM {unnest(_FIRST_OUTBOX)} AS event ({OUTBOX_COLUMNS})
+    JOIN written ON written.id::text = event.aggregateid
+),
+claimed AS (
+    INSERT INTO idempotency (scope, key, fingerprint, resource_id, version)
+    SELECT ${k}::text, ${k + 1}::text, ${k + 2}::bytea, id, version FROM given JOIN written USING (id)
+    WHERE ${k + 1}::text IS NOT NULL
+)
+SELECT id FROM written"""
+
+
+_INSERT = _statement(
+    f"INSERT INTO action ({_NAMES}) SELECT {_NAMES} FROM given "
+    "ON CONFLICT (source_system, external_id) DO NOTHING RETURNING id"
+)
+_CHANGED = [name for name in _ACTION_COLUMNS if name not in ("id", "source_system", "external_id", "recorded_by")]
+_UPDATE = _statement(
+    f"UPDATE action SET ({', '.join(_CHANGED)}) = ({', '.join(f'given.{name}' for name in _CHANGED)}) "
+    "FROM given WHERE action.id = given.id AND action.version = given.version - 1 RETURNING action.id"
+)
+_LOAD = (
+    "SELECT v.body, a.recorded_by, a.changed_by, a.submitted_by, a.source_version FROM action a "
+    "JOIN action_version v ON v.action_id = a.id AND v.version = a.version "
+)
+NO_KEY = IdempotencyKey(None, "", b"")
+
+
+async def insert(pg: Pg, settings: Settings, entries: Sequence[Entry], key: IdempotencyKey = NO_KEY) -> set[UUID]:
+    """Record new actions; returns the ids written. Those whose external name is taken are left out.
+
+    Raises ``asyncpg.UniqueViolationError``, and writes nothing, when ``key`` was used before.
+    """
+    return await _write(pg, _INSERT, settings, entries, key)
+
+
+async def update(pg: Pg, settings: Settings, entries: Sequence[Entry], key: IdempotencyKey = NO_KEY) -> set[UUID]:
+    """Write the next version of actions; returns the ids written. Those that have moved on are left out."""
+    return await _write(pg, _UPDATE, settings, entries, key)
+
+
+async def load(pg: Pg, action_id: UUID) -> Stored | None:
+    """One action's current version."""
+    found = await pg.fetchrow(_LOAD + "WHERE a.id = $1", action_id)
+    return None if found is None else _stored(found)
+
+
+async def load_version(pg: Pg, action_id: UUID, version: int) -> str | None:
+    """What one version said, as JSON."""
+    body: str | None = await pg.fetchval(
+        "SELECT body FROM action_version WHERE action_id = $1 AND version = $2", action_id, version
+    )
+    return body
+
+
+async def find_earlier(pg: Pg, key: IdempotencyKey) -> Earlier | None:
+    """What an earlier request with this key made. Raises 422 when it was another request."""
+    if key.value is None:
+        return None
+    found = await pg.fetchrow(
+        "SELECT fingerprint, resource_id, version FROM idempotency WHERE scope = $1 AND key = $2", key.scope, key.value
+    )
+    return None if found is None else key.match(found["fingerprint"], found["resource_id"], found["version"])
+
+
+async def load_by_names(pg: Pg, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Stored]:
+    """Current versions by (source_system, external_id)."""
+    if not names:
+        return {}
+    systems, identifiers = zip(*names, strict=True)
+    rows = await pg.fetch(
+        _LOAD + "JOIN unnest($1::text[], $2::text[]) AS wanted (source_system, external_id) "
+        "ON a.source_system = wanted.source_system AND a.external_id = wanted.external_id",
+        systems,
+        identifiers,
+    )
+    found = (_stored(each) for each in rows)
+    return {(each.state.source_system or "", each.state.external_id or ""): each for each in found}
+
+
+async def _write(
+    pg: Pg, statement: str, settings: Settings, entries: Sequence[Entry], key: IdempotencyKey
+) -> set[UUID]:
+    if not entries:
+        return set()
+    # In one order everywhere, so that two batches that share actions wait for each other instead of deadlocking.
+    ordered = sorted(entries, key=_lock_order)
+    given = [list(column) for column in zip(*map(_row, ordered), strict=True)]
+    events = [list(column) for column in zip(*(row(settings, _event(entry)) for entry in ordered), strict=True)]
+    written = await pg.fetch(statement, *given, *events, key.scope, key.value, key.fingerprint)
+    return {each["id"] for each in written}
+
+
+def _lock_order(entry: Entry) -> tuple[str, str, UUID]:
+    return entry.state.source_system or "", entry.state.external_id or "", entry.state.id
+
+
+def _row(entry: Entry) -> tuple[Any, ...]:
+    state, provenance, path = entry.state, entry.provenance, entry.state.path
+    return (
+        state.id, state.version, state.status, state.source_system, state.external_id, provenance.source_version,
+        provenance.submitted_by, state.programme, state.programme_class, state.sector, state.kind,
+        None if state.household is None else state.household.id, None if state.actor is None else state.actor.id,
+        state.division, path.city, path.managing_unit, path.township, path.village, state.occurred_at,
+        local_day(state.occurred_at), state.recorded_at, state.verified_at, provenance.recorded_by,
+        provenance.changed_by, entry.verb, entry.body, entry.by, entry.reason,
+    )  # fmt: skip
+
+
+def _event(entry: Entry) -> Event:
+    state = entry.state
+    body = ActionEvent(
+        id=state.id,
+        version=state.version,
+        status=state.status,
+        first_recorded_at=state.first_recorded_at,
+        recorded_at=state.recorded_at,
+        occurred_at=state.occurred_at,
+        programme=state.programme,
+        programme_class=state.programme_class,
+        sector=state.sector,
+        kind=state.kind,
+        household_id=None if state.household is None else state.household.id,
+        household_seq=None if state.household is None else state.household.seq,
+        persons=[person.id for person in state.persons],
+        actor_id=None if state.actor is None else state.actor.id,
+        division=state.division,
+        path=state.path,
+        place=state.place,
+        quantity=state.quantity,
+        amount_fen=state.amount_fen,
+        verified_at=state.verified_at,
+    )
+    return Event(ACTION, entry.verb, str(state.id), body, state.recorded_at, state.version)
+
+
+def _stored(found: Any) -> Stored:
+    return Stored(
+        ActionOut.model_validate_json(found["body"]),
+        Provenance(found["recorded_by"], found["changed_by"], found["submitted_by"], found["source_version"]),
+    )

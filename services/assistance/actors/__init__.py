@@ -1,0 +1,1 @@
+"""Actors 帮扶主体: helpers, enterprises, departments, work teams, secretaries."""

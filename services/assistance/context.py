@@ -1,0 +1,48 @@
+"""What the slices of a running assistance service share."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from services.assistance.actions.references import resolve
+from services.assistance.actions.rules import World
+from services.assistance.actions.schemas import ActionContent
+from services.assistance.catalogue.rules import Catalogue
+from services.assistance.revisions import Watched
+from shared.app import Runtime
+from shared.auth import Caller, requires
+from shared.contracts.division import DivisionTree
+from shared.db import Pg
+
+
+@dataclass(frozen=True, slots=True)
+class Assistance:
+    """The runtime, and the two small tables kept in memory; ``request.app.state.assistance``."""
+
+    runtime: Runtime
+    catalogue: Watched[Catalogue]
+    divisions: Watched[DivisionTree]
+
+    async def world(self, pg: Pg, contents: Iterable[ActionContent]) -> World:
+        """What a batch of actions is judged against, as of now."""
+        return World(
+            await self.catalogue.get(pg),
+            await self.divisions.get(pg),
+            await resolve(pg, contents),
+            self.runtime.clock.now(),
+        )
+
+
+def _assistance(request: Request) -> Assistance:
+    assistance: Assistance = request.app.state.assistance
+    return assistance
+
+
+AssistanceDep = Annotated[Assistance, Depends(_assistance)]
+Reader = Annotated[Caller, Depends(requires("reader", "recorder", "reviewer", "drafter", "signer", "importer"))]
+Recorder = Annotated[Caller, Depends(requires("recorder", "importer"))]
+Importer = Annotated[Caller, Depends(requires("importer"))]
+Reviewer = Annotated[Caller, Depends(requires("reviewer"))]
+Admin = Annotated[Caller, Depends(requires("admin"))]

@@ -1,0 +1,1 @@
+"""Intake: submissions of other systems through Kafka, with a receipt for each."""

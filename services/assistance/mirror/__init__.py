@@ -1,0 +1,1 @@
+"""Mirror of registry: what assistance knows of divisions, households, persons and keys."""
