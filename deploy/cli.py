@@ -172,6 +172,9 @@ def run_tests(
 
 def pytest_on(broker: str, arguments: list[str]) -> int:
     """pytest on one broker, on as many processes as there are processors unless -n is given."""
+    if broker == "apache" and (reason := unavailable()):
+        say(reason)
+        return 1
     parallel = [] if any(argument.startswith("-n") for argument in arguments) else ["-n", str(os.cpu_count() or 1)]
     command = [sys.executable, "-m", "pytest", "--broker", broker, *parallel, *arguments]
     return run(command, {name: value for name, value in os.environ.items() if not name.startswith("BANGFU_")})
