@@ -77,7 +77,7 @@ class ApiKeys:
         if cached is not None and cached[0] > time.monotonic():
             return cached[1]
         async with self._database.driver() as pg:
-            body = await pg.fetchval("SELECT body FROM api_key WHERE prefix = $1", prefix)
+            body = await pg.fetchval("SELECT body::text FROM api_key WHERE prefix = $1", prefix)
         key = KeyEvent.model_validate_json(body) if body is not None else None
         if len(self._cache) > 10_000:  # unknown prefixes must not grow it without bound
             self._cache.clear()

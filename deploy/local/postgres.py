@@ -42,7 +42,6 @@ max_connections = 200
 shared_buffers = '256MB'
 max_wal_size = '2GB'
 fsync = {fsync}
-synchronous_commit = {fsync}
 full_page_writes = {fsync}
 # Containers often allow 64 MB of shared memory, which a parallel query would exceed.
 max_parallel_workers_per_gather = 0

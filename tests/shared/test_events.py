@@ -46,6 +46,7 @@ def test_headers_follow_the_kafka_binding() -> None:
 
 def test_the_sdk_reads_what_we_write() -> None:
     value, headers = encode(EVENT)
+    assert value is not None
     read = from_binary(KafkaMessage(headers=dict(headers), key=b"a", value=value), JSONFormat(), SdkEvent)
     assert read.get_id() == "a:1"
     assert read.get_extension("aggregateversion") == "1"

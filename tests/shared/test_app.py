@@ -1,0 +1,276 @@
+"""What every service gets from the app factory: errors, limits, keys, idempotency, documents."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from jsonschema import Draft7Validator
+from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValidator
+
+from shared.http.limits import MAX_JSON_BYTES
+from tests.shared.toy import client_of, give_key, store_key, things, toy_app
+
+GOOD = {"name": "a", "amount_fen": 1}
+
+
+@pytest.fixture
+async def app(database_url: Callable[[str | None], str]) -> FastAPI:
+    return await toy_app(database_url(None))
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    key, _ = await give_key(app, "recorder", "reader")
+    async with client_of(app, key) as ready:
+        yield ready
+
+
+def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = response.json()
+    assert (body["status"], body["code"]) == (status, code)
+    assert body["type"].endswith(f"/problems/{code}")
+    return body
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "code"),
+    [
+        (b"", 422, "invalid_request"),
+        (b"null", 422, "invalid_request"),
+        (b"[]", 422, "invalid_request"),
+        (b'{"name": "a", "amount_fen": ', 400, "malformed_request"),
+        (b'{"name": "a", "amount_fen": NaN}', 422, "invalid_request"),
+        (b'{"name": "a", "amount_fen": true}', 422, "invalid_request"),
+        (b'{"name": "a", "amount_fen": "1"}', 422, "invalid_request"),
+        (b'{"name": "a", "amount_fen": 1.5}', 422, "invalid_request"),
+        (b'{"name": "a", "amount_fen": 1, "x": 1}', 422, "invalid_request"),
+        (b'{"name": "a", "amount_fen": 1, "at": "2018-10-08T09:30:00"}', 422, "invalid_request"),
+        (b'{"name": "a", "amount_fen": 1, "at": "2018-02-30T09:30:00Z"}', 422, "invalid_request"),
+    ],
+)
+async def test_bad_bodies(client: httpx.AsyncClient, app: FastAPI, content: bytes, status: int, code: str) -> None:
+    response = await client.post("/v1/things", content=content, headers={"Content-Type": "application/json"})
+    problem(response, status, code)
+    assert await things(app) == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content-Type": "application/octet-stream"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Content-Type": "application/json; charset=utf-16"}, 415),
+        ({"Content-Type": "application/json", "Content-Encoding": "gzip"}, 415),
+        ({"Content-Type": "application/json", "X-Big": "x" * 100_000}, 431),
+        ({"Content-Type": "application/json", **{f"X-{i}": "1" for i in range(5000)}}, 431),
+        ({"Content-Type": "application/json", "Host": "a b"}, 400),
+        ({"Content-Type": "application/json", "Range": "bytes=0-1"}, 416),
+        ({"Content-Type": "application/json", "Idempotency-Key": "k" * 256}, 400),
+    ],
+)
+async def test_bad_headers(client: httpx.AsyncClient, headers: dict[str, str], status: int) -> None:
+    response = await client.post("/v1/things", content=json.dumps(GOOD), headers=headers)
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+async def test_large_bodies_are_refused_whether_announced_or_not(client: httpx.AsyncClient) -> None:
+    async def stream() -> AsyncIterator[bytes]:
+        for _ in range(MAX_JSON_BYTES // 1000 + 1):
+            yield b" " * 1000
+
+    headers = {"Content-Type": "application/json"}
+    announced = await client.post("/v1/things", content=b" " * (MAX_JSON_BYTES + 1), headers=headers)
+    streamed = await client.post("/v1/things", content=stream(), headers=headers)
+    problem(announced, 413, "too_large")
+    problem(streamed, 413, "too_large")
+
+
+async def test_answers_never_repeat_what_was_sent(client: httpx.AsyncClient) -> None:
+    secret = "411323199001011234"
+    for body in ({"name": {"x": secret}, "amount_fen": secret, secret: 1}, {"name": [secret]}):
+        response = await client.post("/v1/things", json=body, params={"size": secret})
+        assert response.status_code == 422
+        assert secret not in response.text
+
+
+async def test_a_fault_of_ours_says_nothing_of_itself(
+    client: httpx.AsyncClient, app: FastAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR, "bangfu"):
+        response = await client.post("/v1/things", json={**GOOD, "name": "fault"})
+    problem(response, 500, "internal_error")
+    assert "secret" not in response.text
+    assert "unhandled RuntimeError" in caplog.text
+    assert await things(app) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [("size=1&size=2", "query:size"), ("size=11", "query:size"), ("size=1_0", "query:size"), ("size=%00", "query:?")],
+)
+async def test_bad_queries(client: httpx.AsyncClient, query: str, pointer: str) -> None:
+    body = problem(await client.get(f"/v1/things?{query}"), 422, "invalid_request")
+    assert [fault["pointer"] for fault in body["errors"]] == [pointer]
+
+
+async def test_unknown_addresses_and_methods(client: httpx.AsyncClient) -> None:
+    problem(await client.get("/v1/nothing"), 404, "not_found")
+    response = await client.put("/v1/things", json=GOOD)
+    problem(response, 405, "method_not_allowed")
+    assert set(response.headers["allow"].split(", ")) == {"POST"} or "GET" in response.headers["allow"]
+
+
+async def test_problems_speak_chinese_unless_asked_for_english(client: httpx.AsyncClient) -> None:
+    chinese = await client.post("/v1/things", json={})
+    english = await client.post("/v1/things", json={}, headers={"Accept-Language": "en-GB,en;q=0.9"})
+    assert chinese.json()["errors"][0]["message"] == "必填"
+    assert english.json()["errors"][0]["message"] == "required"
+    page = await client.get("/problems/invalid_request")
+    assert page.status_code == 200
+    assert "请求内容不符合要求" in page.text
+
+
+# Keys
+
+
+async def test_keys_open_what_their_roles_allow(app: FastAPI) -> None:
+    reader, _ = await give_key(app, "reader")
+    async with client_of(app, None) as client:
+        for token, status in ((None, 401), ("x", 401), ("bf_unknown.secret", 401), (reader[:-1], 401), (reader, 403)):
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            response = await client.post("/v1/things", json=GOOD, headers=headers)
+            assert response.status_code == status, token
+        assert (await client.post("/v1/things", json=GOOD)).headers["www-authenticate"] == "Bearer"
+
+
+async def test_expired_and_revoked_keys_are_refused(app: FastAPI) -> None:
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    expired, _ = await give_key(app, "reader", expires_at=past)
+    live, event = await give_key(app, "reader")
+    async with client_of(app, None) as client:
+        assert (await client.get("/v1/things", headers={"Authorization": f"Bearer {expired}"})).status_code == 401
+        await store_key(app, event.model_copy(update={"version": 2, "status": "revoked"}))
+        await store_key(app, event)  # an older version arriving late changes nothing
+        assert (await client.get("/v1/things", headers={"Authorization": f"Bearer {live}"})).status_code == 401
+
+
+# Idempotency
+
+
+async def test_the_same_request_twice_has_one_effect(client: httpx.AsyncClient, app: FastAPI) -> None:
+    headers = {"Idempotency-Key": '"k-1"'}
+    first = await client.post("/v1/things", json=GOOD, headers=headers)
+    again = await client.post("/v1/things", json=GOOD, headers=headers)
+    bare = await client.post("/v1/things", json=GOOD, headers={"Idempotency-Key": "k-1"})
+    assert first.json() == again.json() == bare.json()
+    assert "idempotency-replayed" not in first.headers
+    assert again.headers["idempotency-replayed"] == "true"
+    assert len(await things(app)) == 1
+
+
+async def test_a_key_names_one_request(client: httpx.AsyncClient) -> None:
+    headers = {"Idempotency-Key": "k"}
+    await client.post("/v1/things", json=GOOD, headers=headers)
+    problem(await client.post("/v1/things", json={**GOOD, "name": "b"}, headers=headers), 422, "idempotency_key_reused")
+
+
+async def test_another_caller_may_use_the_same_key(client: httpx.AsyncClient, app: FastAPI) -> None:
+    other, _ = await give_key(app, "recorder")
+    await client.post("/v1/things", json=GOOD, headers={"Idempotency-Key": "k"})
+    headers = {"Idempotency-Key": "k", "Authorization": f"Bearer {other}"}
+    assert "idempotency-replayed" not in (await client.post("/v1/things", json=GOOD, headers=headers)).headers
+    assert len(await things(app)) == 2
+
+
+async def test_racing_requests_with_one_key_have_one_effect(client: httpx.AsyncClient, app: FastAPI) -> None:
+    headers = {"Idempotency-Key": "race"}
+    answers = await asyncio.gather(*(client.post("/v1/things", json=GOOD, headers=headers) for _ in range(20)))
+    assert {answer.status_code for answer in answers} <= {201, 409, 503}
+    assert len({answer.text for answer in answers if answer.status_code == 201}) == 1
+    assert len(await things(app)) == 1
+
+
+async def test_a_failed_request_leaves_its_key_free(client: httpx.AsyncClient) -> None:
+    headers = {"Idempotency-Key": "k"}
+    assert (await client.post("/v1/things", json={**GOOD, "name": "fault"}, headers=headers)).status_code == 500
+    assert (await client.post("/v1/things", json={**GOOD, "name": "fault"}, headers=headers)).status_code == 500
+
+
+# Lines, draining, the database away
+
+
+async def test_lines_are_counted_and_limited(client: httpx.AsyncClient) -> None:
+    headers = {"Content-Type": "application/jsonl"}
+    assert (await client.post("/v1/lines", content=b"{}\n\n{}\n  \n{}", headers=headers)).json() == 3
+    problem(await client.post("/v1/lines", content=b"{}\n" * 4, headers=headers), 413, "too_large")
+    problem(
+        await client.post("/v1/lines", content=b"{}", headers={"Content-Type": "application/json"}),
+        415,
+        "unsupported_media_type",
+    )
+
+
+async def test_a_draining_service_reads_but_does_not_write(client: httpx.AsyncClient, app: FastAPI) -> None:
+    app.state.runtime.draining = True
+    response = await client.post("/v1/things", json=GOOD)
+    problem(response, 503, "unavailable")
+    assert response.headers["retry-after"]
+    assert (await client.get("/v1/things")).status_code == 200
+
+
+async def test_without_a_database_every_answer_is_503(client: httpx.AsyncClient, app: FastAPI, databases: Any) -> None:
+    assert (await client.get("/v1/things")).status_code == 200
+    databases.server.kill()
+    for request in (client.get("/v1/things"), client.post("/v1/things", json=GOOD)):
+        response = await request
+        problem(response, 503, "unavailable")
+        assert response.headers["retry-after"]
+    ready = await client.get("/readyz")
+    assert (ready.status_code, ready.json()["database"]) == (503, False)
+    assert (await client.get("/livez")).status_code == 200
+    databases.server.start()
+    assert (await client.post("/v1/things", json=GOOD)).status_code == 201
+    assert len(await things(app)) == 1
+
+
+# Documents
+
+
+async def test_documents_are_valid_and_need_no_internet(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    OpenAPIV31SpecValidator(document).validate()
+    OpenAPIV30SpecValidator((await client.get("/openapi-3.0.json")).json()).validate()
+    for page in ("/docs", "/redoc"):
+        text = (await client.get(page)).text
+        assert "https://" not in text.replace("https://fastapi.tiangolo.com/img", "")
+    schema = json.loads((Path(__file__).parents[1] / "schemas/asyncapi-3.0.0.json").read_text())
+    Draft7Validator(schema).validate((await client.get("/asyncapi.json")).json())
+    published = await client.get("/schemas/bangfu.registry.key.v1.json")
+    assert published.json()["$id"].endswith("/schemas/bangfu.registry.key.v1.json")
+
+
+async def test_metrics_name_routes_not_addresses(client: httpx.AsyncClient) -> None:
+    await client.get("/v1/things")
+    await client.get("/v1/nothing/411323199001011234")
+    text = (await client.get("/metrics")).text
+    assert 'route="/v1/things"' in text
+    assert "411323199001011234" not in text
+
+
+async def test_trace_context_goes_through(client: httpx.AsyncClient) -> None:
+    given = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    returned = (await client.get("/livez", headers={"traceparent": given})).headers["traceparent"]
+    assert returned[:35] == given[:35]
+    assert returned != given
+    for broken in ("x", "00-" + "0" * 32 + "-" + "1" * 16 + "-01"):
+        assert (await client.get("/livez", headers={"traceparent": broken})).headers["traceparent"][3:35] != "0" * 32
