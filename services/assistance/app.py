@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from services.assistance.actions import api as actions_api
+from services.assistance.actions.changing import OWN_RECORD, REVOKED, VERIFIED
 from services.assistance.actions.recording import NAME_TAKEN
 from services.assistance.catalogue import service as catalogue
 from services.assistance.context import Assistance
@@ -63,7 +64,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
         routers=[actions_api.routes],
         publishes=PUBLISHED,
         reads=mirror_consumers.TOPICS,
-        kinds=(NAME_TAKEN, REUSED),
+        kinds=(NAME_TAKEN, OWN_RECORD, REVOKED, VERIFIED, REUSED),
         tags=TAGS,
         on_start=[seed],
         role=role,

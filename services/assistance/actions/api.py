@@ -1,19 +1,76 @@
 """Routes of single actions."""
 
-from typing import Annotated
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Literal
+from uuid import UUID
 
-from fastapi import Depends, Query, Response
+from fastapi import Depends, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import Field
 
-from services.assistance.actions import recording
+from services.assistance.actions import changing, ledger, queries, recording
+from services.assistance.actions.changing import Change
+from services.assistance.actions.queries import Filters
 from services.assistance.actions.recording import Answer
-from services.assistance.actions.schemas import ActionIn, ActionOut
-from services.assistance.context import AssistanceDep, Recorder
-from shared.app import CONFLICT_RESPONSE, router
+from services.assistance.actions.schemas import (
+    ActionIn,
+    ActionOut,
+    Correction,
+    Reason,
+    Verification,
+    VersionOut,
+    VersionsOut,
+)
+from services.assistance.context import Assistance, AssistanceDep, Reader, Recorder, Reviewer
+from services.assistance.fields import Code, Day, ExternalName, Id, Instant
+from services.assistance.listing import Digits, ListQuery, link_headers
+from services.assistance.mirror import service as mirror
+from shared import errors
+from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
+from shared.auth import Caller
+from shared.contracts.programme import ProgrammeClass
+from shared.db import Pg
+from shared.errors import Problem
+from shared.http.etag import required_version
 from shared.http.idempotency import IdempotencyKey, idempotency_key
+from shared.http.pagination import Page, page_of
 
 routes = router("actions")
 Key = Annotated[IdempotencyKey, Depends(idempotency_key)]
 DryRun = Annotated[bool, Query(description="Check only; nothing is written 仅校验.")]
+Expected = Annotated[int, Depends(required_version)]
+CHANGE_RESPONSES = {**NOT_FOUND_RESPONSE, **CONFLICT_RESPONSE, **VERSION_RESPONSES}
+JSONL = "application/jsonl"
+LINES = {"type": "string", "description": "One action a line, each as in `items`."}
+NOBODY = UUID(int=0)
+"""Stands for a household nobody knows: nothing is listed for it."""
+
+
+class ActionQuery(ListQuery):
+    """Filters of the ledger; together they narrow."""
+
+    programme: Code | None = Field(default=None, description="Programme code 帮扶项目.")
+    tag: str | None = Field(default=None, max_length=100, description="Policy vocabulary 政策用语, `/v1/taxonomy`.")
+    programme_class: ProgrammeClass | None = Field(default=None, alias="class", description="Class 类别.")
+    sector: Code | None = Field(default=None, description="Sector 行业部门.")
+    kind: Code | None = Field(default=None, description="Kind of action 行动类型.")
+    household: str | None = Field(
+        default=None, pattern=r"^([0-9]{14}|[0-9a-f-]{36})$", description="Household by number or id 农户."
+    )
+    actor: Id | None = Field(default=None, description="Actor id 帮扶主体.")
+    division: str | None = Field(
+        default=None,
+        pattern=r"^[0-9]{2,12}$",
+        description="A whole 12-digit code (a county by what it manages), or a prefix of village codes 行政区划.",
+    )
+    occurred_from: Day | None = Field(default=None, description="First day 起始日, Asia/Shanghai.")
+    occurred_to: Day | None = Field(default=None, description="Last day, included 截止日.")
+    status: Literal["recorded", "revoked"] | None = Field(default=None, description="Status 状态.")
+    verified: bool | None = Field(default=None, description="Verified by a reviewer 已核实.")
+    updated_since: Instant | None = Field(default=None, description="Changed at or after 更新时间起.")
+    source_system: ExternalName | None = Field(default=None, description="System that knows it 来源系统.")
+    external_id: ExternalName | None = Field(default=None, description="Its name there 来源编号.")
 
 
 @routes.post(
@@ -40,6 +97,153 @@ async def record_action(
     if not dry_run:
         response.headers["Location"] = f"/v1/actions/{answer.action_id}"
     return response
+
+
+@routes.get(
+    "/actions",
+    operation_id="list_actions",
+    summary="List aid actions 查询帮扶行动",
+    response_model=Page[ActionOut],
+    responses={200: {"description": "A page; or every action, one a line.", "content": {JSONL: {"schema": LINES}}}},
+)
+async def list_actions(
+    request: Request, query: Annotated[ActionQuery, Query()], caller: Reader, assistance: AssistanceDep
+) -> Response:
+    """Actions within your divisions, oldest first, as pages; with `Accept: application/jsonl` all, as of now."""
+    database = assistance.runtime.database
+    async with database.driver() as pg:
+        filters = await _filters(pg, query, assistance)
+        if JSONL not in request.headers.get("accept", ""):
+            return await _page(pg, request, query, filters, caller)
+    return await _streamed(queries.stream(database, filters, caller))
+
+
+async def _filters(pg: Pg, query: ActionQuery, assistance: Assistance) -> Filters:
+    household_id = None
+    if query.household is not None:
+        by_number = len(query.household) == 14
+        found = await mirror.household_id(pg, query.household) if by_number else UUID(query.household)
+        household_id = found or NOBODY
+    programmes = None if query.programme is None else [query.programme]
+    if query.tag is not None:
+        catalogue = await assistance.catalogue.get(pg)
+        tagged = [each.code for each in catalogue.programmes.values() if query.tag in each.tags]
+        programmes = [code for code in tagged if query.programme in (None, code)]
+    return Filters(
+        programmes=programmes, programme_class=query.programme_class, sector=query.sector, kind=query.kind,
+        household_id=household_id, actor_id=query.actor, division=query.division,
+        occurred_from=query.occurred_from, occurred_to=query.occurred_to, status=query.status,
+        verified=query.verified, updated_since=query.updated_since, source_system=query.source_system,
+        external_id=query.external_id,
+    )  # fmt: skip
+
+
+async def _page(pg: Pg, request: Request, query: ActionQuery, filters: Filters, caller: Caller) -> Response:
+    after = query.after(request)
+    rows = await queries.page(pg, filters, caller, after=UUID(after[0]) if after else None, limit=query.limit + 1)
+    count = await queries.count(pg, filters, caller) if query.count else None
+    holder = Response()
+    kept, cursor = page_of(rows, limit=query.limit, key=lambda row: [str(row[0])], request=request, response=holder)
+    tail = json.dumps({"next_cursor": cursor, "count": count})
+    body = f'{{"items": [{", ".join(body for _, body in kept)}], {tail[1:]}'
+    return Response(body, headers=link_headers(holder), media_type="application/json")
+
+
+async def _streamed(chunks: AsyncIterator[bytes]) -> Response:
+    first = await anext(chunks)  # fails before the answer begins, while it can still be a problem
+
+    async def whole() -> AsyncIterator[bytes]:
+        yield first
+        async for chunk in chunks:
+            yield chunk
+
+    return StreamingResponse(whole(), media_type=JSONL)
+
+
+@routes.get(
+    "/actions/{action_id}",
+    operation_id="read_action",
+    summary="Read an aid action 查看帮扶行动",
+    response_model=ActionOut,
+    responses=NOT_FOUND_RESPONSE,
+)
+async def read_action(
+    action_id: Id,
+    caller: Reader,
+    assistance: AssistanceDep,
+    version: Annotated[Digits | None, Query(ge=1, description="An earlier version 历史版本.")] = None,
+) -> Response:
+    """The action as it is now, or as one version said."""
+    async with assistance.runtime.database.driver() as pg:
+        stored = await changing.find(pg, action_id, caller)
+        if version is None:
+            return respond(Answer(action_id, stored.state.version, stored.state.model_dump_json(by_alias=True)))
+        body = await ledger.load_version(pg, action_id, version)
+    if body is None:
+        raise Problem(errors.NOT_FOUND)
+    return respond(Answer(action_id, version, body))
+
+
+@routes.get(
+    "/actions/{action_id}/versions",
+    operation_id="list_action_versions",
+    summary="History of an aid action 变更记录",
+    response_model=VersionsOut,
+    responses=NOT_FOUND_RESPONSE,
+)
+async def list_action_versions(action_id: Id, caller: Reader, assistance: AssistanceDep) -> VersionsOut:
+    """Every version, oldest first: what it said, who made it, and why."""
+    async with assistance.runtime.database.driver() as pg:
+        await changing.find(pg, action_id, caller)
+        rows = await queries.versions(pg, action_id)
+    return VersionsOut(
+        items=[VersionOut(**{**row, "action": ActionOut.model_validate_json(row["body"])}) for row in map(dict, rows)]
+    )
+
+
+@routes.post(
+    "/actions/{action_id}/corrections",
+    operation_id="correct_action",
+    summary="Correct an aid action 更正帮扶行动",
+    response_model=ActionOut,
+    responses=CHANGE_RESPONSES,
+)
+async def correct_action(
+    action_id: Id, correction: Correction, caller: Recorder, expected: Expected, key: Key, assistance: AssistanceDep
+) -> Response:
+    """Replace the whole content, with the reason. Where it counts is determined anew; a verification lapses."""
+    change = Change(action_id, expected, caller, key)
+    return respond(await changing.correct(assistance, change, correction))
+
+
+@routes.post(
+    "/actions/{action_id}/revocation",
+    operation_id="revoke_action",
+    summary="Revoke an aid action 撤销帮扶行动",
+    response_model=ActionOut,
+    responses=CHANGE_RESPONSES,
+)
+async def revoke_action(
+    action_id: Id, reason: Reason, caller: Recorder, expected: Expected, key: Key, assistance: AssistanceDep
+) -> Response:
+    """Undo an action: it stays readable, and counts nowhere."""
+    change = Change(action_id, expected, caller, key)
+    return respond(await changing.revoke(assistance, change, reason.reason))
+
+
+@routes.post(
+    "/actions/{action_id}/verification",
+    operation_id="verify_action",
+    summary="Verify an aid action 核实帮扶行动",
+    response_model=ActionOut,
+    responses=CHANGE_RESPONSES,
+)
+async def verify_action(
+    action_id: Id, verification: Verification, caller: Reviewer, expected: Expected, key: Key, assistance: AssistanceDep
+) -> Response:
+    """Vouch for an action as someone who neither recorded nor corrected it."""
+    change = Change(action_id, expected, caller, key)
+    return respond(await changing.verify(assistance, change, verification.note))
 
 
 def respond(answer: Answer, status: int = 200) -> Response:

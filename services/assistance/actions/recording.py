@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -20,6 +21,7 @@ from shared.db import Pg
 from shared.errors import Fault, Problem, Text, invalid
 from shared.http.idempotency import IdempotencyKey
 
+T = TypeVar("T")
 REFERENCE_WAIT_SECONDS = 2.0
 """How long an unknown reference is awaited over HTTP: the mirror may be about to learn of it."""
 _WAIT_STEP = 0.05
@@ -66,7 +68,7 @@ async def _record(
     world = await assistance.world(pg, (content,))
     placed = judge(content, world, caller)
     if not isinstance(placed, Placed):
-        if (earlier := await _replay(pg, key)) is not None:
+        if (earlier := await find_replay(pg, key)) is not None:
             return earlier
         if all(each.code == UNKNOWN for each in placed):
             return placed
@@ -74,7 +76,7 @@ async def _record(
     entry = recorded(content, placed, now=world.now, by=caller.key_id)
     if not dry_run and await ledger.insert(pg, assistance.runtime.settings, (entry,), key):
         return Answer(entry.state.id, 1, entry.body, created=True)
-    if not dry_run and (earlier := await _replay(pg, key)) is not None:
+    if not dry_run and (earlier := await find_replay(pg, key)) is not None:
         return earlier
     return await _existing(pg, entry, caller, dry_run=dry_run)
 
@@ -101,20 +103,19 @@ def name_taken(existing: ActionOut, caller: Caller) -> Problem:
     return Problem(NAME_TAKEN, extensions=visible)
 
 
-async def replaying(
-    pg: Pg, key: IdempotencyKey, attempt: Callable[[], Awaitable[Answer | list[Fault]]]
-) -> Answer | list[Fault]:
+async def replaying(pg: Pg, key: IdempotencyKey, attempt: Callable[[], Awaitable[T]]) -> T | Answer:
     """Attempt a command; where it fails because it was carried out before under this key, answer as then."""
     try:
         return await attempt()
     except (Problem, asyncpg.UniqueViolationError):
-        earlier = await _replay(pg, key)
+        earlier = await find_replay(pg, key)
         if earlier is None:
             raise
         return earlier
 
 
-async def _replay(pg: Pg, key: IdempotencyKey) -> Answer | None:
+async def find_replay(pg: Pg, key: IdempotencyKey) -> Answer | None:
+    """What was answered to an earlier request with this key. Raises 422 when that was another request."""
     earlier = await ledger.find_earlier(pg, key)
     if earlier is None:
         return None

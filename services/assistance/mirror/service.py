@@ -1,5 +1,7 @@
 """What other slices may ask of the mirror."""
 
+from uuid import UUID
+
 from services.assistance.revisions import Watched
 from shared.contracts.division import DivisionEvent, DivisionTree
 from shared.db import Pg
@@ -21,3 +23,9 @@ def divisions() -> Watched[DivisionTree]:
 async def _load_tree(pg: Pg) -> DivisionTree:
     rows = await pg.fetch("SELECT body FROM mirror_division")
     return DivisionTree(DivisionEvent.model_validate_json(row["body"]) for row in rows)
+
+
+async def household_id(pg: Pg, number: str) -> UUID | None:
+    """The household that holds a number; None when none is known to."""
+    found: UUID | None = await pg.fetchval("SELECT id FROM mirror_household WHERE number = $1 LIMIT 1", number)
+    return found
