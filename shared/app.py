@@ -49,6 +49,8 @@ class Runtime:
     consumers: list[Consumer] = field(default_factory=list)
     draining: bool = False
     """Writes are refused while the service lets its backlog run out before it stops."""
+    stopping: bool = False
+    """The process was told to stop: streams end themselves instead of holding it up."""
 
     def wake_relay(self) -> None:
         """After a commit that wrote events."""

@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping
+from types import FrameType
 from typing import Any
 from uuid import UUID
 
@@ -64,6 +65,18 @@ class PatientProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
+class _Server(uvicorn.Server):
+    """uvicorn's server, but live streams learn at once that it stops."""
+
+    def __init__(self, config: uvicorn.Config, runtime: Runtime) -> None:
+        super().__init__(config)
+        self._runtime = runtime
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._runtime.stopping = True
+        super().handle_exit(sig, frame)
+
+
 def serve(app: FastAPI, runtime: Runtime) -> None:
     """Serve until SIGTERM or SIGINT; SIGUSR1 begins draining: writes get 503, the backlog runs out."""
     settings = runtime.settings
@@ -82,7 +95,7 @@ def serve(app: FastAPI, runtime: Runtime) -> None:
         h11_max_incomplete_event_size=64 * 1024,
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(uvicorn.Server(config), runtime))
+        runner.run(_serve(_Server(config, runtime), runtime))
 
 
 async def _serve(server: uvicorn.Server, runtime: Runtime) -> None:
@@ -133,7 +146,7 @@ def _parser(service: str, extra: Mapping[str, Command]) -> argparse.ArgumentPars
     letters.add_argument("--limit", type=int, default=50)
     for name, command in extra.items():
         parser_of = commands.add_parser(name, help=(command.__doc__ or "").split("\n")[0])
-        parser_of.add_argument("arguments", nargs="*")
+        parser_of.add_argument("arguments", nargs=argparse.REMAINDER)
     return parser
 
 
