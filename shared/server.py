@@ -111,7 +111,7 @@ async def _serve(server: uvicorn.Server, runtime: Runtime) -> None:
 def main(service: ServiceName, build: Build, commands: Mapping[str, Command] | None = None) -> None:
     """``python -m services.<service> [serve|migrate|republish|dead-letters|...]``."""
     extra = dict(commands or {})
-    arguments = _parser(service, extra).parse_args()
+    arguments = _parsed(_parser(service, extra), extra)
     settings = Settings.load(service)
     configure_logging(service, settings.log_level)
     match arguments.command:
@@ -145,9 +145,17 @@ def _parser(service: str, extra: Mapping[str, Command]) -> argparse.ArgumentPars
     letters.add_argument("--status", choices=("open", "replayed", "dropped"), default="open")
     letters.add_argument("--limit", type=int, default=50)
     for name, command in extra.items():
-        parser_of = commands.add_parser(name, help=(command.__doc__ or "").split("\n")[0])
-        parser_of.add_argument("arguments", nargs=argparse.REMAINDER)
+        commands.add_parser(name, help=(command.__doc__ or "").split("\n")[0], add_help=False)
     return parser
+
+
+def _parsed(parser: argparse.ArgumentParser, extra: Mapping[str, Command]) -> argparse.Namespace:
+    """The arguments; those of a service's own command are left to that command."""
+    arguments, rest = parser.parse_known_args()
+    if rest and arguments.command not in extra:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    arguments.arguments = rest
+    return arguments
 
 
 async def _republish(runtime: Runtime) -> int:
