@@ -5,8 +5,13 @@ from fastapi import FastAPI
 from services.assistance.actions import api as actions_api
 from services.assistance.actions.changing import OWN_RECORD, REVOKED, VERIFIED
 from services.assistance.actions.recording import NAME_TAKEN
+from services.assistance.catalogue import api as catalogue_api
 from services.assistance.catalogue import service as catalogue
 from services.assistance.context import Assistance
+from services.assistance.intake import api as intake_api
+from services.assistance.intake import service as intake
+from services.assistance.intake.contracts import ACTION_SUBMISSIONS
+from services.assistance.intake.handler import GROUP, MAX_RECORDS, Intake
 from services.assistance.mirror import consumers as mirror_consumers
 from services.assistance.mirror import service as mirror
 from services.assistance.publishing import PUBLISHED, republisher
@@ -51,6 +56,17 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             limit=DeadLetterLimit(),
             after_batch=runtime.wake_relay,
         ),
+        Consumer(
+            settings=settings,
+            database=database,
+            clock=clock,
+            group=GROUP,
+            topics=(ACTION_SUBMISSIONS,),
+            handle=Intake(assistance, intake.sources()),
+            limit=None,  # outsiders must not be able to stop us by sending rubbish
+            max_records=MAX_RECORDS,
+            after_batch=runtime.wake_relay,
+        ),
     ]
 
     async def seed() -> None:
@@ -61,9 +77,9 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
         runtime,
         title="Bangfu assistance 帮扶服务",
         description=DESCRIPTION,
-        routers=[actions_api.routes],
+        routers=[actions_api.routes, catalogue_api.routes, intake_api.routes],
         publishes=PUBLISHED,
-        reads=mirror_consumers.TOPICS,
+        reads=(*mirror_consumers.TOPICS, ACTION_SUBMISSIONS),
         kinds=(NAME_TAKEN, OWN_RECORD, REVOKED, VERIFIED, REUSED),
         tags=TAGS,
         on_start=[seed],

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from services.assistance.actions import ledger
 from services.assistance.actions.composing import corrected, revoked, verified
-from services.assistance.actions.ledger import Entry, Stored
+from services.assistance.actions.entries import Entry, Stored
 from services.assistance.actions.recording import Answer, find_replay, replaying
 from services.assistance.actions.rules import Placed, judge
 from services.assistance.actions.schemas import Correction

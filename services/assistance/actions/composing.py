@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from services.assistance.actions.ledger import Entry, Provenance, Stored
+from services.assistance.actions.entries import Entry, Provenance, Stored
 from services.assistance.actions.rules import Placed
 from services.assistance.actions.schemas import (
     ActionContent,

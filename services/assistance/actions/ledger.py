@@ -4,53 +4,18 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from services.assistance.actions.entries import Entry, Provenance, Stored
 from services.assistance.actions.schemas import ActionOut
 from shared.clock import local_day
 from shared.contracts.action import ACTION, ActionEvent
 from shared.db import Pg
-from shared.http.idempotency import Earlier, IdempotencyKey
+from shared.http.idempotency import IdempotencyKey
 from shared.outbox import COLUMNS as OUTBOX_COLUMNS
 from shared.outbox import Event, row, unnest
 from shared.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    """Where an action comes from; not part of its public state."""
-
-    recorded_by: UUID
-    changed_by: UUID
-    """Who wrote its present content."""
-    submitted_by: str | None = None
-    source_version: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One version to write: the whole state, how it came about, and by whom."""
-
-    verb: str
-    state: ActionOut
-    provenance: Provenance
-    by: UUID
-    reason: str | None = None
-
-    @property
-    def body(self) -> str:
-        return self.state.model_dump_json(by_alias=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """An action as the ledger holds it."""
-
-    state: ActionOut
-    provenance: Provenance
-
 
 _ACTION_COLUMNS = {
     "id": "uuid", "version": "int", "status": "text", "source_system": "text", "external_id": "text",
@@ -131,16 +96,6 @@ async def load_version(pg: Pg, action_id: UUID, version: int) -> str | None:
         "SELECT body FROM action_version WHERE action_id = $1 AND version = $2", action_id, version
     )
     return body
-
-
-async def find_earlier(pg: Pg, key: IdempotencyKey) -> Earlier | None:
-    """What an earlier request with this key made. Raises 422 when it was another request."""
-    if key.value is None:
-        return None
-    found = await pg.fetchrow(
-        "SELECT fingerprint, resource_id, version FROM idempotency WHERE scope = $1 AND key = $2", key.scope, key.value
-    )
-    return None if found is None else key.match(found["fingerprint"], found["resource_id"], found["version"])
 
 
 async def load_by_names(pg: Pg, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Stored]:

@@ -11,9 +11,10 @@ import asyncpg
 
 from services.assistance.actions import ledger
 from services.assistance.actions.composing import recorded, same_content
-from services.assistance.actions.ledger import Entry
+from services.assistance.actions.entries import Entry
 from services.assistance.actions.rules import UNKNOWN, Placed, judge
 from services.assistance.actions.schemas import ActionIn, ActionOut
+from services.assistance.claiming import find_earlier
 from services.assistance.context import Assistance
 from shared import errors
 from shared.auth import Caller
@@ -116,7 +117,7 @@ async def replaying(pg: Pg, key: IdempotencyKey, attempt: Callable[[], Awaitable
 
 async def find_replay(pg: Pg, key: IdempotencyKey) -> Answer | None:
     """What was answered to an earlier request with this key. Raises 422 when that was another request."""
-    earlier = await ledger.find_earlier(pg, key)
+    earlier = await find_earlier(pg, key)
     if earlier is None:
         return None
     body = await ledger.load_version(pg, earlier.resource_id, earlier.version)

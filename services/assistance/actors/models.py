@@ -3,6 +3,7 @@
 from sqlalchemy import Column, DateTime, Index, Integer, Table, Text, Uuid
 
 from services.assistance.metadata import metadata
+from services.assistance.scope import seat_columns
 
 actor = Table(
     "actor",
@@ -18,10 +19,7 @@ actor = Table(
     Column("source_system", Text),
     Column("external_id", Text),
     Column("division", Text, nullable=False),
-    Column("city", Text, nullable=False),
-    Column("managing_unit", Text, nullable=False),
-    Column("township", Text),
-    Column("village", Text),
+    *seat_columns(),
     Column("changed_by", Uuid, nullable=False),
     Column("changed_at", DateTime(timezone=True), nullable=False),
     Index("actor_external", "source_system", "external_id", unique=True),

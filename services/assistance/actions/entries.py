@@ -1,0 +1,40 @@
+"""What the ledger is given and gives back: plain values."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.assistance.actions.schemas import ActionOut
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where an action comes from; not part of its public state."""
+
+    recorded_by: UUID
+    changed_by: UUID
+    """Who wrote its present content."""
+    submitted_by: str | None = None
+    source_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One version to write: the whole state, how it came about, and by whom."""
+
+    verb: str
+    state: ActionOut
+    provenance: Provenance
+    by: UUID
+    reason: str | None = None
+
+    @property
+    def body(self) -> str:
+        return self.state.model_dump_json(by_alias=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An action as the ledger holds it."""
+
+    state: ActionOut
+    provenance: Provenance

@@ -1,0 +1,29 @@
+"""Tables of the intake."""
+
+from sqlalchemy import ARRAY, Column, DateTime, Integer, LargeBinary, Table, Text, Uuid
+
+from services.assistance.metadata import metadata
+
+source = Table(
+    "source",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("name", Text, nullable=False, unique=True, comment="ce_source of its submissions"),
+    Column("label", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("divisions", ARRAY(Text), nullable=False),
+    Column("changed_by", Uuid, nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("ce_id", Text, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("outcome", Text, nullable=False, comment="ActionOutcome as JSON: the receipt, to be given again"),
+    Column("decided_at", DateTime(timezone=True), nullable=False),
+)
