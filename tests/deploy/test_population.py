@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from deploy.local.population import ID_PREFIX, id_number, population
+from deploy.local.demo.population import ID_PREFIX, id_number, population
 
 VILLAGES = {"411323102217": 2.0, "411323102218": 1.0}
 

@@ -28,7 +28,7 @@ _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK_DIGITS = "10X98765432"
 
 Sex = Literal["male", "female"]
-Relation = Literal["head", "spouse", "child", "parent"]
+Relation = Literal["head", "spouse", "son", "daughter", "father", "mother"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +107,9 @@ def _family(chance: random.Random, size: int) -> Iterator[tuple[Relation, Sex, i
     for _ in range(size - 2):
         other: Sex = "male" if chance.random() < 0.5 else "female"
         if age < 60 and chance.random() < 0.25:
-            yield "parent", other, age + chance.randint(20, 28)
+            yield "father" if other == "male" else "mother", other, age + chance.randint(20, 28)
         else:
-            yield "child", other, age - chance.randint(22, 34)
+            yield "son" if other == "male" else "daughter", other, age - chance.randint(22, 34)
 
 
 def _name(ordinal: int) -> str:
