@@ -1,0 +1,162 @@
+"""What an action counts for, and how a batch of changes adds up. Pure."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from operator import itemgetter
+from typing import Literal, NamedTuple
+
+from pyroaring import BitMap
+
+from services.ranking.periods.rules import period_of
+from shared.contracts.programme import Cadence
+
+Level = Literal["county", "township", "sector", "sector_county"]
+CELL_CADENCES: tuple[Cadence, ...] = ("day", "week", "month", "quarter")
+"""Materialised; a year is the sum of its quarters, and the union of their households."""
+TIMELY = timedelta(hours=24)
+
+
+class Counted(NamedTuple):
+    """What a recorded action counts for: one action, its persons, money and household, in its places."""
+
+    programme_class: str
+    sector: str
+    managing_unit: str
+    township: str | None
+    day: date
+    household_seq: int | None
+    persons: int
+    amount_fen: int
+    on_time: bool
+    verified: bool
+
+
+class Place(NamedTuple):
+    """One unit on one day: the finest sum of a batch."""
+
+    level: Level
+    unit: str
+    programme_class: str
+    day: date
+
+
+class CellKey(NamedTuple):
+    """One counter: a unit's actions of one class in one period."""
+
+    level: Level
+    unit: str
+    programme_class: str
+    cadence: Cadence
+    period_start: date
+
+
+@dataclass(slots=True)
+class Change:
+    """What a batch adds to one cell. Households that may have gone are to be counted again from facts."""
+
+    actions: int = 0
+    persons: int = 0
+    amount_fen: int = 0
+    on_time: int = 0
+    verified: int = 0
+    reached: BitMap = field(default_factory=BitMap)
+    left: set[int] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _PlaceSum:
+    """What a batch adds to one unit's day."""
+
+    actions: int = 0
+    persons: int = 0
+    amount_fen: int = 0
+    on_time: int = 0
+    verified: int = 0
+    reached: list[int] = field(default_factory=list)
+    left: list[int] = field(default_factory=list)
+
+
+def is_on_time(occurred_at: datetime, first_recorded_at: datetime) -> bool:
+    """Recorded within 24 hours of happening, and not before it (ranking.md, "What counts")."""
+    return timedelta(0) <= first_recorded_at - occurred_at <= TIMELY
+
+
+def sector_in_county(sector: str, managing_unit: str) -> str:
+    """The unit of a matrix cell: a department's work in one county."""
+    return f"{sector}/{managing_unit}"
+
+
+def places(counted: Counted) -> Iterator[Place]:
+    """Every unit an action counts for, on its day."""
+    programme_class, sector, managing_unit, township, day = counted[:5]
+    yield Place("county", managing_unit, programme_class, day)
+    if township is not None:
+        yield Place("township", township, programme_class, day)
+    yield Place("sector", sector, programme_class, day)
+    yield Place("sector_county", sector_in_county(sector, managing_unit), programme_class, day)
+
+
+def cells(place: Place) -> Iterator[CellKey]:
+    """The cells of one unit's day: its day, week, month and quarter."""
+    level, unit, programme_class, day = place
+    for cadence in CELL_CADENCES:
+        yield CellKey(level, unit, programme_class, cadence, period_of(day, cadence).first)
+
+
+class Changes:
+    """Adds up the changes of a batch: first by unit and day, then into cells."""
+
+    def __init__(self) -> None:
+        self._by_place: defaultdict[Place, _PlaceSum] = defaultdict(_PlaceSum)
+
+    def add(self, counted: Counted) -> None:
+        """An action counts from now on."""
+        self._sum(counted, 1)
+
+    def take_away(self, counted: Counted) -> None:
+        """An action counts no longer, or no longer in this way."""
+        self._sum(counted, -1)
+
+    def _sum(self, counted: Counted, sign: int) -> None:
+        _, _, _, _, _, household, persons, amount_fen, on_time, verified = counted
+        for place in places(counted):
+            change = self._by_place[place]
+            change.actions += sign
+            change.persons += sign * persons
+            change.amount_fen += sign * amount_fen
+            change.on_time += sign * on_time
+            change.verified += sign * verified
+            if household is not None:
+                (change.reached if sign > 0 else change.left).append(household)
+
+    def by_cell(self) -> list[tuple[CellKey, Change]]:
+        """The change of every cell, in the order in which cells are locked."""
+        by_cell: defaultdict[CellKey, Change] = defaultdict(Change)
+        for place, part in self._by_place.items():
+            for key in cells(place):
+                whole = by_cell[key]
+                whole.actions += part.actions
+                whole.persons += part.persons
+                whole.amount_fen += part.amount_fen
+                whole.on_time += part.on_time
+                whole.verified += part.verified
+                whole.reached.update(part.reached)
+                whole.left.update(part.left)
+        return sorted(by_cell.items(), key=itemgetter(0))
+
+    def days(self) -> set[date]:
+        """The days on which something changed."""
+        return {place.day for place in self._by_place}
+
+
+def households_by_cell(present: Iterable[Counted]) -> set[tuple[CellKey, int]]:
+    """Which households the given actions reach, cell by cell."""
+    return {
+        (key, counted.household_seq)
+        for counted in present
+        if counted.household_seq is not None
+        for place in places(counted)
+        for key in cells(place)
+    }

@@ -1,0 +1,124 @@
+"""One set-based upsert of facts, and the rows it replaced (architecture rule 5).
+
+The old row comes from ``RETURNING old.*`` of the very statement that replaced it. A common table expression that
+reads the old row first sees the statement's snapshot instead: under concurrency it returns a version that another
+consumer has already replaced, and takes away a contribution twice.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from services.ranking.facts.models import fact
+from services.ranking.facts.rules import Counted, is_on_time
+from shared.clock import local_day
+from shared.contracts.action import ActionEvent
+from shared.db import Pg
+
+COLUMNS = tuple(column.name for column in fact.columns)
+_TYPES = {
+    "action_id": "uuid", "version": "int", "household_id": "uuid", "household_seq": "bigint", "actor_id": "uuid",
+    "quantity": "bigint", "amount_fen": "bigint", "first_recorded_at": "timestamptz", "recorded_at": "timestamptz",
+    "occurred_at": "timestamptz", "verified_at": "timestamptz", "day": "date", "on_time": "boolean",
+    "known_at": "timestamptz",
+}  # fmt: skip
+_UNNEST = ", ".join(f"${i}::{_TYPES.get(name, 'text')}[]" for i, name in enumerate(COLUMNS, start=1))
+_SELECTED = ", ".join("persons::uuid[]" if name == "persons" else name for name in COLUMNS)
+_NAMES = ", ".join(COLUMNS)
+_OLD = ", ".join(f"old.{name}" for name in COLUMNS)
+_SET = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS if name != "action_id")
+COUNTED = (
+    "status, class, sector, managing_unit, township, day, household_seq, cardinality(persons) AS persons, "
+    "amount_fen, on_time, verified_at IS NOT NULL AS verified"
+)
+"""What ``counted`` reads from a row."""
+
+UPSERT = (
+    f"WITH stored AS (INSERT INTO fact AS held ({_NAMES}) "
+    f"SELECT {_SELECTED} FROM unnest({_UNNEST}) AS sent ({_NAMES}) "
+    f"ON CONFLICT (action_id) DO UPDATE SET {_SET} WHERE held.version < excluded.version "
+    f"RETURNING new.action_id AS stored_id, {_OLD}), "
+    f"replaced AS (INSERT INTO fact_history ({_NAMES}) SELECT {_NAMES} FROM stored WHERE action_id IS NOT NULL) "
+    f"SELECT stored_id, action_id, {COUNTED} FROM stored"
+)
+_SAME_VERSION = (
+    "SELECT {} FROM fact JOIN unnest($1::uuid[], $2::int[]) AS sent (id, version) ".format(
+        ", ".join(f"fact.{name}" for name in COLUMNS)
+    )
+    + "ON fact.action_id = sent.id AND fact.version = sent.version"
+)
+
+
+async def store(pg: Pg, actions: Sequence[ActionEvent], known_at: datetime) -> dict[UUID, Counted | None]:
+    """Store newer versions. What each stored action counted for before; None when it counted for nothing."""
+    rows = [row(action, known_at) for action in actions]
+    stored = await pg.fetch(UPSERT, *map(list, zip(*rows, strict=True)))
+    return {old["stored_id"]: counted(old) if old["action_id"] is not None else None for old in stored}
+
+
+async def same_content(pg: Pg, actions: Mapping[UUID, ActionEvent]) -> dict[UUID, bool]:
+    """For the actions held under the very version sent: whether what they say is the same."""
+    found = await pg.fetch(_SAME_VERSION, list(actions), [action.version for action in actions.values()])
+    same: dict[UUID, bool] = {}
+    for held in found:
+        sent = row(actions[held["action_id"]], held["known_at"])
+        same[held["action_id"]] = all(_equal(held[name], value) for name, value in zip(COLUMNS, sent, strict=True))
+    return same
+
+
+def _equal(held: Any, sent: Any) -> bool:
+    return bool(_persons(held) == sent) if isinstance(held, list) else bool(held == sent)
+
+
+def row(action: ActionEvent, known_at: datetime) -> tuple[Any, ...]:
+    """The fact of an action, in the order of ``COLUMNS``."""
+    path = action.path
+    return (
+        action.id, action.version, action.status, action.programme_class, action.programme, action.sector,
+        action.kind, action.household_id, action.household_seq, _persons(action.persons), action.actor_id,
+        action.division, path.city, path.county, path.township, path.village, path.managing_unit, action.place,
+        action.quantity, action.amount_fen, action.first_recorded_at, action.recorded_at, action.occurred_at,
+        action.verified_at, local_day(action.occurred_at), is_on_time(action.occurred_at, action.first_recorded_at),
+        known_at,
+    )  # fmt: skip
+
+
+def _persons(persons: Sequence[UUID]) -> str:
+    """A list of ids as PostgreSQL writes an array: ``unnest`` would flatten arrays of arrays."""
+    return "{" + ",".join(map(str, persons)) + "}" if persons else "{}"
+
+
+def counted(held: Mapping[str, Any] | asyncpg.Record) -> Counted | None:
+    """What a row of facts counts for; None when it was revoked."""
+    if held["status"] != "recorded":
+        return None
+    return Counted(
+        held["class"], held["sector"], held["managing_unit"], held["township"], held["day"], held["household_seq"],
+        held["persons"], held["amount_fen"], held["on_time"], held["verified"],
+    )  # fmt: skip
+
+
+def counted_of(action: ActionEvent) -> Counted | None:
+    """What an action counts for; None when it was revoked."""
+    if action.status != "recorded":
+        return None
+    return Counted(
+        action.programme_class,
+        action.sector,
+        action.path.managing_unit,
+        action.path.township,
+        local_day(action.occurred_at),
+        action.household_seq,
+        len(action.persons),
+        action.amount_fen,
+        is_on_time(action.occurred_at, action.first_recorded_at),
+        action.verified_at is not None,
+    )
+
+
+def recorded_day(action: ActionEvent) -> date:
+    """The day an action was first reported on."""
+    return local_day(action.first_recorded_at)

@@ -1,0 +1,1 @@
+"""What ranking must know of registry and assistance: divisions, households' standing, programmes, targets."""

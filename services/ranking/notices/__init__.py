@@ -1,0 +1,1 @@
+"""The daily notice 日通报 (ranking.md, "Faces")."""

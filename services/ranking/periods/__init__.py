@@ -1,0 +1,1 @@
+"""Periods and the working calendar: pure, used by every other slice."""

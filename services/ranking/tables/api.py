@@ -1,0 +1,182 @@
+"""Routes of league tables."""
+
+from typing import Annotated, Literal
+
+from fastapi import Depends, Header, Path, Query, Request, Response
+
+from services.ranking.context import RankingDep
+from services.ranking.indicators.rule_sets import TableLevel
+from services.ranking.periods import rules as periods
+from services.ranking.tables import explanation, service
+from services.ranking.tables.assembly import TableKey
+from services.ranking.tables.live import LiveTables, Snapshot
+from services.ranking.tables.presentation import present
+from services.ranking.tables.schemas import Explanation, LeagueTable
+from services.ranking.tables.units import lies_in
+from shared import errors
+from shared.app import NOT_FOUND_RESPONSE, router
+from shared.auth import AnyCaller, Caller
+from shared.contracts.programme import Cadence
+from shared.errors import Problem, Text
+from shared.http.pagination import Limit, page_of
+
+routes = router("league-tables")
+
+NO_EDITION = errors.kind(
+    "no_edition", 404, "No edition has been issued", "尚未印发",
+    "Editions are frozen, signed and issued tables; none exists for this period. Read `edition=live`.",
+    "该期排名尚未印发,请读取实时数据(edition=live)。",
+)  # fmt: skip
+
+CadenceName = Literal["daily", "weekly", "monthly", "quarterly", "yearly"]
+CADENCES: dict[CadenceName, Cadence] = {
+    "daily": "day", "weekly": "week", "monthly": "month", "quarterly": "quarter", "yearly": "year"
+}  # fmt: skip
+NOT_MODIFIED: dict[int | str, dict[str, str]] = {304: {"description": "The version you hold is the newest 未变化"}}
+ETAG_HEADERS = {"ETag": {"description": "The table's version.", "schema": {"type": "string"}}}
+Level = Annotated[
+    TableLevel,
+    Query(description="Counties 县区, townships 乡镇, villages 村 or departments 行业部门; more may be added."),
+]
+DivisionFilter = Annotated[
+    str | None,
+    Query(pattern=r"^[0-9]{12}$", description="Only units below this division; they are ranked among themselves."),
+]
+RuleSetName = Annotated[
+    str | None,
+    Query(max_length=40, description="Compute with this rule set instead of the one in force 试算."),
+]
+IfNoneMatch = Annotated[str | None, Header(description="The ETag you hold.")]
+
+
+def table_key(
+    cadence: Annotated[CadenceName, Path(description="Cadence 周期.")],
+    period: Annotated[
+        str,
+        Path(
+            max_length=10,
+            description="Period id: `2018-10-05`, `2018-W40` (ISO week), `2018-10`, `2018-Q4`, `2018`.",
+            examples=["2018-W40"],
+        ),
+    ],
+    level: Level = "county",
+    division: DivisionFilter = None,
+    rule_set: RuleSetName = None,
+) -> TableKey:
+    """Which table the request names. Raises 422 for an id that is none of the cadence's."""
+    try:
+        named = periods.parse(CADENCES[cadence], period)
+    except ValueError as error:
+        raise errors.invalid(
+            errors.fault("path:period", "period", f"not the id of a {cadence} period", "不是该周期的期号")
+        ) from error
+    return TableKey(level, named, None if level == "sector" else division, rule_set)
+
+
+Key = Annotated[TableKey, Depends(table_key)]
+
+
+async def snapshot_of(tables: LiveTables, key: TableKey) -> Snapshot:
+    """The live table. Raises 404 for a division and 422 for a rule set that does not exist."""
+    try:
+        return await tables.snapshot(key)
+    except service.UnknownDivisionError as error:
+        raise Problem(errors.NOT_FOUND, Text("no such division", "无此行政区划")) from error
+    except service.UnknownRuleSetError as error:
+        raise errors.invalid(errors.fault("query:rule_set", "unknown", "no such rule set", "无此评分规则")) from error
+
+
+def visible_body(snapshot: Snapshot, caller: Caller, demonstration: bool) -> bytes:
+    """The table's JSON as this caller may see it: villages outside its divisions are left out."""
+    if snapshot.table.key.level != "village":
+        return snapshot.body
+    shown = present(snapshot.table, snapshot.version, demonstration)
+    seen = {
+        line.unit.code
+        for line in (*(row.standing for row in snapshot.table.rows), *snapshot.table.not_ranked)
+        if line.unit.path is not None and lies_in(line.unit.path, caller.divisions)
+    }
+    kept = shown.model_copy(
+        update={
+            "rows": [row for row in shown.rows if row.unit.code in seen],
+            "not_ranked": [row for row in shown.not_ranked if row.unit.code in seen],
+        }
+    )
+    return kept.model_dump_json().encode()
+
+
+@routes.get(
+    "/league-tables/{cadence}/{period}",
+    operation_id="get_league_table",
+    summary="A league table 评比排名表",
+    response_model=LeagueTable,
+    responses={200: {"headers": ETAG_HEADERS}, **NOT_MODIFIED, **NOT_FOUND_RESPONSE},
+)
+async def get_league_table(
+    key: Key,
+    caller: AnyCaller,
+    ranking: RankingDep,
+    edition: Annotated[
+        str, Query(pattern=r"^(live|latest|[1-9][0-9]{0,5})$", description="`live`, `latest` or an edition's number.")
+    ] = "live",
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """The live table: units with scores, ranks, figures and terms; those not ranked apart.
+
+    Counties, townships and departments are open to every key. Villages outside the key's divisions are left out.
+    """
+    if edition != "live":
+        raise Problem(NO_EDITION)
+    snapshot = await snapshot_of(ranking.tables, key)
+    headers = {"ETag": snapshot.etag, "Cache-Control": "private, no-cache"}
+    if if_none_match is not None and holds(if_none_match, snapshot.etag):
+        return Response(status_code=304, headers=headers)
+    body = visible_body(snapshot, caller, ranking.runtime.settings.demonstration)
+    return Response(body, media_type="application/json", headers=headers)
+
+
+def holds(if_none_match: str, etag: str) -> bool:
+    """Whether the caller's copies include this version (weak comparison, RFC 9110)."""
+    return if_none_match.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in if_none_match.split(","))
+
+
+@routes.get(
+    "/league-tables/{cadence}/{period}/units/{code}",
+    operation_id="explain_league_table_row",
+    summary="A row explained to the last term 逐项说明",
+    responses=NOT_FOUND_RESPONSE,
+)
+async def explain_league_table_row(
+    key: Key,
+    code: Annotated[str, Path(max_length=100, description="The unit's code.", examples=["411323000000"])],
+    caller: AnyCaller,
+    ranking: RankingDep,
+    request: Request,
+    response: Response,
+    limit: Limit = 100,
+    cursor: Annotated[str | None, Query(max_length=1000, description="From `next_cursor`.")] = None,
+) -> Explanation:
+    """Every numerator, denominator and weight of a row, what is due, and the counted actions behind it.
+
+    Actions are those within the key's divisions; a village outside them is not found.
+    """
+    snapshot = await snapshot_of(ranking.tables, key)
+    line = snapshot.table.standing(code)
+    hidden = (
+        line is not None
+        and key.level == "village"
+        and (line.unit.path is None or not lies_in(line.unit.path, caller.divisions))
+    )
+    if line is None or hidden:
+        raise Problem(errors.NOT_FOUND)
+    after = explanation.read_cursor(request.app.state.cursors.read(cursor, 2)) if cursor is not None else None
+    async with ranking.runtime.database.driver() as pg:
+        found = await explanation.actions_behind(pg, key, code, caller.divisions, after, limit + 1)
+    page, next_cursor = page_of(
+        found,
+        limit=limit,
+        key=lambda row: [row.day.isoformat(), str(row.action_id)],
+        request=request,
+        response=response,
+    )
+    return explanation.explain(snapshot, line, page, next_cursor, ranking.runtime.settings.demonstration)

@@ -1,0 +1,1 @@
+"""Live versions: a number per live thing, raised in the transaction that changes it (architecture rule 11)."""
