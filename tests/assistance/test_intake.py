@@ -129,10 +129,10 @@ async def test_what_cannot_be_read_is_poison(importer: Importer, value: bytes | 
 
 
 async def test_random_bytes_stop_nothing(importer: Importer) -> None:
+    topic, now = ACTION_SUBMISSIONS.name, datetime.now(UTC)
     rubbish = [
-        Record(ACTION_SUBMISSIONS.name, 0, n, os.urandom(5), os.urandom(n), [("ce_id", os.urandom(4))], 0, datetime.now(UTC))
-        for n in range(200)
-    ]  # fmt: skip
+        Record(topic, 0, n, os.urandom(5), os.urandom(n), [("ce_id", os.urandom(4))], 0, now) for n in range(200)
+    ]
     verdicts = await importer.submit(*rubbish, importer.message("good"))
     assert sorted(verdicts) == list(range(200))
     assert all(isinstance(verdict, Poison) for verdict in verdicts.values())
@@ -167,7 +167,7 @@ async def test_rules_are_answered_with_a_receipt(
 
 
 async def test_an_unknown_household_waits_a_quarter_of_an_hour(importer: Importer) -> None:
-    unknown = {"household": {"number": "00000000000077"}}
+    unknown: dict[str, Any] = {"household": {"number": "00000000000077"}}
     verdicts = await importer.submit(importer.message("1", **unknown))
     assert isinstance(verdicts[0], Park)
     assert await importer.submit(importer.message("1", age=timedelta(minutes=16), **unknown)) == {}
@@ -178,7 +178,7 @@ async def test_an_unknown_household_waits_a_quarter_of_an_hour(importer: Importe
 
 
 async def test_households_elsewhere_look_unknown(importer: Importer) -> None:
-    elsewhere = {"household": {"number": importer.world.households[NEIXIANG_VILLAGE].number}}
+    elsewhere: dict[str, Any] = {"household": {"number": importer.world.households[NEIXIANG_VILLAGE].number}}
     verdicts = await importer.submit(importer.message("1", **elsewhere))
     assert isinstance(verdicts[0], Park)
 

@@ -1,9 +1,5 @@
 """Recording one action over HTTP."""
 
-from typing import Any
-
-import pytest
-
 from tests.assistance.world import XIAYING, World
 
 

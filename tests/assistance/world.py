@@ -51,11 +51,18 @@ _DIVISIONS: list[tuple[str, str, Level, str | None, str | None]] = [
 def divisions() -> list[DivisionEvent]:
     return [
         DivisionEvent(
-            code=code, version=1, name=name, level=level, parent=parent, valid_from=SINCE, sort_order=order, source="test",
+            code=code,
+            version=1,
+            name=name,
+            level=level,
+            parent=parent,
+            valid_from=SINCE,
+            sort_order=order,
+            source="test",
             managing_units=[ManagingUnit(unit=unit, valid_from=SINCE)] if unit else [],
         )
         for order, (code, name, level, parent, unit) in enumerate(_DIVISIONS)
-    ]  # fmt: skip
+    ]
 
 
 def path_of(village: str) -> Path:

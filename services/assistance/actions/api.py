@@ -9,7 +9,8 @@ from fastapi import Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
-from services.assistance.actions import changing, ledger, queries, recording
+from services.assistance.actions import bulk, changing, ledger, queries, recording
+from services.assistance.actions.bulk import Order
 from services.assistance.actions.changing import Change
 from services.assistance.actions.queries import Filters
 from services.assistance.actions.recording import Answer
@@ -17,6 +18,7 @@ from services.assistance.actions.schemas import (
     ActionIn,
     ActionOut,
     Correction,
+    ImportReport,
     Reason,
     Verification,
     VersionOut,
@@ -32,9 +34,11 @@ from shared.auth import Caller
 from shared.contracts.programme import ProgrammeClass
 from shared.db import Pg
 from shared.errors import Problem
+from shared.http.body import read_lines
 from shared.http.etag import required_version
 from shared.http.idempotency import IdempotencyKey, idempotency_key
 from shared.http.pagination import Page, page_of
+from shared.http.problems import language_of
 
 routes = router("actions")
 Key = Annotated[IdempotencyKey, Depends(idempotency_key)]
@@ -158,6 +162,34 @@ async def _streamed(chunks: AsyncIterator[bytes]) -> Response:
             yield chunk
 
     return StreamingResponse(whole(), media_type=JSONL)
+
+
+@routes.post(
+    "/actions/bulk",
+    operation_id="record_actions_in_bulk",
+    summary="Record many aid actions 批量登记帮扶行动",
+    response_model=ImportReport,
+    responses=CONFLICT_RESPONSE,
+    openapi_extra={"requestBody": {"required": True, "content": {JSONL: {"schema": LINES}}}},
+)
+async def record_actions_in_bulk(
+    request: Request,
+    caller: Recorder,
+    key: Key,
+    assistance: AssistanceDep,
+    mode: Annotated[bulk.Mode, Query(description="all 全部或全不, each 逐条.")] = "all",
+    dry_run: DryRun = False,
+) -> Response:
+    """Up to 100,000 actions, one JSON object a line; the report names every fault by row and field.
+
+    `mode=all` writes everything or nothing, `mode=each` every row that may be recorded. Rows that are there already
+    with the same content are unchanged, so that a file can be sent again.
+    """
+    lines = await read_lines(request, limit=bulk.MAX_LINES)
+    order = Order(caller, mode, dry_run, key, language_of(request))
+    report, replayed = await bulk.record_lines(assistance, lines, order)
+    headers = {"Idempotency-Replayed": "true"} if replayed else {}
+    return Response(report, headers=headers, media_type="application/json")
 
 
 @routes.get(

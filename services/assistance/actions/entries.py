@@ -31,6 +31,11 @@ class Entry:
     def body(self) -> str:
         return self.state.model_dump_json(by_alias=True)
 
+    @property
+    def name(self) -> tuple[str, str]:
+        """The external name; two empty texts where there is none."""
+        return self.state.source_system or "", self.state.external_id or ""
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:

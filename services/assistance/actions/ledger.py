@@ -118,16 +118,12 @@ async def _write(
 ) -> set[UUID]:
     if not entries:
         return set()
-    # In one order everywhere, so that two batches that share actions wait for each other instead of deadlocking.
-    ordered = sorted(entries, key=_lock_order)
+    # In one order everywhere, so that two batches that share names wait for each other instead of deadlocking.
+    ordered = sorted(entries, key=lambda entry: entry.name)
     given = [list(column) for column in zip(*map(_row, ordered), strict=True)]
     events = [list(column) for column in zip(*(row(settings, _event(entry)) for entry in ordered), strict=True)]
     written = await pg.fetch(statement, *given, *events, key.scope, key.value, key.fingerprint)
     return {each["id"] for each in written}
-
-
-def _lock_order(entry: Entry) -> tuple[str, str, UUID]:
-    return entry.state.source_system or "", entry.state.external_id or "", entry.state.id
 
 
 def _row(entry: Entry) -> tuple[Any, ...]:

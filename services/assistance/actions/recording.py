@@ -25,7 +25,7 @@ from shared.http.idempotency import IdempotencyKey
 T = TypeVar("T")
 REFERENCE_WAIT_SECONDS = 2.0
 """How long an unknown reference is awaited over HTTP: the mirror may be about to learn of it."""
-_WAIT_STEP = 0.05
+WAIT_STEP = 0.05
 
 NAME_TAKEN = errors.kind(
     "external_id_taken", 409, "The record is there already", "该来源编号已登记",
@@ -59,7 +59,7 @@ async def record(
             return outcome
         if time.monotonic() >= deadline:
             raise invalid(*outcome)
-        await asyncio.sleep(_WAIT_STEP)
+        await asyncio.sleep(WAIT_STEP)
 
 
 async def _record(
