@@ -1,16 +1,21 @@
 """The command line: `./bangfu <command>`."""
 
+import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
-import time
 from typing import Annotated
 
+import httpx
 import typer
+from rich.console import Console
 
 from deploy.kafka.libraries import unavailable
 from deploy.local.broker import BrokerError
+from deploy.local.demo.loading import DemonstrationError
+from deploy.local.demo.running import Addresses, opened
 from deploy.local.ports import LOOPBACK
 from deploy.local.postgres_programs import PostgresError
 from deploy.local.service import NAMES, ROOT, ServiceError
@@ -24,7 +29,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
-FAILURES = (BrokerError, PortsTakenError, PostgresError, ServiceError, StateError)
+FAILURES = (
+    BrokerError,
+    DemonstrationError,
+    PortsTakenError,
+    PostgresError,
+    ServiceError,
+    StateError,
+    httpx.HTTPError,
+)
 
 
 def say(line: str) -> None:
@@ -47,22 +60,71 @@ def up(
     state = State.find()
     with state.locked(say):
         stack = Stack(state)
-        if stack.running:
+        demonstrate = demonstration_wanted(stack, no_demo)
+        ran_already = stack.running
+        if ran_already:
             say("runs already")
             stack.watch()
         else:
             if not stack.anything_runs:
-                stack.configure(os.environ, port=port, demonstration=not no_demo)
+                stack.configure(os.environ, port=port, demonstration=demonstrate)
             stack.up(say)
     show_addresses(stack)
-    if not detach:
-        stay(stack)
+    if detach:
+        if demonstrate:
+            asyncio.run(load_demonstration(stack, scale))
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    try:
+        if demonstrate:
+            asyncio.run(run_demonstration(stack, scale))
+        while not ran_already:
+            signal.pause()
+    except KeyboardInterrupt:
+        if ran_already:
+            say("the demonstration stopped; everything else goes on until ./bangfu down")
+        else:
+            stop(state)
+
+
+def demonstration_wanted(stack: Stack, no_demo: bool) -> bool:
+    """Whether to demonstrate. Data once demonstrated stays marked; data of real use is never mixed with it."""
+    if not stack.state.exists:
+        return not no_demo
+    if stack.configuration.demonstration and no_demo:
+        say("this holds demonstration data, and everything goes on saying so; ./bangfu reset starts anew")
+    if not stack.configuration.demonstration and not no_demo:
+        say("this was started for real use: no demonstration; ./bangfu reset starts anew")
+    return stack.configuration.demonstration and not no_demo
+
+
+async def load_demonstration(stack: Stack, scale: int) -> None:
+    """The population and a first batch of actions."""
+    async with opened(addresses_of(stack), say) as demonstration:
+        await demonstration.first_batch(await demonstration.load(scale))
+
+
+async def run_demonstration(stack: Stack, scale: int) -> None:
+    """The population, then actions and what they change, until Ctrl-C."""
+    async with opened(addresses_of(stack), say) as demonstration:
+        households = await demonstration.load(scale)
+        say("recording actions; Ctrl-C stops")
+        await demonstration.act(households, Console())
+
+
+def addresses_of(stack: Stack) -> Addresses:
+    return Addresses(
+        services={name: service.url for name, service in stack.services.items()},
+        bootstrap_servers=stack.bootstrap_servers,
+        kafka_prefix=stack.configuration.settings.get("BANGFU_KAFKA_PREFIX", ""),
+        api_key=stack.api_key,
+    )
 
 
 def show_addresses(stack: Stack) -> None:
     """Where everything is and how to stop it."""
     rows = [(name, f"{service.url}/docs") for name, service in stack.services.items()]
-    rows += [("Kafka", stack.bootstrap_servers), ("API key", stack.state.secrets().api_key)]
+    rows += [("Kafka", stack.bootstrap_servers), ("API key", stack.api_key)]
     show([*rows, ("stop", "./bangfu down")])
     if stack.configuration.demonstration:
         print("演示数据 This is demonstration data and marked as such; ./bangfu reset deletes it.")
@@ -74,23 +136,8 @@ def show(rows: list[tuple[str, ...]]) -> None:
         print("".join(word.ljust(14 if i == 0 else 40) for i, word in enumerate(row)).rstrip())
 
 
-def stay(stack: Stack) -> None:
-    """Keep the terminal until Ctrl-C, then stop everything."""
-    try:
-        while True:
-            time.sleep(1)
-    except KeyboardInterrupt:
-        with stack.state.locked(say):
-            stack.down(say)
-
-
-@app.command()
-def down() -> None:
-    """Stop everything in order; data stays."""
-    state = State.find()
-    if not state.exists:
-        say("was never started here")
-        return
+def stop(state: State) -> None:
+    """Stop what runs, in order."""
     with state.locked(say):
         stack = Stack(state)
         if stack.anything_runs:
@@ -98,6 +145,16 @@ def down() -> None:
             say("stopped")
         else:
             say("does not run")
+
+
+@app.command()
+def down() -> None:
+    """Stop everything in order; data stays."""
+    state = State.find()
+    if state.exists:
+        stop(state)
+    else:
+        say("was never started here")
 
 
 @app.command()
@@ -118,7 +175,7 @@ def status(
     if stack.embedded_databases:
         address = f"{LOOPBACK}:{stack.postgres.port}"
         rows.append(("PostgreSQL", address, "running" if stack.postgres.running else "stopped"))
-    show([*rows, ("API key", stack.state.secrets().api_key), ("state", str(stack.state.directory))])
+    show([*rows, ("API key", stack.api_key), ("state", str(stack.state.directory))])
 
 
 @app.command()

@@ -90,6 +90,11 @@ class Stack:
     def bootstrap_servers(self) -> str:
         return self.configuration.settings.get("BANGFU_KAFKA_BOOTSTRAP_SERVERS", self.broker.bootstrap_servers)
 
+    @property
+    def api_key(self) -> str:
+        """The first API key: the one registry is started with."""
+        return self.configuration.settings.get("BANGFU_BOOTSTRAP_KEY") or self.state.secrets().api_key
+
     def database_url(self, service: str) -> str:
         return self.configuration.settings.get(database_variable(service)) or self.postgres.url(service)
 
@@ -99,7 +104,7 @@ class Stack:
             "services": {name: {"url": s.url, "ready": s.ready} for name, s in self.services.items()},
             "kafka": {"bootstrap_servers": self.bootstrap_servers},
             "databases": {name: self.database_url(name) for name in NAMES},
-            "api_key": self._environment()["BANGFU_BOOTSTRAP_KEY"],
+            "api_key": self.api_key,
         }
 
     # Start and stop
