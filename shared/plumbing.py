@@ -114,6 +114,12 @@ CREATE TABLE idempotency (
 );
 CREATE INDEX idempotency_created ON idempotency USING brin (created_at);
 
+CREATE TABLE table_revision (
+    name text PRIMARY KEY,
+    value bigint NOT NULL
+);
+COMMENT ON TABLE table_revision IS 'Raised with every change of a table that processes keep in memory';
+
 CREATE TABLE api_key (
     id uuid PRIMARY KEY,
     prefix text NOT NULL UNIQUE,

@@ -1,6 +1,6 @@
 """Divisions 行政区划 as registry publishes them, and how to read a path out of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Literal
 
@@ -95,6 +95,9 @@ class DivisionTree:
 
     def __len__(self) -> int:
         return len(self._by_code)
+
+    def __iter__(self) -> Iterator[DivisionEvent]:
+        return iter(self._by_code.values())
 
     def get(self, code: str) -> DivisionEvent | None:
         return self._by_code.get(code)

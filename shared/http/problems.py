@@ -136,6 +136,8 @@ def problem_of(error: Exception) -> Problem | None:
         return _from_database(error)
     if isinstance(error, _BUSY):
         return Problem(errors.CONFLICT, Text("another request holds it, try again", "其他请求正在处理,请重试"))
+    if isinstance(error, asyncpg.IntegrityConstraintViolationError):
+        return Problem(errors.CONFLICT)
     if isinstance(error, _INPUT_FAULTS):
         return Problem(errors.INVALID)
     return Problem(errors.UNAVAILABLE, headers=RETRY_AFTER) if isinstance(error, AWAY) else None

@@ -1,0 +1,78 @@
+"""The registry service: divisions, households and persons, API keys, statistics."""
+
+from fastapi import FastAPI
+
+from services.registry.context import Registry
+from services.registry.divisions import api as divisions_api
+from services.registry.divisions import rules as division_rules
+from services.registry.divisions import service as divisions
+from services.registry.households import api as households_api
+from services.registry.households import service as households
+from services.registry.households.changing import DEREGISTERED
+from services.registry.keys import api as keys_api
+from services.registry.keys import service as keys
+from services.registry.settings import bootstrap_key, vault_of
+from services.registry.statistics import api as statistics_api
+from shared.app import Role, Runtime, create_app
+from shared.clock import Clock, SystemClock
+from shared.contracts.division import DIVISION
+from shared.contracts.household import HOUSEHOLD, PERSON
+from shared.contracts.key import KEY
+from shared.db import Database, Pg
+from shared.http.idempotency import REUSED
+from shared.outbox import INSERT_BATCH, columns
+from shared.relay import Relay
+from shared.settings import Settings
+
+PUBLISHED = (DIVISION, HOUSEHOLD, PERSON, KEY)
+CITY = "411300000000"
+DESCRIPTION = """The register 建档立卡 of households and persons, divisions 行政区划, API keys 密钥 and statistics 统计.
+
+Names, ID numbers and phones are encrypted at rest, shown masked, and never leave this service."""
+
+TAGS = [
+    {"name": "households", "description": "The register of households and their members 农户与家庭成员"},
+    {"name": "divisions", "description": "Divisions, managing units and designations 行政区划"},
+    {"name": "statistics", "description": "Counts as of a day 统计"},
+    {"name": "keys", "description": "API keys 密钥"},
+    {"name": "operations", "description": "Health 运行状态"},
+]
+
+
+def build(settings: Settings, role: Role = "all", clock: Clock | None = None) -> tuple[FastAPI, Runtime]:
+    """Build the application and what it runs on. Raises ``KeyMissingError`` without a key to identity data."""
+    clock = clock or SystemClock()
+    database = Database(settings.database_url, pool_size=settings.database_pool, application="bangfu-registry")
+
+    async def republish(pg: Pg) -> int:
+        now = clock.now()
+        events = await divisions.republish(pg, settings, now)
+        events += await keys.republish(pg, now)
+        events += await households.republish(pg, now)
+        await pg.execute(INSERT_BATCH, *columns(settings, events))
+        return len(events)
+
+    runtime = Runtime(settings, database, Relay(settings, database, PUBLISHED, republish=republish), clock)
+    registry = Registry(runtime, divisions.watched_divisions(), vault_of())
+
+    async def seed() -> None:
+        async with database.transaction() as conn:
+            await divisions.seed(conn, settings, clock.now())
+            plain = bootstrap_key()
+            if plain is not None:
+                await keys.seed_bootstrap(conn, settings, plain, CITY, clock.now())
+
+    app = create_app(
+        runtime,
+        title="Bangfu registry 建档立卡",
+        description=DESCRIPTION,
+        routers=[households_api.routes, divisions_api.routes, statistics_api.routes, keys_api.routes],
+        publishes=PUBLISHED,
+        reads=(),
+        kinds=(REUSED, DEREGISTERED, division_rules.CODE_TAKEN),
+        tags=TAGS,
+        on_start=[seed],
+        role=role,
+    )
+    app.state.registry = registry
+    return app, runtime

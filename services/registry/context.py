@@ -1,0 +1,49 @@
+"""What the slices of a running registry share."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from services.registry.identity import Vault
+from shared.app import Runtime
+from shared.auth import Caller, requires
+from shared.clock import local_day
+from shared.contracts.division import DivisionTree
+from shared.watched import Watched
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The runtime, the divisions kept in memory, and the keys to identity data; ``request.app.state.registry``."""
+
+    runtime: Runtime
+    divisions: Watched[DivisionTree]
+    vault: Vault
+
+
+def _registry(request: Request) -> Registry:
+    registry: Registry = request.app.state.registry
+    return registry
+
+
+RegistryDep = Annotated[Registry, Depends(_registry)]
+Reader = Annotated[Caller, Depends(requires("reader", "recorder", "reviewer", "drafter", "signer", "importer"))]
+Recorder = Annotated[Caller, Depends(requires("recorder", "importer"))]
+Importer = Annotated[Caller, Depends(requires("importer"))]
+Admin = Annotated[Caller, Depends(requires("admin"))]
+
+
+async def divisions_now(registry: RegistryDep) -> DivisionTree:
+    """The tree as it stands; at most a second old."""
+    async with registry.runtime.database.driver() as pg:
+        return await registry.divisions.get(pg)
+
+
+Divisions = Annotated[DivisionTree, Depends(divisions_now)]
+
+
+def today(registry: Registry) -> date:
+    """The day in Asia/Shanghai."""
+    return local_day(registry.runtime.clock.now())

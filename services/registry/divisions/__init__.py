@@ -1,0 +1,1 @@
+"""Divisions 行政区划: the tree, who manages what, and dated designations."""

@@ -1,0 +1,16 @@
+"""Settings that only registry has."""
+
+import os
+from collections.abc import Mapping
+
+from services.registry.identity import Vault
+
+
+def vault_of(environ: Mapping[str, str] = os.environ) -> Vault:
+    """The vault of ``BANGFU_REGISTRY_DATA_KEY``. Raises ``KeyMissingError``: registry fails closed."""
+    return Vault.of(environ.get("BANGFU_REGISTRY_DATA_KEY", ""))
+
+
+def bootstrap_key(environ: Mapping[str, str] = os.environ) -> str | None:
+    """``BANGFU_BOOTSTRAP_KEY``: a key that must exist at start, as ``prefix.secret``."""
+    return environ.get("BANGFU_BOOTSTRAP_KEY") or None

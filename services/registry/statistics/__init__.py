@@ -1,0 +1,1 @@
+"""Statistics of the register 统计."""

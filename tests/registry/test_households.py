@@ -1,0 +1,248 @@
+"""The register over HTTP, on a real database."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from tests.registry.conftest import VILLAGE, household, id_number, make, member, outbox
+
+HOUSEHOLDS = "bangfu.registry.household.v1"
+PERSONS = "bangfu.registry.person.v1"
+OTHER_VILLAGE = "411302102201"
+
+
+def faults(response: httpx.Response, status: int = 422) -> set[tuple[str, str]]:
+    assert response.status_code == status, response.text
+    return {(fault["pointer"], fault["code"]) for fault in response.json()["errors"]}
+
+
+async def test_a_household_is_registered_and_read_back(registry: httpx.AsyncClient, app: FastAPI) -> None:
+    number = id_number()
+    made = await make(registry, members=[member(name="张三丰", id_number=number, phone="13800000000")])
+    assert made["path"]["managing_unit"] == "411323000000"
+    [head] = made["members"]
+    assert (head["name"], head["phone"], head["birth_year"]) == ("张*丰", "138****0000", 1968)
+    assert number not in json.dumps(made)
+    by_id = await registry.get(f"/v1/households/{made['id']}")
+    by_number = await registry.get(f"/v1/households/{made['number']}")
+    assert by_id.json() == by_number.json() == made
+    assert by_id.headers["etag"] == '"1"'
+    [event] = await outbox(app, HOUSEHOLDS)
+    assert event["timeline"] == [{"valid_from": "2014-05-01", "standing": "poor", "path": made["path"]}]
+    assert (await outbox(app, PERSONS))[0]["birth_year"] == 1968
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"village": "411323102000"}, {("/village", "division_unknown")}),
+        ({"village": "999999999999"}, {("/village", "division_unknown")}),
+        ({"registered_on": "2009-12-31"}, {("/registered_on", "day_out_of_range"), ("/village", "division_unknown")}),
+        ({"registered_on": "2999-01-01"}, {("/registered_on", "day_out_of_range")}),
+        ({"members": [member("spouse")]}, {("/members", "one_head")}),
+        ({"members": [member(), member()]}, {("/members", "one_head")}),
+        ({"members": [member(), member("spouse")]}, {("/members", "spouse_sex")}),
+        ({"members": [member(), member("daughter")]}, {("/members/1/relation", "relation_sex")}),
+        ({"members": [member(id_number="411323196803120012")]}, {("/members/0/id_number", "id_number_check")}),
+        ({"members": [member(id_number="41132319680312001")]}, {("/members/0/id_number", "id_number_format")}),
+        ({"members": [member(id_number=id_number(sequence=2))]}, {("/members/0/sex", "sex_differs")}),
+        ({"members": [member(id_number=id_number("19690312"))]}, {("/members/0/birth_date", "birth_differs")}),
+        ({"members": [{"name": "测试", "relation": "head"}]}, {("/members/0", "identity")}),
+        ({"members": [member(name="测\u202e试")]}, {("/members/0/name", "text_characters")}),
+        ({"members": []}, {("/members", "too_short")}),
+        ({"source_system": "x"}, {("", "reference")}),
+        ({"standing": "rich"}, {("/standing", "literal_error")}),
+        ({"income": True}, {("/income", "extra_forbidden")}),
+    ],
+)
+async def test_what_breaks_a_rule_is_named_and_leaves_nothing(
+    registry: httpx.AsyncClient, app: FastAPI, change: dict[str, Any], expected: set[tuple[str, str]]
+) -> None:
+    response = await registry.post("/v1/households", json=household(**change))
+    assert faults(response) == expected
+    assert await outbox(app, HOUSEHOLDS) == []
+    assert (await registry.get("/v1/households?count=true")).json()["count"] == 0
+
+
+async def test_an_id_number_is_registered_once_whatever_its_writing(registry: httpx.AsyncClient) -> None:
+    number = id_number()
+    await make(registry, members=[member(id_number=number)])
+    wide = "".join(chr(ord(c) + 0xFEE0) if c.isdigit() else c.lower() for c in number)
+    for writing in (number, wide):
+        response = await registry.post("/v1/households", json=household(members=[member(id_number=writing)]))
+        assert faults(response) == {("/members/0/id_number", "id_number_taken")}
+
+
+async def test_racing_registrations_of_one_person_make_one_household(registry: httpx.AsyncClient) -> None:
+    body = household(members=[member(id_number=id_number())])
+    answers = await asyncio.gather(*(registry.post("/v1/households", json=body) for _ in range(8)))
+    assert sorted(a.status_code for a in answers).count(201) == 1
+    assert {a.status_code for a in answers} <= {201, 409, 422, 503}
+    assert (await registry.get("/v1/households?count=true")).json()["count"] == 1
+
+
+async def test_rare_characters_round_trip(registry: httpx.AsyncClient) -> None:
+    made = await make(registry, members=[member(name="\U00020000\U00020001\U0002a6a5")])
+    assert made["members"][0]["name"] == "\U00020000*\U0002a6a5"
+
+
+async def test_the_same_request_twice_makes_one_household(registry: httpx.AsyncClient) -> None:
+    headers = {"Idempotency-Key": '"h-1"'}
+    first = await registry.post("/v1/households", json=household(), headers=headers)
+    again = await registry.post("/v1/households", json=household(), headers=headers)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json() == again.json()
+    assert again.headers["idempotency-replayed"] == "true"
+
+
+async def test_a_dry_run_writes_nothing(registry: httpx.AsyncClient, app: FastAPI) -> None:
+    headers = {"Idempotency-Key": "dry"}
+    response = await registry.post("/v1/households?dry_run=true", json=household(), headers=headers)
+    assert response.status_code == 200
+    assert await outbox(app, HOUSEHOLDS) == []
+    assert (await registry.post("/v1/households", json=household(), headers=headers)).status_code in (201, 422)
+
+
+async def test_changes_are_dated_versioned_and_published(registry: httpx.AsyncClient, app: FastAPI) -> None:
+    made = await make(registry)
+    url = f"/v1/households/{made['id']}"
+    patch = {"standing": "exited_supported", "effective_on": "2018-10-01", "reason": "年度脱贫"}
+    assert (await registry.patch(url, json=patch)).status_code == 428
+    changed = await registry.patch(url, json=patch, headers={"If-Match": '"1"'})
+    assert changed.status_code == 200
+    assert (changed.json()["version"], changed.headers["etag"]) == (2, '"2"')
+    assert (await registry.patch(url, json=patch, headers={"If-Match": '"1"'})).status_code == 412
+    moved = await registry.patch(
+        url,
+        json={"village": OTHER_VILLAGE, "effective_on": "2018-11-01", "reason": "迁入官庄"},
+        headers={"If-Match": '"2"'},
+    )
+    assert moved.json()["path"]["managing_unit"] == "411391000000"
+    events = await outbox(app, HOUSEHOLDS)
+    assert [event["version"] for event in events] == [1, 2, 3]
+    assert [s["valid_from"] for s in events[-1]["timeline"]] == ["2014-05-01", "2018-10-01", "2018-11-01"]
+    history = (await registry.get(f"{url}/versions")).json()["items"]
+    assert [(v["version"], v["reason"]) for v in history] == [(1, None), (2, "年度脱贫"), (3, "迁入官庄")]
+    for day, standing, listed in (
+        ("2018-09-30", "poor", 1),
+        ("2018-10-01", "poor", 0),
+        ("2018-10-01", "exited_supported", 1),
+    ):
+        page = await registry.get("/v1/households", params={"as_of": day, "standing": standing})
+        assert len(page.json()["items"]) == listed
+
+
+async def test_racing_changes_of_one_version_have_one_winner(registry: httpx.AsyncClient) -> None:
+    made = await make(registry)
+    patch = {"standing": "pre_exit", "reason": "竞争"}
+    answers = await asyncio.gather(
+        *(registry.patch(f"/v1/households/{made['id']}", json=patch, headers={"If-Match": '"1"'}) for _ in range(6))
+    )
+    codes = [a.status_code for a in answers]
+    assert codes.count(200) == 1
+    assert set(codes) <= {200, 412, 409, 503}
+
+
+async def test_deregistration_ends_membership_and_frees_the_id_number(registry: httpx.AsyncClient) -> None:
+    number = id_number()
+    made = await make(registry, members=[member(id_number=number)])
+    body = {"effective_on": "2018-10-01", "reason": "整户迁出"}
+    url = f"/v1/households/{made['id']}"
+    gone = await registry.post(f"{url}/deregistration", json=body, headers={"If-Match": '"1"'})
+    assert (gone.json()["status"], gone.json()["valid_to"], gone.json()["people"]) == ("deregistered", "2018-10-01", 0)
+    again = await registry.post(f"{url}/deregistration", json=body, headers={"If-Match": '"2"'})
+    assert (again.status_code, again.json()["code"]) == (409, "household_deregistered")
+    await make(registry, registered_on="2018-12-01", members=[member(id_number=number)])
+
+
+async def test_members_come_change_and_go(registry: httpx.AsyncClient) -> None:
+    made = await make(registry)
+    url = f"/v1/households/{made['id']}"
+    wife = member("spouse", sex="female", name="欧阳明珠")
+    added = await registry.post(f"{url}/members", json=wife, headers={"If-Match": '"1"'})
+    assert (added.status_code, added.json()["people"], added.json()["version"]) == (201, 2, 2)
+    assert added.json()["members"][1]["name"] == "欧阳*珠"
+    second = await registry.post(f"{url}/members", json=wife, headers={"If-Match": '"2"'})
+    assert ("/members", "one_spouse") in faults(second)
+    spouse = added.json()["members"][1]["id"]
+    head = added.json()["members"][0]["id"]
+    stays = await registry.patch(f"{url}/members/{head}", json={"status": "deceased"}, headers={"If-Match": '"2"'})
+    assert faults(stays) == {("/status", "head_leaves")}
+    led = await registry.post(f"{url}/members/{spouse}/head", headers={"If-Match": '"2"'})
+    assert [m["relation"] for m in led.json()["members"]] == ["other", "head"]
+    left = await registry.patch(f"{url}/members/{head}", json={"status": "deceased"}, headers={"If-Match": '"3"'})
+    assert left.json()["people"] == 1
+    assert left.json()["members"][0]["status"] == "deceased"
+
+
+async def test_bulk_registers_the_good_or_nothing(registry: httpx.AsyncClient, app: FastAPI) -> None:
+    good, bad = household(), household(standing="rich")
+    twice = household(members=[member(id_number=id_number())])
+    lines = [good, bad, twice, twice]
+    body = "\n".join(json.dumps(line) for line in lines) + "\n{broken\n"
+    headers = {"Content-Type": "application/jsonl"}
+    every = await registry.post("/v1/households/bulk", content=body, headers=headers)
+    assert (every.json()["status"], every.json()["counts"]["created"]) == ("rejected", 0)
+    assert await outbox(app, HOUSEHOLDS) == []
+    each = await registry.post("/v1/households/bulk?mode=each", content=body, headers=headers)
+    report = each.json()
+    assert report["counts"] == {"received": 5, "created": 2, "updated": 0, "unchanged": 0, "rejected": 3}
+    assert [(e["row"], e["column"], e["code"]) for e in report["errors"]] == [
+        (2, "/standing", "literal_error"), (4, "/members/0/id_number", "id_number_taken"), (5, "", "malformed_request")
+    ]  # fmt: skip
+    assert len(await outbox(app, HOUSEHOLDS)) == 2
+
+
+async def test_lists_go_page_by_page_and_stream_whole(registry: httpx.AsyncClient) -> None:
+    made = [await make(registry, village=village) for village in (VILLAGE, OTHER_VILLAGE, VILLAGE)]
+    first = await registry.get("/v1/households", params={"limit": 2, "count": "true"})
+    assert (first.json()["count"], len(first.json()["items"])) == (3, 2)
+    assert 'rel="next"' in first.headers["link"]
+    second = await registry.get("/v1/households", params={"limit": 2, "cursor": first.json()["next_cursor"]})
+    assert [h["id"] for h in first.json()["items"] + second.json()["items"]] == [h["id"] for h in made]
+    assert second.json()["next_cursor"] is None
+    streamed = await registry.get("/v1/households", headers={"Accept": "application/jsonl"})
+    assert [json.loads(line)["id"] for line in streamed.text.splitlines()] == [h["id"] for h in made]
+    for division, listed in (("411391000000", 1), ("411302000000", 0), ("4113", 3), ("411302", 1), (VILLAGE, 2)):
+        page = await registry.get("/v1/households", params={"division": division})
+        assert len(page.json()["items"]) == listed, division
+
+
+async def test_callers_see_and_change_only_their_divisions(registry: httpx.AsyncClient) -> None:
+    ours, theirs = await make(registry), await make(registry, village=OTHER_VILLAGE)
+    body = {"name": "西峡", "roles": ["reader", "recorder"], "divisions": ["411323000000"]}
+    key = (await registry.post("/v1/keys", json=body)).json()["key"]
+    headers = {"Authorization": f"Bearer {key}"}
+    assert [h["id"] for h in (await registry.get("/v1/households", headers=headers)).json()["items"]] == [ours["id"]]
+    for method, url, sent in (
+        ("GET", f"/v1/households/{theirs['id']}", None),
+        ("GET", f"/v1/households/{theirs['number']}/members", None),
+        ("GET", f"/v1/households/{theirs['id']}/versions", None),
+        ("PATCH", f"/v1/households/{theirs['id']}", {"standing": "exited", "reason": "越权"}),
+        ("POST", f"/v1/households/{theirs['id']}/deregistration", {"reason": "越权"}),
+        ("POST", f"/v1/households/{theirs['id']}/members", member("son")),
+    ):
+        answer = await registry.request(method, url, json=sent, headers={**headers, "If-Match": '"1"'})
+        assert answer.status_code == 404, (method, url)
+    answer = await registry.post("/v1/households", json=household(village=OTHER_VILLAGE), headers=headers)
+    assert faults(answer) == {("/village", "division_unknown")}
+    assert (await registry.post("/v1/keys", json=body, headers=headers)).status_code == 403
+
+
+async def test_identity_data_is_in_no_event_and_no_column_in_plain(registry: httpx.AsyncClient, app: FastAPI) -> None:
+    number, name, phone = id_number("19501231", 77), "独孤求败测试", "13912345678"
+    made = await make(registry, members=[member(name=name, birth_date="1950-12-31", id_number=number, phone=phone)])
+    await registry.post("/v1/households", json=household(members=[member(name=name, id_number=number)]))
+    async with app.state.runtime.database.driver() as pg:
+        tables = await pg.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        dump = b""
+        for table in tables:
+            for row in await pg.fetch(f'SELECT * FROM "{table["tablename"]}"'):
+                dump += repr(tuple(row.values())).encode() + b"".join(v for v in row.values() if isinstance(v, bytes))
+    for canary in (number, name, phone):
+        assert canary.encode() not in dump
+        assert canary not in (await registry.get(f"/v1/households/{made['id']}")).text
