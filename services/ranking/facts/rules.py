@@ -52,6 +52,18 @@ class CellKey(NamedTuple):
     period_start: date
 
 
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What a unit's actions of one class add up to in a period."""
+
+    actions: int = 0
+    persons: int = 0
+    amount_fen: int = 0
+    on_time: int = 0
+    verified: int = 0
+    households: int = 0
+
+
 @dataclass(slots=True)
 class Change:
     """What a batch adds to one cell. Households that may have gone are to be counted again from facts."""

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
 from uuid import UUID
@@ -10,7 +9,7 @@ from uuid import UUID
 import asyncpg
 from pyroaring import BitMap
 
-from services.ranking.facts.rules import Level
+from services.ranking.facts.rules import Counters, Level
 from services.ranking.periods.rules import Period
 from shared.contracts.programme import Metric, ProgrammeClass
 from shared.db import Pg
@@ -21,18 +20,6 @@ UNIT_COLUMNS: Mapping[UnitLevel, str] = {
 }  # fmt: skip
 ALL = "*"
 """As a programme: every help programme. As a unit: the whole city."""
-
-
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """What a unit's actions of one class add up to in a period."""
-
-    actions: int = 0
-    persons: int = 0
-    amount_fen: int = 0
-    on_time: int = 0
-    verified: int = 0
-    households: int = 0
 
 
 _CELLS = (

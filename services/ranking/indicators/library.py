@@ -106,18 +106,22 @@ def _quality(evidence: Evidence) -> Measure | None:
     return _of_actions(evidence.figures.verified, evidence)
 
 
-def _no_source(_: Evidence) -> None:
-    return None
+def _waiting(code: str, en: str, zh: str) -> Indicator:
+    """An indicator whose source does not exist yet."""
+    nothing = Text("no source yet", "暂无数据来源")
+    return Indicator(code, Text(en, zh), nothing, nothing, "none", lambda _: None)
 
 
-_WAITING = Text("no source yet", "暂无数据来源")
 LIBRARY: Mapping[str, Indicator] = {
     indicator.code: indicator
     for indicator in (
         Indicator(
             "completion", Text("Completion", "完成率"),
             Text("sum of min(done, due) over the unit's tasks", "各项任务完成数之和(每项以任务数为限)"),
-            Text("sum of what is due, by working days elapsed while the period runs", "任务数之和(期内按已过工作日折算)"),
+            Text(
+                "sum of what is due, by working days elapsed while the period runs",
+                "任务数之和(期内按已过工作日折算)",
+            ),
             "targets", _completion,
         ),
         Indicator(
@@ -126,18 +130,18 @@ LIBRARY: Mapping[str, Indicator] = {
             "facts", _timeliness,
         ),
         Indicator(
-            "quality", Text("Quality", "质量"), Text("actions verified", "已核实的帮扶行动数"), Text("actions", "帮扶行动数"),
-            "facts", _quality,
+            "quality", Text("Quality", "质量"),
+            Text("actions verified", "已核实的帮扶行动数"), Text("actions", "帮扶行动数"), "facts", _quality,
         ),
         Indicator(
             "served_of_due", Text("Served of due", "应享尽享率"),
             Text("sum of min(served, due) over the targets of the sector's programmes", "本行业政策任务完成数之和"),
             Text("sum of what is due", "本行业政策任务数之和"), "targets", _completion,
         ),
-        Indicator("satisfaction", Text("Satisfaction", "群众满意度"), _WAITING, _WAITING, "none", _no_source),
-        Indicator("inspection", Text("Inspection", "检查得分"), _WAITING, _WAITING, "none", _no_source),
-        Indicator("exits_against_plan", Text("Exits against plan", "脱贫计划完成率"), _WAITING, _WAITING, "none", _no_source),
-        Indicator("obligations_covered", Text("Obligations covered", "责任落实率"), _WAITING, _WAITING, "none", _no_source),
-        Indicator("problems_cleared", Text("Problems cleared", "问题整改率"), _WAITING, _WAITING, "none", _no_source),
+        _waiting("satisfaction", "Satisfaction", "群众满意度"),
+        _waiting("inspection", "Inspection", "检查得分"),
+        _waiting("exits_against_plan", "Exits against plan", "脱贫计划完成率"),
+        _waiting("obligations_covered", "Obligations covered", "责任落实率"),
+        _waiting("problems_cleared", "Problems cleared", "问题整改率"),
     )
 }  # fmt: skip

@@ -1,7 +1,6 @@
 """What a rule set says: weights a face, thresholds, defaults; data, dated and versioned."""
 
 from collections.abc import Mapping
-from datetime import date
 from fractions import Fraction
 from typing import Annotated, Literal
 
@@ -9,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from services.ranking.indicators.library import LIBRARY
 from shared.contracts.programme import Cadence
+from shared.http.fields import Day
 
 TableLevel = Literal["county", "township", "village", "sector"]
 Face = Literal["daily", "weekly", "monthly", "township_quarter", "sector"]
@@ -61,7 +61,7 @@ class RuleSet(_Part):
     """A scoring rule set 评分规则: in force for periods whose first day is not before ``valid_from``."""
 
     code: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,39}$", description="Name of the rule set.", examples=["2018-v1"])
-    valid_from: date = Field(description="Periods that begin on this day or later.")
+    valid_from: Day = Field(description="Periods that begin on this day or later.")
     title_en: str = Field(min_length=1, max_length=200)
     title_zh: str = Field(min_length=1, max_length=200)
     min_served: Mapping[TableLevel, Annotated[int, Field(ge=0, le=1_000_000)]] = Field(

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -17,6 +18,14 @@ class ServedKey(NamedTuple):
     level: ServedLevel
     unit: str
     on_day: date
+
+
+@dataclass(frozen=True, slots=True)
+class Denominator:
+    """Households of a unit as of a day: owed help (脱贫不脱政策), and poor."""
+
+    served: int = 0
+    stock: int = 0
 
 
 class ServedChanges:

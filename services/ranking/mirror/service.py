@@ -1,22 +1,13 @@
 """Reads the mirror: divisions, programmes, targets of a period, denominators as of a day."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 
-from services.ranking.mirror.rules import ServedLevel
+from services.ranking.mirror.rules import Denominator, ServedLevel
 from services.ranking.periods.rules import Period
 from shared.contracts.division import DivisionEvent
 from shared.contracts.programme import ProgrammeEvent, TargetEvent
 from shared.db import Pg
-
-
-@dataclass(frozen=True, slots=True)
-class Denominator:
-    """Households of a unit as of a day: owed help (脱贫不脱政策), and poor."""
-
-    served: int = 0
-    stock: int = 0
 
 
 async def divisions(pg: Pg) -> list[DivisionEvent]:
@@ -33,7 +24,8 @@ async def programmes(pg: Pg) -> dict[str, ProgrammeEvent]:
 async def targets(pg: Pg, period: Period) -> list[TargetEvent]:
     """The targets in force for one period."""
     rows = await pg.fetch(
-        "SELECT body FROM target WHERE period = $1 AND cadence = $2 AND body::jsonb ->> 'status' = 'active' ORDER BY id",
+        "SELECT body FROM target WHERE period = $1 AND cadence = $2 "
+        "AND body::jsonb ->> 'status' = 'active' ORDER BY id",
         period.id,
         period.cadence,
     )

@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 
-from services.ranking.facts.service import Counters
+from services.ranking.facts.rules import Counters
 from services.ranking.indicators.rules import exact, two_places
 from services.ranking.notices.rules import CountyLine, Notice, RunningTask
 from services.ranking.notices.schemas import CityBody, CountersBody, CountyBody, DailyNotice, RunningTaskBody

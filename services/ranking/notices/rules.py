@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 
-from services.ranking.facts.service import Counters
+from services.ranking.facts.rules import Counters
 from services.ranking.indicators.library import Task
 from services.ranking.periods.rules import Period
 from services.ranking.tables.assembly import Table

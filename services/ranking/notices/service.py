@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 
 from services.ranking.facts import service as facts
-from services.ranking.facts.service import Counters
+from services.ranking.facts.rules import Counters
 from services.ranking.indicators import tasks as due
 from services.ranking.indicators.library import Figures, Task
 from services.ranking.indicators.rule_sets import RuleSet
@@ -32,7 +32,7 @@ async def compose(pg: Pg, sources: Sources, versions: Versions, day: date, momen
     """Everything the notice of a day says; ``moment`` is where today stands in that day."""
     table = await tables.compute(pg, sources, versions, TableKey("county", Period("day", day)), moment)
     units = await sources.units(pg, versions, moment.as_of)
-    lines = [row.standing for row in table.rows] + list(table.not_ranked)
+    lines = table.lines()
     until_today = facts.cumulative(day)
     new = await facts.counters_over(pg, "county", "help", [Period("day", day)])
     cumulative = await facts.counters_over(pg, "county", "help", until_today)

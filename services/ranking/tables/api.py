@@ -11,6 +11,7 @@ from services.ranking.tables import explanation, service
 from services.ranking.tables.assembly import TableKey
 from services.ranking.tables.live import LiveTables, Snapshot
 from services.ranking.tables.presentation import present
+from services.ranking.tables.rules import Standing
 from services.ranking.tables.schemas import Explanation, LeagueTable
 from services.ranking.tables.units import lies_in
 from shared import errors
@@ -86,16 +87,19 @@ async def snapshot_of(tables: LiveTables, key: TableKey) -> Snapshot:
         raise errors.invalid(errors.fault("query:rule_set", "unknown", "no such rule set", "无此评分规则")) from error
 
 
+def is_visible(line: Standing, key: TableKey, caller: Caller) -> bool:
+    """Whether a caller may see a line: villages only within its divisions, everything else always."""
+    if key.level != "village":
+        return True
+    return line.unit.path is not None and lies_in(line.unit.path, caller.divisions)
+
+
 def visible_body(snapshot: Snapshot, caller: Caller, demonstration: bool) -> bytes:
     """The table's JSON as this caller may see it: villages outside its divisions are left out."""
     if snapshot.table.key.level != "village":
         return snapshot.body
     shown = present(snapshot.table, snapshot.version, demonstration)
-    seen = {
-        line.unit.code
-        for line in (*(row.standing for row in snapshot.table.rows), *snapshot.table.not_ranked)
-        if line.unit.path is not None and lies_in(line.unit.path, caller.divisions)
-    }
+    seen = {line.unit.code for line in snapshot.table.lines() if is_visible(line, snapshot.table.key, caller)}
     kept = shown.model_copy(
         update={
             "rows": [row for row in shown.rows if row.unit.code in seen],
@@ -162,21 +166,10 @@ async def explain_league_table_row(
     """
     snapshot = await snapshot_of(ranking.tables, key)
     line = snapshot.table.standing(code)
-    hidden = (
-        line is not None
-        and key.level == "village"
-        and (line.unit.path is None or not lies_in(line.unit.path, caller.divisions))
-    )
-    if line is None or hidden:
+    if line is None or not is_visible(line, key, caller):
         raise Problem(errors.NOT_FOUND)
     after = explanation.read_cursor(request.app.state.cursors.read(cursor, 2)) if cursor is not None else None
     async with ranking.runtime.database.driver() as pg:
         found = await explanation.actions_behind(pg, key, code, caller.divisions, after, limit + 1)
-    page, next_cursor = page_of(
-        found,
-        limit=limit,
-        key=lambda row: [row.day.isoformat(), str(row.action_id)],
-        request=request,
-        response=response,
-    )
+    page, next_cursor = page_of(found, limit=limit, key=explanation.cursor_key, request=request, response=response)
     return explanation.explain(snapshot, line, page, next_cursor, ranking.runtime.settings.demonstration)

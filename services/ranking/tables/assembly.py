@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 
-from services.ranking.facts.service import Counters
+from services.ranking.facts.rules import Counters
 from services.ranking.indicators import rules as scoring
 from services.ranking.indicators.library import Evidence, Figures, Task
 from services.ranking.indicators.rule_sets import RuleSet, TableLevel
-from services.ranking.mirror.service import Denominator
+from services.ranking.mirror.rules import Denominator
 from services.ranking.periods.calendar import WorkingCalendar
 from services.ranking.periods.rules import Period
 from services.ranking.tables.rules import Ranked, Standing, not_ranked, ranked, reason_not_ranked
@@ -50,10 +50,13 @@ class Table:
     matrix: Sequence[tuple[str, Standing]] | None = None
     """Sector tables: (sector, its standing in one county)."""
 
+    def lines(self) -> list[Standing]:
+        """Every line, ranked ones first."""
+        return [*(row.standing for row in self.rows), *self.not_ranked]
+
     def standing(self, code: str) -> Standing | None:
         """The line of a unit, ranked or not."""
-        lines = (*(row.standing for row in self.rows), *self.not_ranked)
-        return next((line for line in lines if line.unit.code == code), None)
+        return next((line for line in self.lines() if line.unit.code == code), None)
 
 
 def moment_of(period: Period, today: date, calendar: WorkingCalendar) -> Moment:

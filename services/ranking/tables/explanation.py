@@ -14,7 +14,15 @@ from services.ranking.tables.rules import Standing
 from services.ranking.tables.schemas import ActionBody, ExplainedTermBody, Explanation, TaskBody
 from shared.db import Pg
 
-FORMULA = "score = 100 x sum(weight x ratio) / sum(weight of applicable terms) - deductions, at least 0, rounded half up to 2 places"
+FORMULA = (
+    "score = 100 x sum(weight x ratio) / sum(weight of applicable terms) - deductions, at least 0, "
+    "rounded half up to 2 places"
+)
+
+
+def cursor_key(action: ActionBody) -> list[str]:
+    """What a cursor holds: the last action of a page."""
+    return [action.day.isoformat(), str(action.action_id)]
 
 
 def read_cursor(key: Sequence[Any]) -> tuple[date, UUID]:

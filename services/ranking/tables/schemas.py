@@ -169,7 +169,7 @@ class Explanation(_Body):
     as_of: date
     rule_set: str
     watermark: str | None
-    row: RowBody | NotRankedBody
+    row: NotRankedBody | RowBody
     working_days: WorkingDaysBody
     min_sample: str = Field(description="Actions that make a full sample. " + EXACT)
     min_served: int

@@ -5,7 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from services.ranking.facts import service as facts
-from services.ranking.facts.service import Counters, Done
+from services.ranking.facts.rules import Counters
+from services.ranking.facts.service import Done
 from services.ranking.indicators import service as indicators
 from services.ranking.indicators import tasks as due
 from services.ranking.indicators.library import Figures, Task

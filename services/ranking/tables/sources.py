@@ -8,8 +8,7 @@ from typing import TypeVar, cast
 from services.ranking.indicators import service as indicators
 from services.ranking.indicators.rule_sets import RuleSet
 from services.ranking.mirror import service as mirror
-from services.ranking.mirror.rules import ServedLevel
-from services.ranking.mirror.service import Denominator
+from services.ranking.mirror.rules import Denominator, ServedLevel
 from services.ranking.periods.rules import Period
 from services.ranking.tables.units import Units
 from services.ranking.versions.service import Mirrored, mirrored
