@@ -1,0 +1,213 @@
+"""The consumer alone: every version counts once whatever dies or comes twice (F6, F7, F21, F22, F23)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+
+from shared import broker
+from shared.deadletter import DeadLetterLimit
+from shared.settings import Settings
+from tests.faults import sample
+from tests.faults.conftest import Plumbing
+from tests.faults.process import Armed
+from tests.faults.sample import Recording, change, change_many, counted, outbox_rows
+from tests.faults.waiting import running, until, until_equal
+
+
+async def send(settings: Settings, *records: tuple[bytes | None, bytes | None]) -> None:
+    """Put raw records (key, value) on the sample topic, as an outsider would."""
+    producer: AIOKafkaProducer = broker.producer(settings)
+    await producer.start()
+    try:
+        for key, value in records:
+            await producer.send_and_wait(settings.topic(sample.THING.name), value, key=key, partition=0)
+    finally:
+        await producer.stop()
+
+
+async def dead_letters(plumbing: Plumbing) -> list[str]:
+    async with plumbing.database.driver() as pg:
+        rows = await pg.fetch('SELECT cause FROM dead_letter ORDER BY "offset"')
+    return [row["cause"] for row in rows]
+
+
+POINTS = ("consumer.before_commit", "consumer.after_commit", "consumer.before_offsets", "consumer.after_offsets")
+
+
+async def test_a_killed_consumer_counts_everything_once(
+    plumbings: Callable[[], Awaitable[Plumbing]], run_directory: Path
+) -> None:
+    """F6: killed before and after the database's commit, and before and after that of the offsets."""
+
+    async def kill_at(point: str) -> None:
+        plumbing = await plumbings()
+        settings, database = plumbing.settings, plumbing.database
+        log = run_directory / "faults" / f"{point}.log"
+        command = ("tests.faults.sample_process", "consumer")
+        async with running(sample.relay(settings, database).run()):
+            await change_many(database, settings, 30)
+            with Armed(*command, settings=settings, log=log, failpoint=f"{point}@1=KILL") as consumer:
+                await until(consumer.killed, what=f"{point} is reached")
+            await change_many(database, settings, 5)
+            async with running(sample.consumer(settings, database).run()):
+                await until_equal(lambda: counted(database), 35, what=f"{point}: every version counts once")
+
+    async with asyncio.TaskGroup() as group:
+        for point in POINTS:
+            group.create_task(kill_at(point))
+
+
+async def test_what_is_delivered_again_counts_once(plumbing: Plumbing) -> None:
+    """F21: a second group from offset 0 is handed everything again, and changes nothing."""
+    settings, database = plumbing.settings, plumbing.database
+    things = [uuid4() for _ in range(4)]
+    async with running(sample.relay(settings, database).run()):
+        await change_many(database, settings, 40, things)
+        async with running(sample.consumer(settings, database).run()):
+            await until_equal(lambda: counted(database), 40, what="read")
+        again = Recording()
+        second = sample.consumer(settings, database, again)
+        second.group = f"{sample.GROUP}-again"
+        async with running(second.run()):
+            await until(lambda: _as_many(again, 40), what="all was handed over again")
+            await until_equal(lambda: _commits(plumbing, second.group), 40, what="and settled")
+    assert await counted(database) == 40
+
+
+async def _as_many(recording: Recording, count: int) -> bool:
+    return len(recording.deliveries) >= count
+
+
+async def _commits(plumbing: Plumbing, group: str) -> int:
+    async with plumbing.database.driver() as pg:
+        taken: int = await pg.fetchval(
+            "SELECT coalesce(sum(next_offset), 0)::bigint FROM consumed_position WHERE group_name = $1", group
+        )
+    return taken
+
+
+async def test_members_that_come_and_go_count_everything_once(plumbing: Plumbing) -> None:
+    """F7 in small: a second member joins and leaves while records arrive."""
+    settings, database = plumbing.settings, plumbing.database
+    async with running(sample.relay(settings, database).run(), sample.consumer(settings, database).run()):
+        await change_many(database, settings, 10)
+        await until_equal(lambda: counted(database), 10, what="read by the first")
+        joined = Recording()
+        async with running(sample.consumer(settings, database, joined).run()):
+            await until(lambda: _change_until(plumbing, joined), what="the second member is handed something")
+        total = len(await sample.committed(database))
+        await until_equal(lambda: counted(database), total, what="every version counts once")
+
+
+async def _change_until(plumbing: Plumbing, joined: Recording) -> bool:
+    await change_many(plumbing.database, plumbing.settings, 5)
+    return bool(joined.deliveries)
+
+
+async def test_a_broken_database_holds_the_consumer_up_and_loses_nothing(plumbing: Plumbing) -> None:
+    """Transient trouble is tried again for as long as it takes; it is never a dead letter."""
+    settings, database = plumbing.settings, plumbing.database
+    async with running(sample.relay(settings, database).run(), sample.consumer(settings, database).run()):
+        async with database.driver() as pg:
+            await pg.execute("ALTER TABLE tally RENAME TO gone")
+            await pg.execute("CREATE VIEW tally AS SELECT counted FROM gone")
+            async with pg.transaction():
+                await pg.execute("LOCK TABLE gone IN ACCESS EXCLUSIVE MODE")
+                await change_many(database, settings, 5)
+                await until_equal(lambda: outbox_rows(database), 0, what="sent")
+                await asyncio.wait_for(_refused_once(plumbing), 20)
+        await until_equal(lambda: counted(database), 5, what="taken in when the lock is gone")
+    assert await dead_letters(plumbing) == []
+
+
+async def _refused_once(plumbing: Plumbing) -> None:
+    """Until a batch has waited for the lock: its transaction shows in the server's view of waiters."""
+    async with plumbing.database.driver() as pg:
+        while not await pg.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0.02)
+
+
+async def test_poison_is_a_dead_letter_once_and_stops_nothing(plumbing: Plumbing) -> None:
+    """F22: written off with its cause, once, also when it is delivered again; what follows flows."""
+    settings, database = plumbing.settings, plumbing.database
+    await broker.ensure_topics(settings, [sample.THING])
+    await send(settings, (b"a", None), (b"b", b""), (None, b"\x80\x81\xff"), (b"c", b"{}"))
+    async with running(sample.relay(settings, database).run()):
+        handle = Recording()
+        async with running(sample.consumer(settings, database, handle).run()):
+            await change_many(database, settings, 10)
+            await until_equal(lambda: counted(database), 10, what="what follows is read")
+            await until_equal(lambda: _count(plumbing, "dead_letter"), 4, what="dead letters")
+            async with database.driver() as pg:  # it takes the log for a new one and reads it again
+                await pg.execute("UPDATE log_state SET incarnation = 'another' WHERE reader = $1", sample.GROUP)
+            await until(lambda: _all_twice(handle), what="everything was handed over again")
+            await change_many(database, settings, 1)
+            await until_equal(lambda: counted(database), 11, what="and settled")
+            await until_equal(lambda: outbox_rows(database), 0, what="copies sent")
+    assert await dead_letters(plumbing) == ["not_a_cloudevent:specversion"] * 4
+    async with sample.Reader(settings, sample.THING.dead_letters, partitions=1) as copies:
+        await until_equal(lambda: _values(copies), 4, what="a copy of each on the dead-letter topic")
+
+
+async def _all_twice(handle: Recording) -> bool:
+    return len(handle.deliveries) >= 14 and all(times >= 2 for times in handle.deliveries.values())
+
+
+async def _values(reader: sample.Reader) -> int:
+    await reader.read()
+    return len(reader.values)
+
+
+async def _count(plumbing: Plumbing, table: str) -> int:
+    async with plumbing.database.driver() as pg:
+        number: int = await pg.fetchval(f"SELECT count(*) FROM {table}")
+    return number
+
+
+async def test_too_much_poison_stops_the_consumer_and_drains_nothing(plumbing: Plumbing) -> None:
+    """F23: after a bad release the topic must not end up in the dead letters."""
+    settings, database = plumbing.settings, plumbing.database
+    await broker.ensure_topics(settings, [sample.THING])
+    consumer = sample.consumer(settings, database, limit=DeadLetterLimit(count=10, window=timedelta(minutes=1)))
+    await send(settings, *[(b"a", b"poison") for _ in range(11)])
+    await asyncio.wait_for(consumer.run(), 30)
+    assert consumer.stopped is not None
+    assert await dead_letters(plumbing) == [], "the batch that would have passed the limit left nothing behind"
+    assert await _commits(plumbing, sample.GROUP) == 0
+    nothing_read = {sample.GROUP: {TopicPartition(settings.topic(sample.THING.name), 0): 1}}
+    assert not await broker.have_read(settings, nothing_read), "no offset was committed"
+
+
+async def test_what_refers_to_something_unknown_waits_for_it(plumbing: Plumbing) -> None:
+    """Topics have no order among each other: the reference may come later."""
+    settings, database = plumbing.settings, plumbing.database
+    needed, waiting = uuid4(), uuid4()
+    async with running(sample.relay(settings, database).run()), running(sample.consumer(settings, database).run()):
+        async with database.transaction() as conn:
+            await change(conn, settings, waiting, needs=needed)
+        await change_many(database, settings, 3)
+        await until_equal(lambda: _count(plumbing, "parked_record"), 1, what="parked")
+        await until_equal(lambda: counted(database), 3, what="what follows is read")
+        async with database.transaction() as conn:
+            await change(conn, settings, needed)
+        await until_equal(lambda: counted(database), 5, what="both are read")
+        await until_equal(lambda: _count(plumbing, "parked_record"), 0, what="nothing is parked any more")
+    assert await dead_letters(plumbing) == []
+
+
+async def test_a_new_log_is_read_from_its_start(plumbing: Plumbing) -> None:
+    """F13: the broker forgets everything in mid-flow; all is counted, nothing twice."""
+    settings, database, server = plumbing.settings, plumbing.database, plumbing.broker
+    async with running(sample.relay(settings, database).run(), sample.consumer(settings, database).run()):
+        await change_many(database, settings, 20)
+        await until_equal(lambda: counted(database), 20, what="read")
+        server.kill()
+        await change_many(database, settings, 5)
+        server.wipe()
+        server.start()
+        await change_many(database, settings, 5)
+        await until_equal(lambda: counted(database), 30, what="every version counts once")
