@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from services.assistance.actions import api as actions_api
 from services.assistance.actions.changing import OWN_RECORD, REVOKED, VERIFIED
 from services.assistance.actions.recording import NAME_TAKEN
+from services.assistance.actors import api as actors_api
 from services.assistance.catalogue import api as catalogue_api
 from services.assistance.catalogue import service as catalogue
 from services.assistance.context import Assistance
@@ -15,6 +16,8 @@ from services.assistance.intake.handler import GROUP, MAX_RECORDS, Intake
 from services.assistance.mirror import consumers as mirror_consumers
 from services.assistance.mirror import service as mirror
 from services.assistance.publishing import PUBLISHED, republisher
+from services.assistance.targets import api as targets_api
+from services.assistance.targets.service import TAKEN
 from shared.app import Role, Runtime, create_app
 from shared.clock import Clock, SystemClock
 from shared.consumer import Consumer
@@ -77,10 +80,10 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
         runtime,
         title="Bangfu assistance 帮扶服务",
         description=DESCRIPTION,
-        routers=[actions_api.routes, catalogue_api.routes, intake_api.routes],
+        routers=[actions_api.routes, catalogue_api.routes, actors_api.routes, targets_api.routes, intake_api.routes],
         publishes=PUBLISHED,
         reads=(*mirror_consumers.TOPICS, ACTION_SUBMISSIONS),
-        kinds=(NAME_TAKEN, OWN_RECORD, REVOKED, VERIFIED, REUSED),
+        kinds=(NAME_TAKEN, OWN_RECORD, REVOKED, VERIFIED, TAKEN, REUSED),
         tags=TAGS,
         on_start=[seed],
         role=role,

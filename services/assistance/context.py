@@ -46,3 +46,5 @@ Recorder = Annotated[Caller, Depends(requires("recorder", "importer"))]
 Importer = Annotated[Caller, Depends(requires("importer"))]
 Reviewer = Annotated[Caller, Depends(requires("reviewer"))]
 Admin = Annotated[Caller, Depends(requires("admin"))]
+TargetSetter = Annotated[Caller, Depends(requires("signer", "importer"))]
+"""Targets are official: set by whoever signs notices, or imported for them."""

@@ -24,6 +24,13 @@ class ActionKind(Contract):
     details_schema: dict[str, Any]
 
 
+class Rollout(Contract):
+    """A county that a programme reaches, from a day on (试点, 推广)."""
+
+    division: DivisionCode
+    valid_from: Day
+
+
 class ProgrammeEvent(Contract):
     """A catalogue entry of a policy."""
 
@@ -33,7 +40,7 @@ class ProgrammeEvent(Contract):
     label_zh: str
     programme_class: ProgrammeClass = Field(alias="class", description="Which face it counts on (ranking.md).")
     issuer: DivisionCode = Field(description="City or county whose policy it is.")
-    rollout: list["Rollout"] = Field(description="Where it applies from when; empty: everywhere below issuer.")
+    rollout: list[Rollout] = Field(description="Where it applies from when; empty: everywhere below issuer.")
     sector: str = Field(description="Responsible department 行业部门.")
     tags: list[str] = Field(description="Policy vocabulary, namespaced (domain.md 3).")
     serves: Serves
@@ -43,13 +50,6 @@ class ProgrammeEvent(Contract):
 
     def holds_on(self, day: date) -> bool:
         return self.valid_from <= day and (self.valid_to is None or day < self.valid_to)
-
-
-class Rollout(Contract):
-    """A county that a programme reaches, from a day on (试点, 推广)."""
-
-    division: DivisionCode
-    valid_from: Day
 
 
 class TargetEvent(Contract):

@@ -10,7 +10,6 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from services.assistance.actions import bulk, changing, ledger, queries, recording
-from services.assistance.actions.bulk import Order
 from services.assistance.actions.changing import Change
 from services.assistance.actions.queries import Filters
 from services.assistance.actions.recording import Answer
@@ -18,7 +17,6 @@ from services.assistance.actions.schemas import (
     ActionIn,
     ActionOut,
     Correction,
-    ImportReport,
     Reason,
     Verification,
     VersionOut,
@@ -26,6 +24,7 @@ from services.assistance.actions.schemas import (
 )
 from services.assistance.context import Assistance, AssistanceDep, Reader, Recorder, Reviewer
 from services.assistance.fields import Code, Day, ExternalName, Id, Instant
+from services.assistance.importing import JSONL, MAX_LINES, ImportReport, Mode, Order
 from services.assistance.listing import Digits, ListQuery, link_headers
 from services.assistance.mirror import service as mirror
 from shared import errors
@@ -45,7 +44,6 @@ Key = Annotated[IdempotencyKey, Depends(idempotency_key)]
 DryRun = Annotated[bool, Query(description="Check only; nothing is written 仅校验.")]
 Expected = Annotated[int, Depends(required_version)]
 CHANGE_RESPONSES = {**NOT_FOUND_RESPONSE, **CONFLICT_RESPONSE, **VERSION_RESPONSES}
-JSONL = "application/jsonl"
 LINES = {"type": "string", "description": "One action a line, each as in `items`."}
 NOBODY = UUID(int=0)
 """Stands for a household nobody knows: nothing is listed for it."""
@@ -177,7 +175,7 @@ async def record_actions_in_bulk(
     caller: Recorder,
     key: Key,
     assistance: AssistanceDep,
-    mode: Annotated[bulk.Mode, Query(description="all 全部或全不, each 逐条.")] = "all",
+    mode: Annotated[Mode, Query(description="all 全部或全不, each 逐条.")] = "all",
     dry_run: DryRun = False,
 ) -> Response:
     """Up to 100,000 actions, one JSON object a line; the report names every fault by row and field.
@@ -185,7 +183,7 @@ async def record_actions_in_bulk(
     `mode=all` writes everything or nothing, `mode=each` every row that may be recorded. Rows that are there already
     with the same content are unchanged, so that a file can be sent again.
     """
-    lines = await read_lines(request, limit=bulk.MAX_LINES)
+    lines = await read_lines(request, limit=MAX_LINES)
     order = Order(caller, mode, dry_run, key, language_of(request))
     report, replayed = await bulk.record_lines(assistance, lines, order)
     headers = {"Idempotency-Replayed": "true"} if replayed else {}

@@ -14,7 +14,7 @@ from shared.contracts.action import ACTION, ActionEvent
 from shared.db import Pg
 from shared.http.idempotency import IdempotencyKey
 from shared.outbox import COLUMNS as OUTBOX_COLUMNS
-from shared.outbox import Event, row, unnest
+from shared.outbox import INSERT_BATCH, Event, columns, unnest
 from shared.settings import Settings
 
 _ACTION_COLUMNS = {
@@ -113,6 +113,24 @@ async def load_by_names(pg: Pg, names: Sequence[tuple[str, str]]) -> dict[tuple[
     return {(each.state.source_system or "", each.state.external_id or ""): each for each in found}
 
 
+async def republish(pg: Pg, settings: Settings) -> int:
+    """Write every action's present state to the outbox again, in the open transaction of ``pg``."""
+    written = 0
+    last = UUID(int=0)
+    while True:
+        rows = await pg.fetch(
+            "SELECT a.id, v.verb, v.body FROM action a "
+            "JOIN action_version v ON v.action_id = a.id AND v.version = a.version "
+            "WHERE a.id > $1 ORDER BY a.id LIMIT 1000",
+            last,
+        )
+        if not rows:
+            return written
+        events = [_event(each["verb"], ActionOut.model_validate_json(each["body"])) for each in rows]
+        await pg.execute(INSERT_BATCH, *columns(settings, events))
+        written, last = written + len(rows), rows[-1]["id"]
+
+
 async def _write(
     pg: Pg, statement: str, settings: Settings, entries: Sequence[Entry], key: IdempotencyKey
 ) -> set[UUID]:
@@ -121,7 +139,7 @@ async def _write(
     # In one order everywhere, so that two batches that share names wait for each other instead of deadlocking.
     ordered = sorted(entries, key=lambda entry: entry.name)
     given = [list(column) for column in zip(*map(_row, ordered), strict=True)]
-    events = [list(column) for column in zip(*(row(settings, _event(entry)) for entry in ordered), strict=True)]
+    events = columns(settings, [_event(entry.verb, entry.state) for entry in ordered])
     written = await pg.fetch(statement, *given, *events, key.scope, key.value, key.fingerprint)
     return {each["id"] for each in written}
 
@@ -138,8 +156,7 @@ def _row(entry: Entry) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _event(entry: Entry) -> Event:
-    state = entry.state
+def _event(verb: str, state: ActionOut) -> Event:
     body = ActionEvent(
         id=state.id,
         version=state.version,
@@ -162,7 +179,7 @@ def _event(entry: Entry) -> Event:
         amount_fen=state.amount_fen,
         verified_at=state.verified_at,
     )
-    return Event(ACTION, entry.verb, str(state.id), body, state.recorded_at, state.version)
+    return Event(ACTION, verb, str(state.id), body, state.recorded_at, state.version)
 
 
 def _stored(found: Any) -> Stored:

@@ -63,12 +63,3 @@ action_version = Table(
     Column("changed_by", Uuid, nullable=False),
     Column("reason", Text),
 )
-
-action_import = Table(
-    "action_import",
-    metadata,
-    Column("id", Uuid, primary_key=True),
-    Column("received_at", DateTime(timezone=True), nullable=False),
-    Column("received_by", Uuid, nullable=False),
-    Column("report", Text, nullable=False, comment="ImportReport as JSON, both languages"),
-)

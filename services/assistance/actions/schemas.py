@@ -194,34 +194,3 @@ class VersionsOut(BaseModel):
     """All versions, oldest first."""
 
     items: list[VersionOut]
-
-
-class RowError(BaseModel):
-    """What is wrong with one row of an import."""
-
-    row: int = Field(description="Line number 行号, from 1.")
-    column: str = Field(description="Field, as a JSON pointer 字段.")
-    code: str = Field(description="Stable code.")
-    message: str = Field(description="What is wrong, in the language asked for.")
-    severity: Literal["error", "warning"]
-
-
-class ImportCounts(BaseModel):
-    """Rows by outcome."""
-
-    received: int
-    created: int
-    updated: int
-    unchanged: int
-    rejected: int
-
-
-class ImportReport(BaseModel):
-    """What became of an import 导入报告; the same shape for files, bulk and Kafka."""
-
-    id: UUID | None = Field(description="Names the stored report; null for a dry run.")
-    status: Literal["completed", "rejected"] = Field(description="rejected: nothing was written.")
-    mode: Literal["all", "each"]
-    dry_run: bool
-    counts: ImportCounts
-    errors: list[RowError]

@@ -10,7 +10,6 @@ from services.assistance.catalogue import service
 from services.assistance.catalogue.schemas import (
     ProgrammeContent,
     ProgrammeIn,
-    ProgrammeOut,
     SectorOut,
     SectorsOut,
     TaxonomyOut,
@@ -67,7 +66,7 @@ async def list_taxonomy(_: Reader) -> TaxonomyOut:
     "/programmes",
     operation_id="list_programmes",
     summary="List programmes 帮扶项目目录",
-    response_model=Page[ProgrammeOut],
+    response_model=Page[ProgrammeEvent],
 )
 async def list_programmes(
     request: Request,
@@ -75,7 +74,7 @@ async def list_programmes(
     query: Annotated[ProgrammeQuery, Query()],
     _: Reader,
     assistance: AssistanceDep,
-) -> Page[ProgrammeOut]:
+) -> Page[ProgrammeEvent]:
     """The catalogue in order of code: what may be recorded, for whom, where and since when."""
     async with assistance.runtime.database.driver() as pg:
         catalogue = await assistance.catalogue.get(pg)
@@ -86,18 +85,19 @@ async def list_programmes(
     kept, cursor = page_of(
         rows[: query.limit + 1], limit=query.limit, key=lambda row: [row.code], request=request, response=response
     )
-    items = [ProgrammeOut(**dict(programme)) for programme in kept]
-    return Page(items=items, next_cursor=cursor, count=len(admitted) if query.count else None)
+    return Page(items=list(kept), next_cursor=cursor, count=len(admitted) if query.count else None)
 
 
 @routes.get(
     "/programmes/{code}",
     operation_id="read_programme",
     summary="Read a programme 查看帮扶项目",
-    response_model=ProgrammeOut,
+    response_model=ProgrammeEvent,
     responses=NOT_FOUND_RESPONSE,
 )
-async def read_programme(code: ProgrammeCode, response: Response, _: Reader, assistance: AssistanceDep) -> ProgrammeOut:
+async def read_programme(
+    code: ProgrammeCode, response: Response, _: Reader, assistance: AssistanceDep
+) -> ProgrammeEvent:
     """One programme with the kinds it accepts and the JSON Schema of their details."""
     async with assistance.runtime.database.driver() as pg:
         programme = await service.find(pg, code)
@@ -109,12 +109,12 @@ async def read_programme(code: ProgrammeCode, response: Response, _: Reader, ass
     operation_id="create_programme",
     summary="Publish a programme 发布帮扶项目",
     status_code=201,
-    response_model=ProgrammeOut,
+    response_model=ProgrammeEvent,
     responses=CONFLICT_RESPONSE,
 )
 async def create_programme(
     content: ProgrammeIn, response: Response, caller: Admin, key: Key, assistance: AssistanceDep
-) -> ProgrammeOut:
+) -> ProgrammeEvent:
     """Add a programme to the catalogue; its code names it for ever."""
     programme = _event(content.code, content, version=1)
     runtime = assistance.runtime
@@ -135,7 +135,7 @@ async def create_programme(
     "/programmes/{code}",
     operation_id="change_programme",
     summary="Change a programme 修改帮扶项目",
-    response_model=ProgrammeOut,
+    response_model=ProgrammeEvent,
     responses={**NOT_FOUND_RESPONSE, **VERSION_RESPONSES},
 )
 async def change_programme(
@@ -145,7 +145,7 @@ async def change_programme(
     caller: Admin,
     expected: Annotated[int, Depends(required_version)],
     assistance: AssistanceDep,
-) -> ProgrammeOut:
+) -> ProgrammeEvent:
     """Replace what a programme says; actions recorded before keep what held then."""
     programme = _event(code, content, version=expected + 1)
     async with assistance.runtime.database.driver() as pg, pg.transaction():
@@ -170,6 +170,6 @@ def _changed(assistance: Assistance) -> None:
     assistance.runtime.wake_relay()
 
 
-def _answer(programme: ProgrammeEvent, response: Response) -> ProgrammeOut:
+def _answer(programme: ProgrammeEvent, response: Response) -> ProgrammeEvent:
     set_etag(response, programme.version)
-    return ProgrammeOut(**dict(programme))
+    return programme

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.assistance.fields import Code, Day, Division, Name
-from shared.contracts.programme import ProgrammeClass, ProgrammeEvent, Serves
+from shared.contracts.programme import ProgrammeClass, Serves
 
 
 class RolloutIn(BaseModel):
@@ -79,10 +79,6 @@ class ProgrammeIn(ProgrammeContent):
     )
 
     code: Code = Field(description="Code of the programme 项目代码.")
-
-
-class ProgrammeOut(ProgrammeEvent):
-    """A programme 帮扶项目 of the catalogue."""
 
 
 class SectorOut(BaseModel):

@@ -159,12 +159,13 @@ CREATE TABLE action_version (
 );
 COMMENT ON TABLE action_version IS 'What every version said; written by the statement that writes its action';
 
-CREATE TABLE action_import (
+CREATE TABLE import_report (
     id uuid PRIMARY KEY,
     received_at timestamptz NOT NULL,
     received_by uuid NOT NULL,
     report text NOT NULL
 );
+COMMENT ON COLUMN import_report.report IS 'ImportReport as JSON';
 
 CREATE TABLE source (
     id uuid PRIMARY KEY,
