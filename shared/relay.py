@@ -199,6 +199,7 @@ class Relay:
         """
         async with self._database.driver() as pg:
             moment = await pg.fetchval("SELECT clock_timestamp()")
+            known = await pg.fetchval("SELECT incarnation FROM log_state WHERE reader = $1", READER)
             if await pg.fetchval("SELECT EXISTS (SELECT FROM outbox)"):
                 return False
             positions = await pg.fetch("SELECT topic, partition, next_offset FROM published_position")
@@ -208,8 +209,12 @@ class Relay:
                 published.setdefault(group, {})[TopicPartition(topic, partition)] = next_offset
         if not await broker.have_read(self._settings, published):
             return False
+        if known is None or await broker.log_incarnation(self._settings) != known:
+            return False  # a new log, not yet refilled: what the old one held may never have been read
         async with self._database.driver() as pg:
-            await pg.execute("UPDATE log_state SET clean_at = $2 WHERE reader = $1", READER, moment)
+            await pg.execute(
+                "UPDATE log_state SET clean_at = $2 WHERE reader = $1 AND incarnation = $3", READER, moment, known
+            )
         return True
 
     async def keep_house(self) -> None:

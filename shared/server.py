@@ -108,8 +108,17 @@ async def _serve(server: uvicorn.Server, runtime: Runtime) -> None:
         raise SystemExit(3)
 
 
-def main(service: ServiceName, build: Build, commands: Mapping[str, Command] | None = None) -> None:
-    """``python -m services.<service> [serve|migrate|republish|dead-letters|...]``."""
+def main(
+    service: ServiceName,
+    build: Build,
+    commands: Mapping[str, Command] | None = None,
+    *,
+    fill: Callable[[Settings], Coroutine[Any, Any, None]] | None = None,
+) -> None:
+    """``python -m services.<service> [serve|migrate|republish|dead-letters|...]``.
+
+    ``fill`` loads reference data into a migrated database that has none.
+    """
     extra = dict(commands or {})
     arguments = _parsed(_parser(service, extra), extra)
     settings = Settings.load(service)
@@ -117,10 +126,10 @@ def main(service: ServiceName, build: Build, commands: Mapping[str, Command] | N
     match arguments.command:
         case None | "serve":
             if arguments.migrate:
-                migrations.upgrade(service, settings.database_url)
+                _migrate(settings, fill)
             serve(*build(settings, arguments.role))
         case "migrate":
-            migrations.upgrade(service, settings.database_url)
+            _migrate(settings, fill)
         case "republish":
             _, runtime = build(settings, "api")
             print(asyncio.run(_republish(runtime)), "events written to the outbox")
@@ -128,6 +137,12 @@ def main(service: ServiceName, build: Build, commands: Mapping[str, Command] | N
             sys.exit(asyncio.run(_dead_letters(settings, arguments)))
         case name:
             sys.exit(asyncio.run(extra[name](settings, arguments.arguments)))
+
+
+def _migrate(settings: Settings, fill: Callable[[Settings], Coroutine[Any, Any, None]] | None) -> None:
+    migrations.upgrade(settings.service, settings.database_url)
+    if fill is not None:
+        asyncio.run(fill(settings))
 
 
 def _parser(service: str, extra: Mapping[str, Command]) -> argparse.ArgumentParser:

@@ -56,10 +56,9 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
     registry = Registry(runtime, divisions.watched_divisions(), vault_of())
 
     async def seed() -> None:
-        async with database.transaction() as conn:
-            await divisions.seed(conn, settings, clock.now())
-            plain = bootstrap_key()
-            if plain is not None:
+        plain = bootstrap_key()
+        if plain is not None:
+            async with database.transaction() as conn:
                 await keys.seed_bootstrap(conn, settings, plain, CITY, clock.now())
 
     app = create_app(
@@ -76,3 +75,13 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
     )
     app.state.registry = registry
     return app, runtime
+
+
+async def load_reference_data(settings: Settings) -> None:
+    """Load the real divisions into a database that has none."""
+    database = Database(settings.database_url, pool_size=2, application="bangfu-registry-migrate")
+    try:
+        async with database.transaction() as conn:
+            await divisions.seed(conn, settings, SystemClock().now())
+    finally:
+        await database.close()
