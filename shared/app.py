@@ -57,7 +57,8 @@ class Runtime:
         self.relay.wake()
 
 
-def runtime_of(request: Request) -> Runtime:
+async def runtime_of(request: Request) -> Runtime:
+    """``async``, like every dependency here: FastAPI would send a plain function through its thread pool."""
     runtime: Runtime = request.app.state.runtime
     return runtime
 

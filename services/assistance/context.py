@@ -35,7 +35,7 @@ class Assistance:
         )
 
 
-def _assistance(request: Request) -> Assistance:
+async def _assistance(request: Request) -> Assistance:
     assistance: Assistance = request.app.state.assistance
     return assistance
 

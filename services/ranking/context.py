@@ -19,7 +19,7 @@ class Ranking:
     notices: LiveNotices
 
 
-def ranking_of(request: Request) -> Ranking:
+async def ranking_of(request: Request) -> Ranking:
     ranking: Ranking = request.app.state.ranking
     return ranking
 

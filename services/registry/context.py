@@ -23,7 +23,7 @@ class Registry:
     vault: Vault
 
 
-def _registry(request: Request) -> Registry:
+async def _registry(request: Request) -> Registry:
     registry: Registry = request.app.state.registry
     return registry
 

@@ -15,7 +15,7 @@ def set_etag(response: Response, version: int) -> None:
     response.headers["ETag"] = f'"{version}"'
 
 
-def required_version(
+async def required_version(
     if_match: Annotated[
         str | None, Header(description='The `ETag` you read, for example `"3"`.', examples=['"1"'])
     ] = None,

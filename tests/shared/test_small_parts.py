@@ -106,12 +106,12 @@ def test_idempotency_keys_out_of_bounds_are_malformed(header: str) -> None:
     assert caught.value.kind.status == 400
 
 
-def test_if_match_is_needed_and_must_be_current() -> None:
-    assert required_version('"3"') == 3
-    assert required_version('W/"3"') == 3
+async def test_if_match_is_needed_and_must_be_current() -> None:
+    assert await required_version('"3"') == 3
+    assert await required_version('W/"3"') == 3
     for header, status in ((None, 428), ("*", 412), ('"x"', 412), ("3", 412)):
         with pytest.raises(Problem) as caught:
-            required_version(header)
+            await required_version(header)
         assert caught.value.kind.status == status
     check_version(3, 3)
     with pytest.raises(Problem):
