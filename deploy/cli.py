@@ -60,24 +60,24 @@ def up(
     state = State.find()
     with state.locked(say):
         stack = Stack(state)
-        demonstrate = demonstration_wanted(stack, no_demo)
+        demonstrate = demonstration_wanted(stack, no_demo, scale)
         ran_already = stack.running
         if ran_already:
             say("runs already")
             stack.watch()
         else:
             if not stack.anything_runs:
-                stack.configure(os.environ, port=port, demonstration=demonstrate)
+                stack.configure(os.environ, port=port, demonstration=scale if demonstrate else None)
             stack.up(say)
     show_addresses(stack)
     if detach:
         if demonstrate:
-            asyncio.run(load_demonstration(stack, scale))
+            asyncio.run(load_demonstration(stack))
         return
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     try:
         if demonstrate:
-            asyncio.run(run_demonstration(stack, scale))
+            asyncio.run(run_demonstration(stack))
         while not ran_already:
             signal.pause()
     except KeyboardInterrupt:
@@ -87,27 +87,35 @@ def up(
             stop(state)
 
 
-def demonstration_wanted(stack: Stack, no_demo: bool) -> bool:
+def demonstration_wanted(stack: Stack, no_demo: bool, scale: int) -> bool:
     """Whether to demonstrate. Data once demonstrated stays marked; data of real use is never mixed with it."""
     if not stack.state.exists:
         return not no_demo
-    if stack.configuration.demonstration and no_demo:
-        say("this holds demonstration data, and everything goes on saying so; ./bangfu reset starts anew")
-    if not stack.configuration.demonstration and not no_demo:
+    before = stack.configuration.demonstration
+    if before is None and not no_demo:
         say("this was started for real use: no demonstration; ./bangfu reset starts anew")
-    return stack.configuration.demonstration and not no_demo
+    if before is not None and no_demo:
+        say("this holds demonstration data, and everything goes on saying so; ./bangfu reset starts anew")
+    if before not in (None, scale) and not no_demo:
+        say(f"the population was loaded at scale {before} and stays; ./bangfu reset starts anew")
+    return before is not None and not no_demo
 
 
-async def load_demonstration(stack: Stack, scale: int) -> None:
+def scale_of(stack: Stack) -> int:
+    assert stack.configuration.demonstration is not None  # asked only when there is a demonstration
+    return stack.configuration.demonstration
+
+
+async def load_demonstration(stack: Stack) -> None:
     """The population and a first batch of actions."""
     async with opened(addresses_of(stack), say) as demonstration:
-        await demonstration.first_batch(await demonstration.load(scale))
+        await demonstration.first_batch(await demonstration.load(scale_of(stack)))
 
 
-async def run_demonstration(stack: Stack, scale: int) -> None:
+async def run_demonstration(stack: Stack) -> None:
     """The population, then actions and what they change, until Ctrl-C."""
     async with opened(addresses_of(stack), say) as demonstration:
-        households = await demonstration.load(scale)
+        households = await demonstration.load(scale_of(stack))
         say("recording actions; Ctrl-C stops")
         await demonstration.act(households, Console())
 
@@ -126,7 +134,7 @@ def show_addresses(stack: Stack) -> None:
     rows = [(name, f"{service.url}/docs") for name, service in stack.services.items()]
     rows += [("Kafka", stack.bootstrap_servers), ("API key", stack.api_key)]
     show([*rows, ("stop", "./bangfu down")])
-    if stack.configuration.demonstration:
+    if stack.configuration.demonstration is not None:
         print("演示数据 This is demonstration data and marked as such; ./bangfu reset deletes it.")
 
 

@@ -64,7 +64,7 @@ class Stack:
             "BANGFU_CURSOR_SECRET": secrets.cursor_secret,
             **embedded,
             **self.configuration.settings,
-            "BANGFU_DEMONSTRATION": str(self.configuration.demonstration).lower(),
+            "BANGFU_DEMONSTRATION": str(self.configuration.demonstration is not None).lower(),
         }
 
     # What runs
@@ -109,11 +109,12 @@ class Stack:
 
     # Start and stop
 
-    def configure(self, environ: Mapping[str, str], *, port: str | None, demonstration: bool) -> None:
+    def configure(self, environ: Mapping[str, str], *, port: str | None, demonstration: int | None) -> None:
         """Decide ports and settings of a stack that does not run, and remember them.
 
         `port`: None keeps the last ones (first time: from FIRST_PORT on), `auto` moves off taken ones, a
-        number starts there. Raises PortsTakenError naming each taken port and who holds it.
+        number starts there. `demonstration` is its scale, None for real use; the first one stays.
+        Raises PortsTakenError naming each taken port and who holds it.
         """
         settings = settings_from(environ)
         ports = _wanted_ports(self.configuration.ports, settings, port)
@@ -123,8 +124,8 @@ class Stack:
         elif taken:
             lines = [f"port {ports[name]} for {name} is held by {holder(ports[name])}" for name in taken]
             raise PortsTakenError("\n".join(lines))
-        demonstration = demonstration or self.configuration.demonstration
-        self.configuration = Configuration(ports, settings, demonstration)
+        scale = self.configuration.demonstration or demonstration
+        self.configuration = Configuration(ports, settings, scale)
         self.state.save(self.configuration)
         self._build()
 

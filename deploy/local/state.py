@@ -50,8 +50,8 @@ class Configuration:
     settings: dict[str, str] = field(default_factory=dict)
     """BANGFU_* variables that were set when it was started: external servers, log level and so on."""
 
-    demonstration: bool = False
-    """Demonstration data was loaded: everything that shows it says so, for good."""
+    demonstration: int | None = None
+    """Scale of the demonstration data that was loaded: everything that shows it says so, for good."""
 
 
 class State:

@@ -29,7 +29,7 @@ def test_secrets_are_made_once_and_private(state: State) -> None:
 
 
 def test_configuration_is_private_and_read_back(state: State) -> None:
-    saved = Configuration({"registry": 1}, {"BANGFU_LOG_LEVEL": "DEBUG"}, True)
+    saved = Configuration({"registry": 1}, {"BANGFU_LOG_LEVEL": "DEBUG"}, 100)
     state.save(saved)
     assert State(state.directory).configuration() == saved
     assert (state.directory / "configuration.json").stat().st_mode & 0o777 == 0o600
@@ -67,15 +67,15 @@ class TestPorts:
             port = taken.getsockname()[1]
             environ = {"BANGFU_RANKING_PORT": str(port)}
             with pytest.raises(PortsTakenError, match=f"port {port} for ranking is held by process {os.getpid()}"):
-                Stack(state).configure(environ, port="21001", demonstration=False)
+                Stack(state).configure(environ, port="21001", demonstration=None)
             stack = Stack(state)
-            stack.configure(environ, port="auto", demonstration=False)
+            stack.configure(environ, port="auto", demonstration=None)
             assert stack.services["ranking"].port != port
 
     def test_ports_are_kept_for_the_next_start(self, state: State) -> None:
-        Stack(state).configure({}, port="21001", demonstration=False)
+        Stack(state).configure({}, port="21001", demonstration=None)
         stack = Stack(state)
-        stack.configure({}, port=None, demonstration=False)
+        stack.configure({}, port=None, demonstration=None)
         assert stack.configuration.ports["registry"] == 21001
         assert stack.bootstrap_servers == "127.0.0.1:21004"
 
@@ -89,7 +89,7 @@ def test_external_servers_are_used_instead_of_embedded_ones(state: State) -> Non
         "BANGFU_REGISTRY_DATABASE_URL": "postgresql://elsewhere/registry",
         "BANGFU_KAFKA_BOOTSTRAP_SERVERS": "kafka.example:9092",
     }
-    stack.configure(environ, port="21001", demonstration=False)
+    stack.configure(environ, port="21001", demonstration=None)
     assert not stack.embedded_broker
     assert stack.embedded_databases == ["assistance", "ranking"]
     settings = stack.services["registry"].environment
@@ -98,7 +98,7 @@ def test_external_servers_are_used_instead_of_embedded_ones(state: State) -> Non
 
 
 def test_demonstration_stays_marked(state: State) -> None:
-    Stack(state).configure({}, port="21001", demonstration=True)
+    Stack(state).configure({}, port="21001", demonstration=100)
     stack = Stack(state)
-    stack.configure({"BANGFU_DEMONSTRATION": "false"}, port=None, demonstration=False)
+    stack.configure({"BANGFU_DEMONSTRATION": "false"}, port=None, demonstration=None)
     assert stack.services["ranking"].environment["BANGFU_DEMONSTRATION"] == "true"

@@ -2,14 +2,16 @@
 
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from datetime import date
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from itertools import islice
+from math import ceil
 from typing import Any
 
 import httpx
 
-from deploy.local.demo.actions import SOURCE, Beneficiary
+from deploy.local.demo.actions import CITY_TIME, SOURCE, Beneficiary
 from deploy.local.demo.population import AS_OF, HOUSEHOLDS, Household, Person, population
 
 CITY = "411300000000"
@@ -18,6 +20,9 @@ POOR_VILLAGES, DEEPLY_POOR_VILLAGES = 552, 199
 
 CHUNK = 2_000
 """Households a request. Each is written whole or not at all, so that an interrupted load can be taken up again."""
+
+DUE_TODAY, DUE_THIS_WEEK = 0.1, 0.6
+"""Actions, and households reached, as a share of a unit's households."""
 
 Say = Callable[[str], None]
 
@@ -46,10 +51,12 @@ class Loader:
             poor = await self._poor_villages(villages)
             await self._register(islice(population(_weights(villages, poor), scale), loaded, None), loaded)
         await self._register_source()
-        return [
+        households = [
             Beneficiary(household["number"], household["path"]["managing_unit"])
             async for household in _items(self._registry, "/v1/households", source_system=SOURCE)
         ]
+        await self._set_targets(Counter(household.unit for household in households))
+        return households
 
     async def _count(self, **filters: str) -> int:
         answer = await self._registry.get("/v1/households", params={"limit": 1, "count": "true", **filters})
@@ -78,6 +85,22 @@ class Loader:
                 raise DemonstrationError(f"registry refused demonstration households: {report['errors'][:3]}")
             number += len(chunk)
             self._say(f"{number} households registered")
+
+    async def _set_targets(self, households: Mapping[str, int]) -> None:
+        """What is due from each unit today and this week, by its households; set before is left as it is."""
+        today = datetime.now(CITY_TIME).date()
+        sunday = today + timedelta(days=7 - today.isoweekday())
+        due = [
+            ("day", today.isoformat(), "actions", DUE_TODAY, today),
+            ("week", f"{today:%G-W%V}", "households", DUE_THIS_WEEK, sunday),
+        ]
+        lines = [
+            {"unit": unit, "cadence": cadence, "period": period, "metric": metric, "deadline": f"{deadline}",
+             "due": ceil(count * share)}
+            for cadence, period, metric, share, deadline in due
+            for unit, count in sorted(households.items())
+        ]  # fmt: skip
+        await _post_lines(self._assistance, "/v1/targets/bulk", lines, mode="each")
 
     async def _register_source(self) -> None:
         """Tell assistance that we submit through Kafka; it may know already."""

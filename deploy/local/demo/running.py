@@ -11,7 +11,7 @@ import httpx
 from rich.console import Console
 from rich.live import Live
 
-from deploy.local.demo.actions import TOPIC, ActionMaker, Beneficiary, HttpRecorder, KafkaRecorder
+from deploy.local.demo.actions import TOPIC, ActionMaker, Beneficiary, HttpRecorder, KafkaRecorder, Reviewer
 from deploy.local.demo.loading import Loader, Say
 from deploy.local.demo.screen import Screen
 
@@ -43,6 +43,7 @@ class Demonstration:
         self._loader = Loader(clients["registry"], clients["assistance"], say)
         self._screen = Screen(clients["ranking"])
         self._recorders: dict[str, Recorder] = {"HTTP": HttpRecorder(clients["assistance"]), "Kafka": kafka}
+        self._reviewer = Reviewer(clients["assistance"])
         self._recorded = dict.fromkeys(self._recorders, 0)
 
     async def load(self, scale: int) -> Sequence[Beneficiary]:
@@ -63,14 +64,20 @@ class Demonstration:
 
     async def _stream(self, households: Sequence[Beneficiary]) -> None:
         maker = ActionMaker(households, random.Random())  # noqa: S311 - nothing secret
+        submitted: dict[str, Any] | None = None
         while True:
             for way in self._recorders:
-                await self._record(way, maker)
+                action = await self._record(way, maker)
                 await asyncio.sleep(1 / ACTIONS_A_SECOND)
+            if submitted is not None:
+                await self._reviewer.review(submitted)
+            submitted = action  # decided by the time of the next review
 
-    async def _record(self, way: str, maker: ActionMaker) -> None:
-        await self._recorders[way].record(maker.make())
+    async def _record(self, way: str, maker: ActionMaker) -> dict[str, Any]:
+        action = maker.make()
+        await self._recorders[way].record(action)
         self._recorded[way] += 1
+        return action
 
     async def _show(self, console: Console) -> None:
         with Live(console=console, auto_refresh=False) as live:

@@ -31,21 +31,20 @@ class Screen:
             table = await self._read(f"/v1/league-tables/weekly/{week}")
         except httpx.HTTPError as error:
             return Text(f"{now:%H:%M:%S} ranking is away ({type(error).__name__}); waiting for it")
-        sent = ", ".join(f"{count} over {way}" for way, count in recorded.items())
         mark = f"{notice['watermark']} demonstration data   " if notice["watermark"] else ""
-        head = Text(f"{mark}{now:%H:%M:%S}   actions recorded by us: {sent}", style="bold")
+        head = Text(f"{mark}{now:%H:%M:%S}   recorded here: {_sent(recorded)}", style="bold")
         return Group(head, Columns([_notice(notice, day), _week(table, week)]))
 
     async def summary(self, recorded: Mapping[str, int]) -> str:
         """The picture in one line, for output that is no terminal."""
         now = datetime.now(CITY_TIME)
-        sent = ", ".join(f"{count} over {way}" for way, count in recorded.items())
         try:
             notice = await self._read(f"/v1/notices/daily/{now.date().isoformat()}")
         except httpx.HTTPError as error:
             return f"ranking is away ({type(error).__name__})"
         city = notice["city"]["new"]
-        return f"today {city['actions']} actions for {city['households']} households; recorded by us: {sent}"
+        seen = f"today {city['actions']} actions reached {city['households']} households"
+        return f"{seen}; recorded here: {_sent(recorded)}"
 
     async def _read(self, path: str) -> Body:
         answer = await self._ranking.get(path)
@@ -54,10 +53,14 @@ class Screen:
         return body
 
 
+def _sent(recorded: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} over {way}" for way, count in recorded.items())
+
+
 def _notice(notice: Body, day: str) -> Table:
     city = notice["city"]
     table = _table(f"日通报 daily notice {day}")
-    for heading in ("今日\ntoday", "户\nhouseholds", "本年\nyear"):
+    for heading in ("今日\ntoday", "户\nreached", "本年\nyear"):
         table.add_column(heading, justify="right")
     for county in notice["counties"]:
         table.add_row(county["unit"]["name"], *_counters(county))
@@ -77,11 +80,11 @@ def _week(table: Body, week: str) -> Table:
     for row in (*table["rows"], *table["not_ranked"]):
         figures = row["figures"]
         reached = f"{figures['households']}/{figures['served']}"
-        shown.add_row(row["unit"]["name"], str(row["rank"] or "-"), row["score"] or "不参评", reached)
+        shown.add_row(row["unit"]["name"], str(row["rank"] or "-"), row["score"] if row["rank"] else "不参评", reached)
     return shown
 
 
 def _table(title: str) -> Table:
     table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
-    table.add_column("县区\nunit", max_width=16, no_wrap=True)
+    table.add_column("县区\nunit", max_width=14, no_wrap=True)
     return table
