@@ -9,12 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from deploy.local.demo.actions import CITY_TIME
+from deploy.local.demo.running import FIRST_BATCH
 from deploy.local.process import Identity
 from deploy.local.service import NAMES, ROOT
 from deploy.local.stack import Stack
@@ -83,6 +86,13 @@ def test_second_up_changes_nothing(launcher: Launcher) -> None:
     assert processes(Stack(launcher.state)) == before
 
 
+def test_real_data_is_not_mixed_with_a_demonstration(launcher: Launcher) -> None:
+    code, out, err = launcher.run("up", "--detach")
+    assert code == 0
+    assert "started for real use: no demonstration" in err
+    assert "演示数据" not in out
+
+
 def test_survives_down_and_up(launcher: Launcher) -> None:
     before = launcher.status()
     ran = processes(Stack(launcher.state))
@@ -133,6 +143,31 @@ def test_ctrl_c_in_the_foreground_stops_everything(run_directory: Path) -> None:
     assert process.returncode == 0
     assert not any(one.alive for one in ran)
     assert not Stack(launcher.state).anything_runs
+
+
+def test_demonstration_is_loaded_once_counted_and_stays_marked(run_directory: Path) -> None:
+    launcher = Launcher(run_directory / "demonstration")
+    code, out, err = launcher.run("up", "--detach", "--scale", "1000", "--port", "auto")
+    assert code == 0, err
+    assert "演示数据" in out
+    status = launcher.status()
+    services = {name: service["url"] for name, service in status["services"].items()}
+    with httpx.Client(headers={"Authorization": f"Bearer {status['api_key']}"}) as client:
+        households = client.get(f"{services['registry']}/v1/households", params={"count": "true"}).json()
+        assert households["count"] == 144
+        today = datetime.now(CITY_TIME).date()
+        notice = f"{services['ranking']}/v1/notices/daily/{today}"
+        deadline = time.monotonic() + 20
+        while (found := client.get(notice).json())["city"]["cumulative"]["actions"] < FIRST_BATCH:
+            assert time.monotonic() < deadline, found["city"]
+            time.sleep(0.2)
+        assert found["watermark"] == "演示数据"
+    code, out, err = launcher.run("up", "--no-demo", "--detach", "--scale", "10")
+    assert (code, "演示数据" in out) == (0, True)
+    assert "goes on saying so" in err
+    assert "registering" not in err
+    launcher.run("reset", "--yes")
+    assert not launcher.state.directory.exists()
 
 
 class TestTrouble:
