@@ -43,3 +43,12 @@ async def running(*works: Coroutine[Any, Any, None]) -> AsyncIterator[list[async
         ended = await asyncio.gather(*tasks, return_exceptions=True)
     failures = [e for e in ended if isinstance(e, Exception)]
     assert not failures, failures
+
+
+def eventually(condition: Callable[[], T], *, within: float = 30.0, what: str = "") -> T:
+    """`until` for tests that are not coroutines."""
+    deadline = time.monotonic() + within
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not within {within:.0f} s: {what or condition}; last: {found!r}"
+        time.sleep(STEP_SECONDS)
+    return found

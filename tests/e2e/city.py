@@ -1,0 +1,205 @@
+"""The running services as their users see them: HTTP with a key; and as the tests may look at them: raw SQL."""
+
+import asyncio
+import itertools
+import json
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import asyncpg
+import httpx
+
+from shared.contracts.action import ACTION
+from shared.contracts.division import DIVISION
+from shared.contracts.household import HOUSEHOLD, PERSON
+from shared.contracts.key import KEY
+from shared.contracts.programme import PROGRAMME, TARGET
+from tests.faults.waiting import eventually
+from tests.stack import Stack
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+PUBLISHED = {"registry": (DIVISION, HOUSEHOLD, PERSON, KEY), "assistance": (PROGRAMME, TARGET, ACTION)}
+READERS = {"assistance-mirror": "assistance", "ranking-facts": "ranking", "ranking-mirror": "ranking"}
+Json = dict[str, Any]
+JSONL = "application/jsonl"
+_numbers = itertools.count(1)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def today() -> date:
+    return now().astimezone(SHANGHAI).date()
+
+
+def periods(day: date) -> dict[str, str]:
+    """The periods of a day, as the addresses of their tables."""
+    year, week, _ = day.isocalendar()
+    return {
+        "weekly": f"{year}-W{week:02}",
+        "monthly": f"{day:%Y-%m}",
+        "quarterly": f"{day.year}-Q{(day.month + 2) // 3}",
+    }
+
+
+class City:
+    """A running stack, its bootstrap key, and what tests do with it."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self._clients: dict[tuple[str, str], httpx.Client] = {}
+
+    # HTTP
+
+    def client(self, service: str, key: str | None = None) -> httpx.Client:
+        """A client of a service with a key; kept, because making one is dear."""
+        key = key or self.stack.api_key
+        if (service, key) not in self._clients:
+            headers = {"Authorization": f"Bearer {key}", "Accept-Language": "en"}
+            made = httpx.Client(base_url=self.url(service), headers=headers, timeout=30.0, trust_env=False)
+            self._clients[service, key] = made
+        return self._clients[service, key]
+
+    def close(self) -> None:
+        for client in self._clients.values():
+            client.close()
+
+    def url(self, service: str) -> str:
+        return self.stack.service(service).url
+
+    def get(self, service: str, path: str, **query: str) -> Json:
+        answer = self.client(service).get(path, params=query)
+        assert answer.status_code == 200, answer.text
+        body: Json = answer.json()
+        return body
+
+    def post(
+        self, service: str, path: str, body: object, *, key: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        return self.client(service, key).post(path, json=body, headers=headers)
+
+    def issue_key(self, *roles: str, divisions: tuple[str, ...] = ("411300000000",)) -> str:
+        body = {"name": "of a test", "roles": roles, "divisions": divisions}
+        answer = self.post("registry", "/v1/keys", body)
+        assert answer.status_code == 201, answer.text
+        plain: str = answer.json()["key"]
+        return plain
+
+    # The register
+
+    def villages(self, county: str, count: int = 1) -> list[str]:
+        """Codes of villages by their county's prefix."""
+        page = self.get("registry", "/v1/divisions", level="village", division=county[:6], limit=str(count))
+        return [item["code"] for item in page["items"]]
+
+    def household(self, village: str, standing: str = "poor") -> Json:
+        answer = self.post("registry", "/v1/households", household(village, standing))
+        assert answer.status_code == 201, answer.text
+        body: Json = answer.json()
+        return body
+
+    def households(self, villages: list[str], each: int, standing: str = "poor") -> list[Json]:
+        """Register many at once; as registry then lists them."""
+        mark = uuid.uuid4().hex
+        lines = [
+            json.dumps({**household(village, standing), "source_system": mark, "external_id": f"{village}-{i}"})
+            for village in villages
+            for i in range(each)
+        ]
+        client = self.client("registry")
+        answer = client.post("/v1/households/bulk", content="\n".join(lines), headers={"Content-Type": JSONL})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["counts"]["created"] == len(lines), answer.text
+        listed = client.get("/v1/households", params={"source_system": mark}, headers={"Accept": JSONL})
+        return [json.loads(line) for line in listed.text.splitlines()]
+
+    # The ledger
+
+    def record(self, action: Json, *, idempotency_key: str | None = None) -> httpx.Response:
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        return self.post("assistance", "/v1/actions", action, headers=headers)
+
+    def recorded(self, household: Json, **changes: object) -> Json:
+        answer = self.record(visit(household, **changes))
+        assert answer.status_code == 201, answer.text
+        body: Json = answer.json()
+        return body
+
+    # The tables
+
+    def figures(self, cadence: str, period: str, county: str) -> Json:
+        """A county's figures in a live table; zeros while it has none."""
+        table = self.get("ranking", f"/v1/league-tables/{cadence}/{period}")
+        lines = [*table["rows"], *table["not_ranked"]]
+        found: Json = next((line["figures"] for line in lines if line["unit"]["code"] == county), {})
+        return found
+
+    def faces(self, day: date, county: str) -> dict[str, tuple[int, int]]:
+        """(actions, households) of a county on every face that shows the day."""
+        found = {
+            cadence: self.figures(cadence, period, county)
+            for cadence, period in {"daily": day.isoformat(), **periods(day)}.items()
+        }
+        notice = self.get("ranking", f"/v1/notices/daily/{day}")
+        found["notice"] = next((c["new"] for c in notice["counties"] if c["unit"]["code"] == county), {})
+        return {face: (each.get("actions", 0), each.get("households", 0)) for face, each in found.items()}
+
+    # Behind the interfaces
+
+    def sql(self, service: str, query: str, *arguments: object) -> list[asyncpg.Record]:
+        async def fetch() -> list[asyncpg.Record]:
+            pg = await asyncpg.connect(self.stack.databases[service])
+            try:
+                return list(await pg.fetch(query, *arguments))
+            finally:
+                await pg.close()
+
+        return asyncio.run(fetch())
+
+    def wait_until_quiet(self, within: float = 30.0) -> None:
+        """Until nothing is on its way: outboxes empty, everything published consumed, nothing parked."""
+        eventually(lambda: not self.unrest(), within=within, what=f"quiet: {self.unrest()}")
+
+    def unrest(self) -> list[str]:
+        """What is still on its way."""
+        found = []
+        for service in ("registry", "assistance", "ranking"):
+            [row] = self.sql(service, "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM parked_record)")
+            found += [f"{service} {name}: {n}" for name, n in zip(("outbox", "parked"), row.values(), strict=True) if n]
+        consumed = {
+            (row["group_name"], row["topic"], row["partition"]): row["next_offset"]
+            for service in ("assistance", "ranking")
+            for row in self.sql(service, "SELECT * FROM consumed_position")
+        }
+        for service, topics in PUBLISHED.items():
+            readers = {self.stack.prefix + topic.name: topic.readers for topic in topics}
+            for row in self.sql(service, "SELECT * FROM published_position"):
+                for group in readers.get(row["topic"], ()):
+                    if consumed.get((group, row["topic"], row["partition"]), 0) < row["next_offset"]:
+                        found.append(f"{group} behind on {row['topic']}/{row['partition']}")
+        return found
+
+
+def household(village: str, standing: str = "poor") -> Json:
+    """A household to register."""
+    head = {"name": "测试甲", "relation": "head", "sex": "male", "birth_date": "1968-03-12", "employable": "partial"}
+    return {"village": village, "standing": standing, "registered_on": "2014-05-01", "members": [head]}
+
+
+def visit(household: Json, **changes: object) -> Json:
+    """An action of class help to record: a visit to a household, a minute ago."""
+    minute_ago = (now() - timedelta(minutes=1)).isoformat()
+    return {
+        "source_system": "test-office",
+        "external_id": f"{uuid.uuid4().hex[:12]}-{next(_numbers)}",
+        "programme": "visit",
+        "kind": "household_visit",
+        "household": {"number": household["number"]},
+        "occurred_at": minute_ago,
+        "details": {"purpose": "regular"},
+        **changes,
+    }

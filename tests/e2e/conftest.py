@@ -1,0 +1,38 @@
+"""One running stack a session (and xdist worker): its own PostgreSQL and broker, which nobody else kills."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.local.postgres import EmbeddedPostgres
+from tests.e2e.city import City
+from tests.stack import Broker, Databases, Stack, make_broker
+
+EMBEDDED_SETTINGS = {"BANGFU_KAFKA_FETCH_WAIT_MS": "20"}
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest, run_directory: Path) -> Iterator[Broker]:
+    """The broker of these tests alone."""
+    broker = make_broker(request.config.getoption("--broker"), run_directory / "kafka-of-city")
+    broker.start()
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture(scope="session")
+def city(request: pytest.FixtureRequest, run_directory: Path, kafka: Broker) -> Iterator[City]:
+    """The three services, running, with the real divisions loaded and mirrored; tests use their own households."""
+    server = EmbeddedPostgres(run_directory / "postgres-of-city", durable=False)
+    server.start()
+    stack = Stack(run_directory / "city", Databases(server, run_directory / "city"), kafka, f"t{uuid.uuid4().hex[:8]}.")
+    for name in ("registry", "assistance", "ranking"):
+        stack.service(name, settings=EMBEDDED_SETTINGS if request.config.getoption("--broker") == "embedded" else {})
+    stack.start()
+    running = City(stack)
+    running.wait_until_quiet()
+    yield running
+    running.close()
+    stack.kill()
