@@ -13,17 +13,13 @@ from tests.ranking.world import NOW, World
 
 
 @pytest.fixture
-async def world(
-    database_url: Callable[[str | None], str], monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[World]:
+async def world(database_url: Callable[[str | None], str], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """Ranking without its consumers: tests hand batches to the handlers themselves.
 
     Tables are looked at anew on every reading, not every 20 ms: tests ask for what they just wrote.
     """
     monkeypatch.setattr(cache, "CHECK_SECONDS", 0.0)
-    settings = Settings(
-        service="ranking", database_url=database_url("ranking"), kafka_bootstrap_servers="127.0.0.1:1"
-    )
+    settings = Settings(service="ranking", database_url=database_url("ranking"), kafka_bootstrap_servers="127.0.0.1:1")
     clock = FixedClock(NOW)
     app, runtime = build(settings, "api", clock)
     transport = httpx.ASGITransport(app)

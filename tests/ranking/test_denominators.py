@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from services.ranking.mirror import service
 from services.ranking.mirror.rules import Denominator, ServedChanges
+from shared.contracts.division import Path
 from shared.contracts.household import SERVED, STOCK, HouseholdEvent, HouseholdState, Standing
 from shared.record import Poison
 from tests.ranking.world import WAN, WO, World, household, path
 
+State = tuple[date, Standing, Path]
 FIRST = date(2018, 1, 1)
 DAYS = [FIRST + timedelta(days=step) for step in range(12)]
 PATHS = [path(WAN), path(WAN, 2), path(WO), path(WAN, 3, unit=WO)]
@@ -23,8 +25,8 @@ states = st.lists(
 endings = st.sampled_from([None, *DAYS])
 
 
-def told(seq: int, version: int, timeline: Sequence[tuple[date, Standing, object]], end: date | None) -> HouseholdEvent:
-    made = [HouseholdState(valid_from=day, standing=standing, path=where) for day, standing, where in timeline]  # type: ignore[arg-type]
+def told(seq: int, version: int, timeline: Sequence[State], end: date | None) -> HouseholdEvent:
+    made = [HouseholdState(valid_from=day, standing=standing, path=where) for day, standing, where in timeline]
     return household(seq, version=version, timeline=made, valid_to=end)
 
 
@@ -35,7 +37,9 @@ def counted(households: Sequence[HouseholdEvent], unit: str, day: date) -> Denom
 
 
 @given(st.lists(st.tuples(states, endings), min_size=1, max_size=4))
-def test_sums_of_changes_are_the_states(tellings: list[tuple[list[tuple[date, Standing, object]], date | None]]) -> None:
+def test_sums_of_changes_are_the_states(
+    tellings: list[tuple[list[State], date | None]],
+) -> None:
     """However often a past is told anew, only the last telling counts."""
     changes = ServedChanges()
     versions = [told(1, number, *telling) for number, telling in enumerate(tellings, start=1)]

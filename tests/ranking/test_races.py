@@ -19,8 +19,7 @@ async def test_consumers_race_for_one_action(world: World) -> None:
     consumer's commit, so Wan's contribution is taken away twice and Wo's stays for ever.
     """
     first, second, third = (
-        action(id=UUID(int=1), version=version, path=path(county))
-        for version, county in ((1, WAN), (2, WO), (3, XI))
+        action(id=UUID(int=1), version=version, path=path(county)) for version, county in ((1, WAN), (2, WO), (3, XI))
     )
     await world.take_in(first)
     async with world.runtime.database.driver() as one, world.runtime.database.driver() as other:
@@ -35,7 +34,7 @@ async def test_consumers_race_for_one_action(world: World) -> None:
 
 
 async def test_consumers_share_cells_without_deadlock(world: World) -> None:
-    """Both get every event, in their own order and batches; cells are locked in key order, so nobody waits in a circle."""
+    """Each gets every event, in an order of its own; cells are locked in key order, so nobody waits in a circle."""
     events = [event for number in range(1, 121) for event in _versions(number)]
     await asyncio.gather(*(_consume(world, _shuffled(events, seed)) for seed in (1, 2, 3)))
     async with world.runtime.database.driver() as pg:

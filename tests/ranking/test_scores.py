@@ -17,9 +17,7 @@ from services.ranking.tables.units import PeerGroup, Unit
 from shared.contracts.programme import Cadence, Metric
 from tests.ranking.world import CITY, WAN, target
 
-RULES = RuleSet.model_validate_json(
-    (FilePath(service.__file__).parent / "2018-v1.json").read_text(encoding="utf-8")
-)
+RULES = RuleSet.model_validate_json((FilePath(service.__file__).parent / "2018-v1.json").read_text(encoding="utf-8"))
 WEEKLY = RULES.compositions["weekly"]
 
 
@@ -106,7 +104,7 @@ def test_due_is_scaled_by_working_days() -> None:
         return 4
 
     (made,) = tasks.by_targets([target(WAN, 10)], done, Fraction(3, 5))
-    assert (made.whole_due, made.due, made.counted) == (10, 6, 4)
+    assert [made.whole_due, made.due, made.counted] == [10, 6, 4]
 
 
 def test_targets_of_a_face() -> None:

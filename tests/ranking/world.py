@@ -9,6 +9,7 @@ from uuid import UUID
 
 import httpx
 from fastapi import FastAPI
+from pyroaring import BitMap
 
 from services.ranking.facts.consumers import FactsHandler
 from services.ranking.mirror.consumers import MirrorHandler
@@ -200,7 +201,8 @@ class World:
     runtime: Runtime
     client: httpx.AsyncClient
     clock: FixedClock
-    _keys: dict[tuple[str, ...], str] = field(default_factory=dict)
+    _keys: list[str] = field(default_factory=list)
+    _city: dict[str, str] = field(default_factory=dict)
 
     @property
     def facts(self) -> FactsHandler:
@@ -222,7 +224,7 @@ class World:
     async def key(self, *divisions: str, roles: Sequence[Role] = ("reader",)) -> dict[str, str]:
         """Headers of a caller with these divisions and roles."""
         prefix = f"k{len(self._keys)}"
-        self._keys[(prefix,)] = prefix
+        self._keys.append(prefix)
         event = KeyEvent(
             id=uuid7(),
             version=1,
@@ -238,17 +240,13 @@ class World:
 
     async def get(self, address: str, **headers: str) -> httpx.Response:
         """Read as somebody of the whole city."""
-        if not self._keys:
+        if not self._city:
             self._city = await self.key(CITY)
         return await self.client.get(address, headers=self._city | headers)
-
-    _city: dict[str, str] = field(default_factory=dict)
 
 
 async def cells(pg: Pg) -> dict[tuple[Any, ...], tuple[Any, ...]]:
     """Every counter that is not zero: (level, unit, class, cadence, first day) -> sums and households."""
-    from pyroaring import BitMap
-
     rows = await pg.fetch(
         "SELECT * FROM cell LEFT JOIN cell_households USING (level, unit, class, cadence, period_start)"
     )

@@ -95,7 +95,7 @@ async def put_rule_set(
         )
     held = await service.lock(conn, code)
     if held is not None:
-        check_version(held.version, required_version(if_match))
+        check_version(held.version, await required_version(if_match))
     today = local_day(runtime.clock.now())
     try:
         stored = await service.put(conn, rules, held, today)

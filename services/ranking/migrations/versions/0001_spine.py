@@ -43,6 +43,11 @@ FACT = """
     on_time boolean NOT NULL,
     known_at timestamptz NOT NULL,
 """
+MEANINGS = {
+    "day": "occurred_at in Asia/Shanghai",
+    "on_time": "recorded within 24 h of happening",
+    "known_at": "when ranking took it in",
+}
 CELL = """
     level text NOT NULL CHECK (level IN ('county', 'township', 'sector', 'sector_county')),
     unit text NOT NULL,
@@ -56,9 +61,6 @@ MIRRORED = "id text PRIMARY KEY, version bigint NOT NULL, body text NOT NULL"
 
 STATEMENTS = (
     f"CREATE TABLE fact ({FACT} PRIMARY KEY (action_id))",
-    "COMMENT ON COLUMN fact.day IS 'occurred_at in Asia/Shanghai'",
-    "COMMENT ON COLUMN fact.on_time IS 'recorded within 24 h of happening'",
-    "COMMENT ON COLUMN fact.known_at IS 'when ranking took it in'",
     # Counting a household again, and what stands behind a row of a table:
     "CREATE INDEX fact_household ON fact (household_seq, day)",
     "CREATE INDEX fact_managing_unit ON fact (managing_unit, day, action_id)",
@@ -66,6 +68,11 @@ STATEMENTS = (
     "CREATE INDEX fact_programme ON fact (programme, day, action_id)",
     "CREATE INDEX fact_late ON fact (first_recorded_at) WHERE NOT on_time",
     f"CREATE TABLE fact_history ({FACT} PRIMARY KEY (action_id, version))",
+    *(
+        f"COMMENT ON COLUMN {table}.{column} IS '{meaning}'"
+        for table in ("fact", "fact_history")
+        for column, meaning in MEANINGS.items()
+    ),
     """
     CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
