@@ -139,14 +139,13 @@ def create_app(
     app.state.base_url = settings.base_url
     app.state.authenticators = [*authenticators, ApiKeys(runtime.database, runtime.clock)]
     app.state.cursors = Cursors(settings.cursor_secret.get_secret_value().encode() or secrets.token_bytes(32))
-    guard = [Depends(refuse_while_draining)]
     for part in routers if role in ("all", "api") else ():
-        app.include_router(part, dependencies=guard)
+        app.include_router(part)
     problems.install(app, (*errors.SHARED_KINDS, *kinds))
     _add_operations(app, runtime, role)
     _add_documents(app, publishes, reads)
     install_openapi(app)
-    app.add_middleware(Limits, bulk_bytes=settings.max_body_mb * 1024 * 1024)
+    app.add_middleware(Limits, bulk_bytes=settings.max_body_mb * 1024 * 1024, draining=lambda: runtime.draining)
     app.add_middleware(Telemetry, service=settings.service)
     return app
 
@@ -154,12 +153,6 @@ def create_app(
 def _marked(description: str, settings: Settings) -> str:
     mark = "**演示数据 demonstration data: people and figures are invented.**\n\n" if settings.demonstration else ""
     return mark + description
-
-
-async def refuse_while_draining(request: Request, runtime: RuntimeDep) -> None:
-    """Writes answer 503 once the service is about to stop, so that its backlog can run out."""
-    if runtime.draining and request.method not in ("GET", "HEAD"):
-        raise Problem(errors.UNAVAILABLE, headers=problems.RETRY_AFTER)
 
 
 def _lifespan(

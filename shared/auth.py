@@ -108,6 +108,7 @@ async def authenticate(
         for authenticator in chain:
             caller = await authenticator.caller(credentials.credentials)
             if caller is not None:
+                request.state.caller = caller
                 return caller
     raise Problem(errors.UNAUTHENTICATED, headers={"WWW-Authenticate": "Bearer"})
 

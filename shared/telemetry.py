@@ -5,6 +5,7 @@ import logging
 import re
 import secrets
 import sys
+import time
 import traceback
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -87,12 +88,17 @@ def configure_logging(service: str, level: str) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
 class Telemetry:
     """Pure ASGI middleware: trace context in and out, request metrics by route template, safe headers."""
 
     def __init__(self, app: ASGIApp, *, service: str) -> None:
         self.app = app
         self.service = service
+        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        """Looked up once a kind: finding a labelled series costs more than counting in it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -101,7 +107,7 @@ class Telemetry:
         received = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"traceparent"), None)
         continue_trace(received)
         traceparent = (current_traceparent() or "").encode()
-        started = datetime.now(UTC)
+        started = time.perf_counter()
         status = 500
 
         async def send_traced(message: Message) -> None:
@@ -115,10 +121,17 @@ class Telemetry:
             await self.app(scope, receive, send_traced)
         finally:
             route = getattr(scope.get("route"), "path", "none")
-            HTTP_REQUESTS.labels(self.service, scope["method"], route, status).inc()
-            HTTP_SECONDS.labels(self.service, scope["method"], route).observe(
-                (datetime.now(UTC) - started).total_seconds()
-            )
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._count((method, route, status), time.perf_counter() - started)
+
+    def _count(self, kind: tuple[str, str, int], seconds: float) -> None:
+        found = self._series.get(kind)
+        if found is None:
+            method, route, status = kind
+            requests = HTTP_REQUESTS.labels(self.service, method, route, status)
+            found = self._series[kind] = (requests, HTTP_SECONDS.labels(self.service, method, route))
+        found[0].inc()
+        found[1].observe(seconds)
 
 
 _SAFE_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]

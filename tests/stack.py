@@ -84,6 +84,7 @@ class Stack:
         self._settings = {
             "BANGFU_KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
             "BANGFU_KAFKA_IDEMPOTENCE": str(not isinstance(broker, EmbeddedBroker)).lower(),
+            "BANGFU_KAFKA_FETCH_WAIT_MS": "20" if isinstance(broker, EmbeddedBroker) else "500",
             "BANGFU_KAFKA_PREFIX": prefix,
             "BANGFU_BOOTSTRAP_KEY": self.api_key,
             "BANGFU_REGISTRY_DATA_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),

@@ -58,6 +58,7 @@ class Stack:
         if self.embedded_broker:
             embedded["BANGFU_KAFKA_BOOTSTRAP_SERVERS"] = self.broker.bootstrap_servers
             embedded["BANGFU_KAFKA_IDEMPOTENCE"] = "false"
+            embedded["BANGFU_KAFKA_FETCH_WAIT_MS"] = "20"
         return {
             "BANGFU_BOOTSTRAP_KEY": secrets.api_key,
             "BANGFU_REGISTRY_DATA_KEY": secrets.registry_data_key,

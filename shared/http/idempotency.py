@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Depends, Header, Request, Response
+from fastapi import Header, Request, Response
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared import errors
-from shared.auth import Caller, authenticate
+from shared.auth import Caller
 from shared.errors import Problem, Text
 
 KEPT_DAYS = 7
@@ -86,7 +86,6 @@ _COMPLETE = text("UPDATE idempotency SET resource_id = :id, version = :version W
 
 async def idempotency_key(
     request: Request,
-    caller: Annotated[Caller, Depends(authenticate)],
     idempotency_key: Annotated[
         str | None,
         Header(
@@ -95,9 +94,10 @@ async def idempotency_key(
         ),
     ] = None,
 ) -> IdempotencyKey:
-    """Dependency of every POST that creates."""
+    """Dependency of every POST that creates; a route declares it after its caller, to whom the key belongs."""
     if idempotency_key is None:
         return IdempotencyKey(None, "", b"")
+    caller: Caller = request.state.caller
     body = await request.body()
     route = f"{request.method} {request.url.path}?{request.url.query}"
     digest = hashlib.sha256(route.encode() + b"\n" + body).digest()

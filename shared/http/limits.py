@@ -2,13 +2,14 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import errors
 from shared.errors import Problem, ProblemKind
-from shared.http.problems import problem_response
+from shared.http.problems import RETRY_AFTER, problem_response
 
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 * 1024
@@ -20,9 +21,11 @@ _HOST = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 class Limits:
     """Pure ASGI middleware; answers with problem details before the application sees anything."""
 
-    def __init__(self, app: ASGIApp, *, bulk_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, bulk_bytes: int, draining: Callable[[], bool]) -> None:
+        """``draining``: writes answer 503 because the service is about to stop and lets its backlog run out."""
         self.app = app
         self.bulk_bytes = bulk_bytes
+        self.draining = draining
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -32,9 +35,12 @@ class Limits:
         limit = self.bulk_bytes if _is_bulk(headers) else MAX_JSON_BYTES
         refused = _refusal(headers, limit)
         if refused is not None:
-            await problem_response(Request(scope), Problem(refused, headers={"Connection": "close"}))(
-                scope, receive, send
-            )
+            problem = Problem(refused, headers={"Connection": "close"})
+            await problem_response(Request(scope), problem)(scope, receive, send)
+            return
+        if self.draining() and scope["method"] not in ("GET", "HEAD"):
+            problem = Problem(errors.UNAVAILABLE, headers=RETRY_AFTER)
+            await problem_response(Request(scope), problem)(scope, receive, send)
             return
         await self.app(scope, _Paced(receive, limit), send)
 
