@@ -189,17 +189,15 @@ def status(
 @app.command()
 def logs(
     part: Annotated[
-        str, typer.Argument(help="registry, assistance, ranking, broker or postgres; all by default.")
+        str, typer.Argument(help="registry, assistance, ranking, broker, postgres or keeper; all by default.")
     ] = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written from now on.")] = False,
 ) -> None:
     """Show the last log lines of all parts or one."""
     stack = started_stack()
-    files = {name: service.daemon.log for name, service in stack.services.items()}
-    files |= {"broker": stack.broker.daemon.log, "postgres": stack.postgres.log}
-    if part and part not in files:
-        raise typer.BadParameter(f"one of {', '.join(files)}", param_hint="part")
-    chosen = [str(file) for name, file in files.items() if part in ("", name) and file.exists()]
+    if part and part not in stack.logs:
+        raise typer.BadParameter(f"one of {', '.join(stack.logs)}", param_hint="part")
+    chosen = [str(file) for name, file in stack.logs.items() if part in ("", name) and file.exists()]
     if not chosen:
         fail("nothing was logged yet")
     raise typer.Exit(run(["tail", "-n", "50", *(["-F"] if follow else []), *chosen], dict(os.environ)))

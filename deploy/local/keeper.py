@@ -1,4 +1,4 @@
-"""Looks after a running stack: starts again what died, and empties the broker's memory when it has grown.
+"""Looks after a running stack: starts again what died, empties the broker's memory and cuts logs that have grown.
 
 The embedded broker never forgets while it runs. Past a size, everything is drained and the broker started anew;
 the services are away for some seconds.
@@ -10,6 +10,7 @@ import time
 
 from deploy.local.broker import BrokerError
 from deploy.local.postgres_programs import PostgresError
+from deploy.local.process import set_aside
 from deploy.local.service import ServiceError
 from deploy.local.stack import Stack
 from deploy.local.state import State, StateError
@@ -28,6 +29,8 @@ def check(state: State, broker_limit: int) -> None:
     """
     with state.locked(say, wait=0):
         stack = Stack(state)
+        for log in stack.logs.values():
+            set_aside(log)
         if missing := stack.missing:
             say(f"{', '.join(missing)} ended unasked; starting again")
             stack.up(say)

@@ -5,6 +5,7 @@ A process is known by pid, start time and boot: a pid alone may have been given 
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -13,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 LOG_LIMIT = 20 * 1024 * 1024
-"""Bytes after which a log is set aside as `<name>.log.1` at the next start."""
+"""Bytes after which a log is set aside as `<name>.log.1`; the one before that goes."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,7 @@ class Daemon:
         if self.running:
             return
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        if self.log.exists() and self.log.stat().st_size > LOG_LIMIT:
-            self.log.replace(self.log.with_suffix(".log.1"))
+        set_aside(self.log)
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(
                 command,
@@ -149,6 +149,13 @@ class Daemon:
                 return False
             return True
         return identity.wait(timeout)
+
+
+def set_aside(log: Path, limit: int = LOG_LIMIT) -> None:
+    """Begin a log that has grown past `limit` anew; whoever writes to it goes on without noticing."""
+    if log.exists() and log.stat().st_size > limit:
+        shutil.copyfile(log, log.with_suffix(".log.1"))
+        os.truncate(log, 0)  # they append, so that their next line is the first
 
 
 def _write_whole(path: Path, text: str) -> None:

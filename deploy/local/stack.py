@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.ports import free_port, holder, is_free
@@ -86,6 +87,12 @@ class Stack:
         parts["broker"] = self.broker.running or not self.embedded_broker
         parts |= {name: service.running for name, service in self.services.items()}
         return [name for name, runs in parts.items() if not runs]
+
+    @property
+    def logs(self) -> dict[str, Path]:
+        """The log file of each part."""
+        files = {name: service.daemon.log for name, service in self.services.items()}
+        return files | {"broker": self.broker.daemon.log, "postgres": self.postgres.log, "keeper": self.keeper.log}
 
     @property
     def bootstrap_servers(self) -> str:

@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from deploy.local.process import Daemon, Identity
+from deploy.local.process import Daemon, Identity, set_aside
 
 PATIENT = ["sleep", "60"]
 
@@ -52,6 +52,19 @@ def test_output_goes_to_the_log(tmp_path: Path) -> None:
     while daemon.running:
         time.sleep(0.02)
     assert daemon.tail() == "out\nerr"
+
+
+def test_log_that_has_grown_is_set_aside_under_the_writer(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    daemon = start(tmp_path, ["sh", "-c", "echo before; read _ < fifo; echo after"])
+    while "before" not in daemon.tail():
+        time.sleep(0.02)
+    set_aside(daemon.log, limit=1)
+    (tmp_path / "fifo").write_text("\n")
+    while daemon.running:
+        time.sleep(0.02)
+    assert daemon.log.read_text() == "after\n"
+    assert daemon.log.with_suffix(".log.1").read_text() == "before\n"
 
 
 def test_record_cut_short_is_no_process(tmp_path: Path) -> None:

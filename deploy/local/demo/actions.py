@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,6 +25,10 @@ TYPE = "cn.bangfu.assistance.action-submissions.submitted.v1"
 CITY_TIME = ZoneInfo("Asia/Shanghai")
 
 RETRY_SECONDS = 1.0
+SEND_LIMIT = 10.0
+"""Seconds after which a producer is replaced: one that lost its broker may never find it again."""
+
+CLOSE_LIMIT = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,18 +131,22 @@ class KafkaRecorder:
         value, headers = encode(event)
         while True:
             try:
-                producer = await self._started()
-                await producer.send_and_wait(self._topic, value, key=event.id.encode(), headers=headers)
-            except KafkaError:
+                async with asyncio.timeout(SEND_LIMIT):
+                    producer = await self._started()
+                    await producer.send_and_wait(self._topic, value, key=event.id.encode(), headers=headers)
+                return
+            except (KafkaError, TimeoutError):
                 await self.close()
                 await asyncio.sleep(RETRY_SECONDS)
-                continue
-            return
 
     async def close(self) -> None:
+        """Let the producer go; one that cannot reach the broker is not waited for."""
         producer, self._producer = self._producer, None
-        if producer is not None:
-            await producer.stop()
+        if producer is None:
+            return
+        with suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(CLOSE_LIMIT):
+                await producer.stop()
 
     async def _started(self) -> AIOKafkaProducer:
         if self._producer is None:
