@@ -14,6 +14,7 @@ from services.assistance.revisions import Watched
 from shared.app import Runtime
 from shared.auth import Caller, requires
 from shared.contracts.division import DivisionTree
+from shared.contracts.key import Role
 from shared.db import Pg
 
 
@@ -42,7 +43,8 @@ async def _assistance(request: Request) -> Assistance:
 
 AssistanceDep = Annotated[Assistance, Depends(_assistance)]
 Reader = Annotated[Caller, Depends(requires("reader", "recorder", "reviewer", "drafter", "signer", "importer"))]
-Recorder = Annotated[Caller, Depends(requires("recorder", "importer"))]
+RECORDING_ROLES: tuple[Role, ...] = ("recorder", "importer")
+Recorder = Annotated[Caller, Depends(requires(*RECORDING_ROLES))]
 Importer = Annotated[Caller, Depends(requires("importer"))]
 Reviewer = Annotated[Caller, Depends(requires("reviewer"))]
 Admin = Annotated[Caller, Depends(requires("admin"))]

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from services.assistance.actions import bulk, changing, ledger, queries, recording
 from services.assistance.actions.changing import Change
+from services.assistance.actions.direct import DirectRoute
 from services.assistance.actions.queries import Filters
 from services.assistance.actions.recording import Answer
 from services.assistance.actions.schemas import (
@@ -40,6 +41,8 @@ from shared.http.pagination import Page, page_of
 from shared.http.problems import language_of
 
 routes = router("actions")
+recording_routes = router("actions")
+recording_routes.route_class = DirectRoute
 Key = Annotated[IdempotencyKey, Depends(idempotency_key)]
 DryRun = Annotated[bool, Query(description="Check only; nothing is written 仅校验.")]
 Expected = Annotated[int, Depends(required_version)]
@@ -75,7 +78,7 @@ class ActionQuery(ListQuery):
     external_id: ExternalName | None = Field(default=None, description="Its name there 来源编号.")
 
 
-@routes.post(
+@recording_routes.post(
     "/actions",
     operation_id="record_action",
     summary="Record an aid action 登记帮扶行动",

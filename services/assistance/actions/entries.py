@@ -1,6 +1,7 @@
 """What the ledger is given and gives back: plain values."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from uuid import UUID
 
 from services.assistance.actions.schemas import ActionOut
@@ -17,7 +18,7 @@ class Provenance:
     source_version: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Entry:
     """One version to write: the whole state, how it came about, and by whom."""
 
@@ -27,8 +28,9 @@ class Entry:
     by: UUID
     reason: str | None = None
 
-    @property
+    @cached_property
     def body(self) -> str:
+        """What the ledger keeps and answers with."""
         return self.state.model_dump_json(by_alias=True)
 
     @property

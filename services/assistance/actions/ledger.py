@@ -3,7 +3,7 @@
 ``action`` and ``action_version`` are written together or not at all; what a version said is its ``body``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from shared.contracts.action import ACTION, ActionEvent
 from shared.db import Pg
 from shared.http.idempotency import IdempotencyKey
 from shared.outbox import COLUMNS as OUTBOX_COLUMNS
-from shared.outbox import INSERT_BATCH, Event, columns, unnest
+from shared.outbox import INSERT_BATCH, Event, columns, row
 from shared.settings import Settings
 
 _ACTION_COLUMNS = {
@@ -26,17 +26,24 @@ _ACTION_COLUMNS = {
     "changed_by": "uuid",
 }  # fmt: skip
 _VERSION_COLUMNS = {"verb": "text", "body": "text", "by": "uuid", "reason": "text"}
-_INPUT = {**_ACTION_COLUMNS, **_VERSION_COLUMNS}
+_GIVEN = {**_ACTION_COLUMNS, **_VERSION_COLUMNS}
 _NAMES = ", ".join(_ACTION_COLUMNS)
-_FIRST_OUTBOX = len(_INPUT) + 1
-_FIRST_KEY = _FIRST_OUTBOX + len(OUTBOX_COLUMNS.split(", "))
+_OUTBOX_TYPES = ("text",) * 11 + ("bytea",)
+_FIRST_OUTBOX = len(_GIVEN) + 1
+_FIRST_KEY = _FIRST_OUTBOX + len(_OUTBOX_TYPES)
 
 
-def _statement(written: str) -> str:
-    given = ", ".join(f"${i}::{kind}[]" for i, kind in enumerate(_INPUT.values(), start=1))
+def _rows(first: int, types: Iterable[str], *, many: bool) -> str:
+    """Parameters as rows: parallel arrays of many, or the values of one, which costs half as much."""
+    if many:
+        return "unnest(" + ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(types, start=first)) + ")"
+    return "(VALUES (" + ", ".join(f"${n}::{kind}" for n, kind in enumerate(types, start=first)) + "))"
+
+
+def _statement(written: str, *, many: bool) -> str:
     k = _FIRST_KEY
     return f"""
-WITH given AS (SELECT * FROM unnest({given}) AS given ({", ".join(_INPUT)})),
+WITH given AS (SELECT * FROM {_rows(1, _GIVEN.values(), many=many)} AS given ({", ".join(_GIVEN)})),
 written AS ({written}),
 versions AS (
     INSERT INTO action_version (action_id, version, verb, body, recorded_at, changed_by, reason)
@@ -44,7 +51,7 @@ versions AS (
 ),
 events AS (
     INSERT INTO outbox ({OUTBOX_COLUMNS})
-    SELECT event.* FROM {unnest(_FIRST_OUTBOX)} AS event ({OUTBOX_COLUMNS})
+    SELECT event.* FROM {_rows(_FIRST_OUTBOX, _OUTBOX_TYPES, many=many)} AS event ({OUTBOX_COLUMNS})
     JOIN written ON written.id::text = event.aggregateid
 ),
 claimed AS (
@@ -55,33 +62,44 @@ claimed AS (
 SELECT id FROM written"""
 
 
-_INSERT = _statement(
+_CHANGED = [name for name in _ACTION_COLUMNS if name not in ("id", "source_system", "external_id", "recorded_by")]
+_NEW = (
     f"INSERT INTO action ({_NAMES}) SELECT {_NAMES} FROM given "
     "ON CONFLICT (source_system, external_id) DO NOTHING RETURNING id"
 )
-_CHANGED = [name for name in _ACTION_COLUMNS if name not in ("id", "source_system", "external_id", "recorded_by")]
-_UPDATE = _statement(
+_NEXT = (
     f"UPDATE action SET ({', '.join(_CHANGED)}) = ({', '.join(f'given.{name}' for name in _CHANGED)}) "
     "FROM given WHERE action.id = given.id AND action.version = given.version - 1 RETURNING action.id"
 )
+_INSERT_ONE, _INSERT_MANY = _statement(_NEW, many=False), _statement(_NEW, many=True)
+_UPDATE_ONE, _UPDATE_MANY = _statement(_NEXT, many=False), _statement(_NEXT, many=True)
 _LOAD = (
     "SELECT v.body, a.recorded_by, a.changed_by, a.submitted_by, a.source_version FROM action a "
     "JOIN action_version v ON v.action_id = a.id AND v.version = a.version "
 )
-NO_KEY = IdempotencyKey(None, "", b"")
 
 
-async def insert(pg: Pg, settings: Settings, entries: Sequence[Entry], key: IdempotencyKey = NO_KEY) -> set[UUID]:
-    """Record new actions; returns the ids written. Those whose external name is taken are left out.
+async def insert_one(pg: Pg, settings: Settings, entry: Entry, key: IdempotencyKey) -> bool:
+    """Record a new action; False, and nothing written, when its external name is taken.
 
     Raises ``asyncpg.UniqueViolationError``, and writes nothing, when ``key`` was used before.
     """
-    return await _write(pg, _INSERT, settings, entries, key)
+    return await _write_one(pg, _INSERT_ONE, settings, entry, key)
 
 
-async def update(pg: Pg, settings: Settings, entries: Sequence[Entry], key: IdempotencyKey = NO_KEY) -> set[UUID]:
+async def update_one(pg: Pg, settings: Settings, entry: Entry, key: IdempotencyKey) -> bool:
+    """Write the next version of an action; False, and nothing written, when it has moved on. Raises as above."""
+    return await _write_one(pg, _UPDATE_ONE, settings, entry, key)
+
+
+async def insert(pg: Pg, settings: Settings, entries: Sequence[Entry]) -> set[UUID]:
+    """Record new actions; returns the ids written. Those whose external name is taken are left out."""
+    return await _write_many(pg, _INSERT_MANY, settings, entries)
+
+
+async def update(pg: Pg, settings: Settings, entries: Sequence[Entry]) -> set[UUID]:
     """Write the next version of actions; returns the ids written. Those that have moved on are left out."""
-    return await _write(pg, _UPDATE, settings, entries, key)
+    return await _write_many(pg, _UPDATE_MANY, settings, entries)
 
 
 async def load(pg: Pg, action_id: UUID) -> Stored | None:
@@ -131,16 +149,20 @@ async def republish(pg: Pg, settings: Settings) -> int:
         written, last = written + len(rows), rows[-1]["id"]
 
 
-async def _write(
-    pg: Pg, statement: str, settings: Settings, entries: Sequence[Entry], key: IdempotencyKey
-) -> set[UUID]:
+async def _write_one(pg: Pg, statement: str, settings: Settings, entry: Entry, key: IdempotencyKey) -> bool:
+    event = row(settings, _event(entry.verb, entry.state))
+    written = await pg.fetchval(statement, *_row(entry), *event, key.scope, key.value, key.fingerprint)
+    return written is not None
+
+
+async def _write_many(pg: Pg, statement: str, settings: Settings, entries: Sequence[Entry]) -> set[UUID]:
     if not entries:
         return set()
     # In one order everywhere, so that two batches that share names wait for each other instead of deadlocking.
     ordered = sorted(entries, key=lambda entry: entry.name)
-    given = [list(column) for column in zip(*map(_row, ordered), strict=True)]
+    given = zip(*map(_row, ordered), strict=True)
     events = columns(settings, [_event(entry.verb, entry.state) for entry in ordered])
-    written = await pg.fetch(statement, *given, *events, key.scope, key.value, key.fingerprint)
+    written = await pg.fetch(statement, *given, *events, "", None, b"")
     return {each["id"] for each in written}
 
 

@@ -75,7 +75,7 @@ async def _record(
             return placed
         raise invalid(*placed)
     entry = recorded(content, placed, now=world.now, by=caller.key_id)
-    if not dry_run and await ledger.insert(pg, assistance.runtime.settings, (entry,), key):
+    if not dry_run and await ledger.insert_one(pg, assistance.runtime.settings, entry, key):
         return Answer(entry.state.id, 1, entry.body, created=True)
     if not dry_run and (earlier := await find_replay(pg, key)) is not None:
         return earlier
