@@ -1,0 +1,181 @@
+"""Kafka clients with the settings that the services use, and a group member that reads and commits as they do."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import CommitFailedError
+from aiokafka.structs import ConsumerRecord
+
+from shared import broker
+from shared.settings import Settings
+
+PATIENCE = 30.0
+"""Seconds after which a test gives up waiting; the project promises to heal within them."""
+
+
+async def eventually(condition: Callable[[], bool], *, within: float = PATIENCE) -> float:
+    """Wait until the condition holds; returns the seconds it took. Raises TimeoutError."""
+    started = time.monotonic()
+    async with asyncio.timeout(within):
+        while not condition():
+            await asyncio.sleep(0.02)
+    return time.monotonic() - started
+
+
+class Member:
+    """A running group member: reads, keeps what it read, commits offset + 1."""
+
+    def __init__(self, client: AIOKafkaConsumer) -> None:
+        self.client = client
+        self.records: list[ConsumerRecord[Any, Any]] = []
+        self.failed_commits = 0
+        self._loop = asyncio.create_task(self._run())
+
+    @property
+    def values(self) -> list[bytes]:
+        return [record.value for record in self.records]
+
+    @property
+    def partitions(self) -> set[TopicPartition]:
+        return set(self.client.assignment())
+
+    async def has_read(self, *values: bytes) -> float:
+        """Wait until all these values have come; returns the seconds it took."""
+        return await eventually(lambda: set(values) <= set(self.values))
+
+    async def stop(self) -> None:
+        """Leave the group in order."""
+        self._loop.cancel()
+        await asyncio.gather(self._loop, return_exceptions=True)
+        await close(self.client)
+
+    async def _run(self) -> None:
+        while True:
+            fetched = await self.client.getmany(timeout_ms=100)
+            for records in fetched.values():
+                self.records += records
+            if fetched:
+                await self._commit({place: records[-1].offset + 1 for place, records in fetched.items()})
+
+    async def _commit(self, offsets: dict[TopicPartition, int]) -> None:
+        try:
+            async with asyncio.timeout(5):
+                await self.client.commit(offsets)
+        except (CommitFailedError, TimeoutError):
+            self.failed_commits += 1
+
+
+async def close(client: AIOKafkaConsumer) -> None:
+    """Stop a consumer whatever the broker does: `stop` may raise CancelledError by itself while it is away."""
+    stopping = asyncio.create_task(client.stop())
+    await asyncio.wait({stopping}, timeout=10)
+
+
+class Clients:
+    """Makes clients and topics for one test, and ends them with it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._producers: list[AIOKafkaProducer] = []
+        self._consumers: list[AIOKafkaConsumer] = []
+        self._members: list[Member] = []
+
+    async def topic(self, name: str = "topic", partitions: int = 12) -> str:
+        """Create a topic of this test's own and return its full name."""
+        full = self.settings.topic(name)
+        async with admin(self.settings) as client:
+            await client.create_topics([NewTopic(full, partitions, 1)])
+        return full
+
+    async def partition_count(self, topic: str) -> int:
+        """How many partitions the topic has. To ask is to mention: brokers create it if it is missing."""
+        async with admin(self.settings) as client:
+            for _ in range(100):
+                (description,) = await client.describe_topics([topic])
+                if description["partitions"]:
+                    break
+                await asyncio.sleep(0.05)
+        return len(description["partitions"])
+
+    async def producer(self, **options: Any) -> AIOKafkaProducer:
+        """A started producer: the services' own, or one with other options."""
+        if options:
+            made = AIOKafkaProducer(
+                bootstrap_servers=self.settings.kafka_bootstrap_servers,
+                **{"acks": "all", "enable_idempotence": False, **options},
+            )
+        else:
+            made = broker.producer(self.settings)
+        self._producers.append(made)
+        await made.start()
+        return made
+
+    async def consumer(self, group: str, *topics: str) -> AIOKafkaConsumer:
+        """A started group member that nobody polls yet, with partitions."""
+        made = broker.consumer(self.settings, group)
+        self._consumers.append(made)
+        made.subscribe(topics)
+        await made.start()
+        await eventually(lambda: bool(made.assignment()))
+        return made
+
+    async def member(self, group: str, *topics: str) -> Member:
+        """A running group member that has partitions."""
+        made = Member(await self.consumer(group, *topics))
+        self._members.append(made)
+        return made
+
+    async def commit(self, group: str, offsets: dict[TopicPartition, int]) -> None:
+        """Commit for a group that has no member, as an operator would who sets it back."""
+        client = broker.consumer(self.settings, group)
+        self._consumers.append(client)
+        await client.start()
+        client.assign(list(offsets))
+        async with asyncio.timeout(PATIENCE):
+            await client.commit(offsets)
+        await close(client)
+
+    async def read(self, topic: str, count: int) -> list[ConsumerRecord[Any, Any]]:
+        """The first `count` records of a topic from its start, without a group, in order of each partition."""
+        client = AIOKafkaConsumer(bootstrap_servers=self.settings.kafka_bootstrap_servers, fetch_max_wait_ms=20)
+        self._consumers.append(client)
+        await client.start()
+        places = [TopicPartition(topic, number) for number in range(await self.partition_count(topic))]
+        client.assign(places)
+        await client.seek_to_beginning(*places)
+        found: list[ConsumerRecord[Any, Any]] = []
+        async with asyncio.timeout(PATIENCE):
+            while len(found) < count:
+                for records in (await client.getmany(timeout_ms=100)).values():
+                    found += records
+        return found
+
+    async def stop(self) -> None:
+        for member in self._members:
+            await member.stop()
+        for consumer in self._consumers:
+            await close(consumer)
+        for producer in self._producers:
+            await asyncio.wait({asyncio.create_task(producer.stop())}, timeout=PATIENCE)
+
+
+@asynccontextmanager
+async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """An admin client for one block."""
+    client = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
+    await client.start()
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def send(producer: AIOKafkaProducer, topic: str, values: Sequence[bytes], key: bytes | None = None) -> None:
+    """Send values one after the other, each as its own key if none is given, and await every acknowledgement."""
+    for value in values:
+        await producer.send_and_wait(topic, value, key=key or value)
