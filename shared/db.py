@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypeAlias
 
 import asyncpg
@@ -72,7 +73,9 @@ class Database:
             pool_timeout=ACQUIRE_SECONDS,
             connect_args={"timeout": 5, "command_timeout": 60, "server_settings": server_settings},
         )
-        self._drivers: Pool = asyncpg.create_pool(
+        # Made at first use: asyncpg's pool belongs to the event loop it is made in, and there is none yet.
+        self._make_drivers = partial(
+            asyncpg.create_pool,
             url,
             min_size=0,
             max_size=pool_size,
@@ -84,7 +87,7 @@ class Database:
             reset=_leave_as_it_is,
         )
         self._opening = asyncio.Lock()
-        self._opened = False
+        self._drivers: Pool | None = None
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -106,16 +109,15 @@ class Database:
         JSON columns are given as text and come back decoded, as on SQLAlchemy's connections. Raises what ``AWAY``
         names when there is none to be had.
         """
-        if not self._opened:
-            await self._open()
-        async with self._drivers.acquire(timeout=ACQUIRE_SECONDS) as connection:
+        drivers = self._drivers or await self._open()
+        async with drivers.acquire(timeout=ACQUIRE_SECONDS) as connection:
             yield connection  # type: ignore[misc]  # the pool's proxy behaves as the connection it stands for
 
-    async def _open(self) -> None:
+    async def _open(self) -> Pool:
         async with self._opening:
-            if not self._opened:
-                await self._drivers
-                self._opened = True
+            if self._drivers is None:
+                self._drivers = await self._make_drivers()
+            return self._drivers
 
     async def check_version(self) -> None:
         """Raises ``DatabaseTooOldError`` on a server older than PostgreSQL 18."""
@@ -126,7 +128,7 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
-        if self._opened:
+        if self._drivers is not None:
             await self._drivers.close()
 
 
