@@ -80,15 +80,11 @@ def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> CloudEv
     except UnicodeDecodeError as error:
         raise NotACloudEventError("header_encoding") from error
     if content_type.lower().startswith("application/cloudevents"):
-        event = _structured(value)
-    else:
-        event = _event(attributes, value, content_type or "application/json")
-    if traceparent is not None and event.extension("traceparent") is None:
-        return _with_extension(event, "traceparent", traceparent)
-    return event
+        return _structured(value, traceparent)
+    return _event(attributes, value, content_type or "application/json", traceparent)
 
 
-def _structured(value: bytes | None) -> CloudEvent:
+def _structured(value: bytes | None, traceparent: str | None) -> CloudEvent:
     try:
         envelope = json.loads(value or b"")
     except (ValueError, RecursionError) as error:
@@ -100,10 +96,12 @@ def _structured(value: bytes | None) -> CloudEvent:
     data = envelope.pop("data", None)
     attributes = {name: item for name, item in envelope.items() if isinstance(item, str)}
     content_type = attributes.pop("datacontenttype", "application/json")
-    return _event(attributes, None if data is None else json.dumps(data).encode(), content_type)
+    return _event(attributes, None if data is None else json.dumps(data).encode(), content_type, traceparent)
 
 
-def _event(attributes: dict[str, str], data: bytes | None, content_type: str) -> CloudEvent:
+def _event(attributes: dict[str, str], data: bytes | None, content_type: str, traceparent: str | None) -> CloudEvent:
+    if traceparent is not None:  # a header of its own; an attribute of that name says more of the event
+        attributes.setdefault("traceparent", traceparent)
     if attributes.pop("specversion", None) != "1.0":
         raise NotACloudEventError("specversion")
     required: dict[str, Any] = {}
@@ -130,10 +128,3 @@ def _is_instant(value: str) -> bool:
         return datetime.fromisoformat(value).tzinfo is not None
     except ValueError:
         return False
-
-
-def _with_extension(event: CloudEvent, name: str, value: str) -> CloudEvent:
-    return CloudEvent(
-        event.id, event.source, event.type, event.data, event.time, event.subject, event.dataschema,
-        event.datacontenttype, (*event.extensions, (name, value)),
-    )  # fmt: skip

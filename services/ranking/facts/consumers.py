@@ -6,10 +6,10 @@ from uuid import UUID
 
 from services.ranking.facts import counters, reading, storing
 from services.ranking.facts.rules import Changes, Counted
+from services.ranking.facts.storing import Fact
 from services.ranking.periods.rules import CADENCES, period_of
 from services.ranking.versions import service as versions
 from shared.clock import Clock
-from shared.contracts.action import ActionEvent
 from shared.db import Pg
 from shared.record import Record, Verdict
 
@@ -25,32 +25,33 @@ class FactsHandler:
         batch = reading.read_batch(records)
         if batch.actions:
             await versions.keep_rebuild_out(pg)
-            before = await storing.store(pg, list(batch.actions.values()), self._clock.now())
-            await _check_the_rest(pg, batch, before)
-            await _count(pg, batch.actions, before)
+            facts = {action_id: storing.fact_of(action) for action_id, action in batch.actions.items()}
+            before = await storing.store(pg, list(facts.values()), self._clock.now())
+            await _check_the_rest(pg, batch, {key: fact for key, fact in facts.items() if key not in before})
+            await _count(pg, facts, before)
         return batch.verdicts
 
 
-async def _check_the_rest(pg: Pg, batch: reading.Batch, stored: Mapping[UUID, Counted | None]) -> None:
+async def _check_the_rest(pg: Pg, batch: reading.Batch, rest: Mapping[UUID, Fact]) -> None:
     """What was not stored is old news, or the same version again: then it must say the same."""
-    rest = {key: action for key, action in batch.actions.items() if key not in stored}
     if rest:
         batch.verdicts.update(reading.clashes(batch, await storing.same_content(pg, rest)))
 
 
-async def _count(pg: Pg, actions: Mapping[UUID, ActionEvent], before: Mapping[UUID, Counted | None]) -> None:
+async def _count(pg: Pg, facts: Mapping[UUID, Fact], before: Mapping[UUID, Counted | None]) -> None:
     changes = Changes()
     reported_late: set[date] = set()
     for action_id, old in before.items():
-        new = storing.counted_of(actions[action_id])
+        fact = facts[action_id]
+        new = storing.counted_of(fact)
         if old is not None:
             changes.take_away(old)
         if new is not None:
             changes.add(new)
-        if (old is not None and not old.on_time) or (new is not None and not new.on_time):
-            reported_late.add(storing.recorded_day(actions[action_id]))
+        if not fact.on_time or (old is not None and not old.on_time):
+            reported_late.add(fact.recorded_day)
     await counters.apply(pg, changes)
-    days = changes.days()
-    names = {versions.counters(cadence, period_of(day, cadence).first) for day in days for cadence in CADENCES}
-    names |= {versions.counters("day", day) for day in reported_late}
-    await versions.raise_all(pg, names)
+    names = {
+        versions.counters(cadence, period_of(day, cadence).first) for day in changes.days() for cadence in CADENCES
+    }
+    await versions.raise_all(pg, names | {versions.counters("day", day) for day in reported_late})

@@ -51,13 +51,18 @@ async def _apply_households(pg: Pg, by_cell: Sequence[tuple[CellKey, Change]]) -
         return
     gone = await _gone(pg, by_cell)
     rows = await pg.fetch(_LOCK_HOUSEHOLDS, *_columns(key for key, _ in by_cell))
-    held = {CellKey(*row[:5]): BitMap.deserialize(row["households"]) for row in rows}
+    held = {CellKey(*row[:5]): row["households"] for row in rows}
     written: list[tuple[CellKey, BitMap]] = []
     for key, change in by_cell:
-        before = held.get(key, BitMap())
-        after = (before | change.reached) - BitMap(gone.get(key, ()))
-        if after != before:
-            written.append((key, after))
+        stored = held.get(key)
+        households = BitMap() if stored is None else BitMap.deserialize(stored)
+        before = len(households)
+        households |= BitMap(change.reached)
+        grown, lost = len(households) > before, gone.get(key)
+        if lost:
+            households -= BitMap(lost)
+        if grown or lost:
+            written.append((key, households))
     if written:
         await pg.execute(
             _STORE_HOUSEHOLDS,
@@ -99,7 +104,10 @@ async def recompute(pg: Pg) -> dict[CellKey, tuple[tuple[int, ...], BitMap]]:
         here = counted(row)
         assert here is not None  # the query leaves revoked ones out
         changes.add(here)
-    return {key: (tuple(getattr(change, name) for name in _SUMS), change.reached) for key, change in changes.by_cell()}
+    return {
+        key: (tuple(getattr(change, name) for name in _SUMS), BitMap(change.reached))
+        for key, change in changes.by_cell()
+    }
 
 
 async def read_all(pg: Pg) -> dict[CellKey, tuple[tuple[int, ...], BitMap]]:

@@ -1,13 +1,11 @@
 """What an action counts for, and how a batch of changes adds up. Pure."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from operator import itemgetter
 from typing import Literal, NamedTuple
-
-from pyroaring import BitMap
 
 from services.ranking.periods.rules import period_of
 from shared.contracts.programme import Cadence
@@ -66,20 +64,7 @@ class Counters:
 
 @dataclass(slots=True)
 class Change:
-    """What a batch adds to one cell. Households that may have gone are to be counted again from facts."""
-
-    actions: int = 0
-    persons: int = 0
-    amount_fen: int = 0
-    on_time: int = 0
-    verified: int = 0
-    reached: BitMap = field(default_factory=BitMap)
-    left: set[int] = field(default_factory=set)
-
-
-@dataclass(slots=True)
-class _PlaceSum:
-    """What a batch adds to one unit's day."""
+    """What a batch adds to a unit's day or to a cell. Households that left may still be there: facts decide."""
 
     actions: int = 0
     persons: int = 0
@@ -88,6 +73,16 @@ class _PlaceSum:
     verified: int = 0
     reached: list[int] = field(default_factory=list)
     left: list[int] = field(default_factory=list)
+
+    def add(self, part: "Change") -> None:
+        """Add another change to this one."""
+        self.actions += part.actions
+        self.persons += part.persons
+        self.amount_fen += part.amount_fen
+        self.on_time += part.on_time
+        self.verified += part.verified
+        self.reached += part.reached
+        self.left += part.left
 
 
 def is_on_time(occurred_at: datetime, first_recorded_at: datetime) -> bool:
@@ -100,28 +95,37 @@ def sector_in_county(sector: str, managing_unit: str) -> str:
     return f"{sector}/{managing_unit}"
 
 
-def places(counted: Counted) -> Iterator[Place]:
+def places(counted: Counted) -> list[Place]:
     """Every unit an action counts for, on its day."""
-    programme_class, sector, managing_unit, township, day = counted[:5]
-    yield Place("county", managing_unit, programme_class, day)
+    programme_class, sector, managing_unit, township, day, *_ = counted
+    found = [
+        Place("county", managing_unit, programme_class, day),
+        Place("sector", sector, programme_class, day),
+        Place("sector_county", sector_in_county(sector, managing_unit), programme_class, day),
+    ]
     if township is not None:
-        yield Place("township", township, programme_class, day)
-    yield Place("sector", sector, programme_class, day)
-    yield Place("sector_county", sector_in_county(sector, managing_unit), programme_class, day)
+        found.append(Place("township", township, programme_class, day))
+    return found
 
 
 def cells(place: Place) -> Iterator[CellKey]:
     """The cells of one unit's day: its day, week, month and quarter."""
     level, unit, programme_class, day = place
-    for cadence in CELL_CADENCES:
-        yield CellKey(level, unit, programme_class, cadence, period_of(day, cadence).first)
+    for cadence, start in _starts(day):
+        yield CellKey(level, unit, programme_class, cadence, start)
+
+
+@lru_cache(maxsize=10_000)
+def _starts(day: date) -> tuple[tuple[Cadence, date], ...]:
+    """The first days of the periods that have cells and a day in them."""
+    return tuple((cadence, period_of(day, cadence).first) for cadence in CELL_CADENCES)
 
 
 class Changes:
     """Adds up the changes of a batch: first by unit and day, then into cells."""
 
     def __init__(self) -> None:
-        self._by_place: defaultdict[Place, _PlaceSum] = defaultdict(_PlaceSum)
+        self._by_place: dict[Place, Change] = {}
 
     def add(self, counted: Counted) -> None:
         """An action counts from now on."""
@@ -133,8 +137,11 @@ class Changes:
 
     def _sum(self, counted: Counted, sign: int) -> None:
         _, _, _, _, _, household, persons, amount_fen, on_time, verified = counted
+        by_place = self._by_place
         for place in places(counted):
-            change = self._by_place[place]
+            change = by_place.get(place)
+            if change is None:
+                change = by_place[place] = Change()
             change.actions += sign
             change.persons += sign * persons
             change.amount_fen += sign * amount_fen
@@ -145,17 +152,13 @@ class Changes:
 
     def by_cell(self) -> list[tuple[CellKey, Change]]:
         """The change of every cell, in the order in which cells are locked."""
-        by_cell: defaultdict[CellKey, Change] = defaultdict(Change)
+        by_cell: dict[CellKey, Change] = {}
         for place, part in self._by_place.items():
             for key in cells(place):
-                whole = by_cell[key]
-                whole.actions += part.actions
-                whole.persons += part.persons
-                whole.amount_fen += part.amount_fen
-                whole.on_time += part.on_time
-                whole.verified += part.verified
-                whole.reached.update(part.reached)
-                whole.left.update(part.left)
+                whole = by_cell.get(key)
+                if whole is None:
+                    whole = by_cell[key] = Change()
+                whole.add(part)
         return sorted(by_cell.items(), key=itemgetter(0))
 
     def days(self) -> set[date]:

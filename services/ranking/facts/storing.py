@@ -7,18 +7,18 @@ consumer has already replaced, and takes away a contribution twice.
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
-from services.ranking.facts.models import fact
+from services.ranking.facts import models
 from services.ranking.facts.rules import Counted, is_on_time
 from shared.clock import local_day
 from shared.contracts.action import ActionEvent
 from shared.db import Pg
 
-COLUMNS = tuple(column.name for column in fact.columns)
+COLUMNS = tuple(column.name for column in models.fact.columns)
 _TYPES = {
     "action_id": "uuid", "version": "int", "household_id": "uuid", "household_seq": "bigint", "actor_id": "uuid",
     "quantity": "bigint", "amount_fen": "bigint", "first_recorded_at": "timestamptz", "recorded_at": "timestamptz",
@@ -52,19 +52,37 @@ _SAME_VERSION = (
 )
 
 
-async def store(pg: Pg, actions: Sequence[ActionEvent], known_at: datetime) -> dict[UUID, Counted | None]:
+class Fact(NamedTuple):
+    """An action, and what ranking makes of it."""
+
+    action: ActionEvent
+    day: date
+    on_time: bool
+
+    @property
+    def recorded_day(self) -> date:
+        """The day it was first reported on."""
+        return local_day(self.action.first_recorded_at)
+
+
+def fact_of(action: ActionEvent) -> Fact:
+    """The fact of an action: its day is taken in Asia/Shanghai."""
+    return Fact(action, local_day(action.occurred_at), is_on_time(action.occurred_at, action.first_recorded_at))
+
+
+async def store(pg: Pg, facts: Sequence[Fact], known_at: datetime) -> dict[UUID, Counted | None]:
     """Store newer versions. What each stored action counted for before; None when it counted for nothing."""
-    rows = [row(action, known_at) for action in actions]
+    rows = [row(fact, known_at) for fact in facts]
     stored = await pg.fetch(UPSERT, *map(list, zip(*rows, strict=True)))
     return {old["stored_id"]: counted(old) if old["action_id"] is not None else None for old in stored}
 
 
-async def same_content(pg: Pg, actions: Mapping[UUID, ActionEvent]) -> dict[UUID, bool]:
+async def same_content(pg: Pg, facts: Mapping[UUID, Fact]) -> dict[UUID, bool]:
     """For the actions held under the very version sent: whether what they say is the same."""
-    found = await pg.fetch(_SAME_VERSION, list(actions), [action.version for action in actions.values()])
+    found = await pg.fetch(_SAME_VERSION, list(facts), [fact.action.version for fact in facts.values()])
     same: dict[UUID, bool] = {}
     for held in found:
-        sent = row(actions[held["action_id"]], held["known_at"])
+        sent = row(facts[held["action_id"]], held["known_at"])
         same[held["action_id"]] = all(_equal(held[name], value) for name, value in zip(COLUMNS, sent, strict=True))
     return same
 
@@ -73,16 +91,15 @@ def _equal(held: Any, sent: Any) -> bool:
     return bool(_persons(held) == sent) if isinstance(held, list) else bool(held == sent)
 
 
-def row(action: ActionEvent, known_at: datetime) -> tuple[Any, ...]:
-    """The fact of an action, in the order of ``COLUMNS``."""
-    path = action.path
+def row(fact: Fact, known_at: datetime) -> tuple[Any, ...]:
+    """A fact in the order of ``COLUMNS``."""
+    action, path = fact.action, fact.action.path
     return (
         action.id, action.version, action.status, action.programme_class, action.programme, action.sector,
         action.kind, action.household_id, action.household_seq, _persons(action.persons), action.actor_id,
         action.division, path.city, path.county, path.township, path.village, path.managing_unit, action.place,
         action.quantity, action.amount_fen, action.first_recorded_at, action.recorded_at, action.occurred_at,
-        action.verified_at, local_day(action.occurred_at), is_on_time(action.occurred_at, action.first_recorded_at),
-        known_at,
+        action.verified_at, fact.day, fact.on_time, known_at,
     )  # fmt: skip
 
 
@@ -101,24 +118,12 @@ def counted(held: Mapping[str, Any] | asyncpg.Record) -> Counted | None:
     )  # fmt: skip
 
 
-def counted_of(action: ActionEvent) -> Counted | None:
-    """What an action counts for; None when it was revoked."""
+def counted_of(fact: Fact) -> Counted | None:
+    """What a fact counts for; None when its action was revoked."""
+    action = fact.action
     if action.status != "recorded":
         return None
     return Counted(
-        action.programme_class,
-        action.sector,
-        action.path.managing_unit,
-        action.path.township,
-        local_day(action.occurred_at),
-        action.household_seq,
-        len(action.persons),
-        action.amount_fen,
-        is_on_time(action.occurred_at, action.first_recorded_at),
-        action.verified_at is not None,
-    )
-
-
-def recorded_day(action: ActionEvent) -> date:
-    """The day an action was first reported on."""
-    return local_day(action.first_recorded_at)
+        action.programme_class, action.sector, action.path.managing_unit, action.path.township, fact.day,
+        action.household_seq, len(action.persons), action.amount_fen, fact.on_time, action.verified_at is not None,
+    )  # fmt: skip

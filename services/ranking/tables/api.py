@@ -50,7 +50,7 @@ RuleSetName = Annotated[
 IfNoneMatch = Annotated[str | None, Header(description="The ETag you hold.")]
 
 
-def table_key(
+async def table_key(
     cadence: Annotated[CadenceName, Path(description="Cadence 周期.")],
     period: Annotated[
         str,
