@@ -10,12 +10,12 @@ from services.assistance.actions.references import resolve
 from services.assistance.actions.rules import World
 from services.assistance.actions.schemas import ActionContent
 from services.assistance.catalogue.rules import Catalogue
-from services.assistance.revisions import Watched
 from shared.app import Runtime
 from shared.auth import Caller, requires
 from shared.contracts.division import DivisionTree
 from shared.contracts.key import Role
 from shared.db import Pg
+from shared.watched import Watched
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from tests.assistance.world import CITY, NEIXIANG, XIXIA, World
 
 
@@ -33,20 +31,21 @@ async def test_the_city_has_actors_of_its_own(world: World) -> None:
     assert (await world.record(by="xixia", actor={"id": made.json()["id"]})).status_code == 201
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"office_phone": "13800000000"},
-        {"rank": "9"},
-        {"kind": "spirit"},
-        {"name": "a\u202eb"},
-        {"name": "e" + "\u0301" * 50},
-        {"division": "999999000000"},
-        {"source_system": "s"},
-    ],
-)
-async def test_what_is_no_actor(world: World, changes: dict[str, Any]) -> None:
-    assert (await world.send("POST", "/v1/actors", body=helper(**changes))).status_code == 422
+REFUSED: list[dict[str, Any]] = [
+    {"office_phone": "13800000000"},
+    {"rank": "9"},
+    {"kind": "spirit"},
+    {"name": "a\u202eb"},
+    {"name": "e" + "\u0301" * 50},
+    {"division": "999999000000"},
+    {"source_system": "s"},
+]
+
+
+async def test_what_is_no_actor(world: World) -> None:
+    for changes in REFUSED:
+        answer = await world.send("POST", "/v1/actors", body=helper(**changes))
+        assert answer.status_code == 422, changes
 
 
 async def test_rare_characters_survive(world: World) -> None:

@@ -105,23 +105,23 @@ async def test_a_new_programme_takes_actions_at_once_where_it_applies(world: Wor
     assert (await world.send("POST", "/v1/programmes", body=_fungi())).status_code == 409
 
 
-@pytest.mark.parametrize(
-    ("changes", "pointer"),
-    [
-        ({"sector": "magic"}, "/sector"),
-        ({"tags": ["battle:none"]}, "/tags/0"),
-        ({"issuer": "999999000000"}, "/issuer"),
-        ({"rollout": [{"division": "999999000000", "valid_from": "2018-01-01"}]}, "/rollout/0/division"),
-        ({"valid_to": "2018-01-01"}, "/valid_to"),
-        ({"kinds": []}, "/kinds"),
-        ({"kinds": [{"code": "a", "label_zh": "甲", "details_schema": {}}]}, "/kinds/0/details_schema"),
-        ({"status": "gone"}, "/status"),
-    ],
-)
-async def test_what_is_no_programme(world: World, changes: dict[str, Any], pointer: str) -> None:
-    answer = await world.send("POST", "/v1/programmes", body=_fungi(**changes))
-    assert answer.status_code == 422
-    assert [each["pointer"] for each in answer.json()["errors"]] == [pointer]
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"sector": "magic"}, "/sector"),
+    ({"tags": ["battle:none"]}, "/tags/0"),
+    ({"issuer": "999999000000"}, "/issuer"),
+    ({"rollout": [{"division": "999999000000", "valid_from": "2018-01-01"}]}, "/rollout/0/division"),
+    ({"valid_to": "2018-01-01"}, "/valid_to"),
+    ({"kinds": []}, "/kinds"),
+    ({"kinds": [{"code": "a", "label_zh": "甲", "details_schema": {}}]}, "/kinds/0/details_schema"),
+    ({"status": "gone"}, "/status"),
+]
+
+
+async def test_what_is_no_programme(world: World) -> None:
+    for changes, pointer in REFUSED:
+        answer = await world.send("POST", "/v1/programmes", body=_fungi(**changes))
+        assert answer.status_code == 422, changes
+        assert [each["pointer"] for each in answer.json()["errors"]] == [pointer]
 
 
 async def test_the_catalogue_is_listed_by_class_sector_and_tag(world: World) -> None:

@@ -104,27 +104,27 @@ async def test_one_id_with_two_bodies_is_a_dead_letter(importer: Importer) -> No
     assert await importer.world.value("SELECT count(*) FROM action_version") == 1
 
 
-@pytest.mark.parametrize(
-    ("value", "cause"),
-    [
-        (None, "no_data"),
-        (b"", "not_json"),
-        (b"\x00\xff\x17", "not_json"),
-        (b"null", "schema"),
-        (b"[]", "schema"),
-        (b"{}", "schema"),
-        (b'{"op":"record","source_system":"s","external_id":"e","amount_fen":NaN}', "unusable_value"),
-        (b'{"op":"record","source_system":"s","external_id":"e","amount_fen":1e999}', "unusable_value"),
-        (b'{"op":"destroy","source_system":"s","external_id":"e"}', "schema"),
-        (b'{"op":"record","op":"record"}', "not_json"),
-        (b"[" * 100_000, "not_json"),
-        (b'"\\ud800"', "unusable_value"),
-    ],
-)
-async def test_what_cannot_be_read_is_poison(importer: Importer, value: bytes | None, cause: str) -> None:
-    verdicts = await importer.submit(importer.raw(value), importer.message("good"))
-    assert str(verdicts.pop(0)) == cause
-    assert verdicts == {}
+POISON: list[tuple[bytes | None, str]] = [
+    (None, "no_data"),
+    (b"", "not_json"),
+    (b"\x00\xff\x17", "not_json"),
+    (b"null", "schema"),
+    (b"[]", "schema"),
+    (b"{}", "schema"),
+    (b'{"op":"record","source_system":"s","external_id":"e","amount_fen":NaN}', "unusable_value"),
+    (b'{"op":"record","source_system":"s","external_id":"e","amount_fen":1e999}', "unusable_value"),
+    (b'{"op":"destroy","source_system":"s","external_id":"e"}', "schema"),
+    (b'{"op":"record","op":"record"}', "not_json"),
+    (b"[" * 100_000, "not_json"),
+    (b'"\\ud800"', "unusable_value"),
+]
+
+
+async def test_what_cannot_be_read_is_poison(importer: Importer) -> None:
+    records = [importer.raw(value, ce_id=str(number)) for number, (value, _) in enumerate(POISON)]
+    verdicts = await importer.submit(*records, importer.message("good"))
+    assert [str(verdicts[number]) for number in range(len(POISON))] == [cause for _, cause in POISON]
+    assert len(verdicts) == len(POISON)
     assert (await importer.outcome("good"))["outcome"] == "accepted"
 
 
@@ -145,24 +145,23 @@ async def test_unregistered_sources_and_later_versions_are_poison(importer: Impo
     assert [str(verdicts[n]) for n in (0, 1)] == ["unregistered_source", "unknown_version"]
 
 
-@pytest.mark.parametrize(
-    ("changes", "pointer", "code"),
-    [
-        ({"kind": "nothing"}, "/kind", "unknown_kind"),
-        ({"occurred_at": "2999-01-01T00:00:00+08:00"}, "/occurred_at", "in_future"),
-        ({"occurred_at": "2018-10-08T09:30:00"}, "/occurred_at", "datetime_parsing"),
-        ({"amount_fen": 10**30}, "/amount_fen", "less_than_equal"),
-        ({"details": {"unknown": 1}}, "/details", "extra_forbidden"),
-        ({"household": None}, "/household", "household_required"),
-    ],
-)
-async def test_rules_are_answered_with_a_receipt(
-    importer: Importer, changes: dict[str, Any], pointer: str, code: str
-) -> None:
-    assert await importer.submit(importer.message("1", **changes)) == {}
-    outcome = await importer.outcome("1")
-    assert outcome["outcome"] == "rejected"
-    assert (pointer, code) in [(each["pointer"], each["code"]) for each in outcome["errors"]]
+RULES: list[tuple[dict[str, Any], str, str]] = [
+    ({"kind": "nothing"}, "/kind", "unknown_kind"),
+    ({"occurred_at": "2999-01-01T00:00:00+08:00"}, "/occurred_at", "in_future"),
+    ({"occurred_at": "2018-10-08T09:30:00"}, "/occurred_at", "datetime_parsing"),
+    ({"amount_fen": 10**30}, "/amount_fen", "less_than_equal"),
+    ({"details": {"unknown": 1}}, "/details", "extra_forbidden"),
+    ({"household": None}, "/household", "household_required"),
+]
+
+
+async def test_rules_are_answered_with_a_receipt(importer: Importer) -> None:
+    messages = [importer.message(str(number), **changes) for number, (changes, _, _) in enumerate(RULES)]
+    assert await importer.submit(*messages) == {}
+    for number, (_, pointer, code) in enumerate(RULES):
+        outcome = await importer.outcome(str(number))
+        assert outcome["outcome"] == "rejected"
+        assert (pointer, code) in [(each["pointer"], each["code"]) for each in outcome["errors"]]
     assert await importer.world.value("SELECT count(*) FROM action") == 0
 
 

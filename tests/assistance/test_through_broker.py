@@ -41,7 +41,7 @@ class Running:
     def publish(self, topic: Topic, body: Contract, key: str) -> None:
         record = record_of(topic, body, key)
         self.producer.produce(
-            self.prefix + topic.name, record.value, record.key, headers=list(record.headers), on_delivery=_delivered
+            self.prefix + topic.name, record.value, record.key, headers=dict(record.headers), on_delivery=_delivered
         )
 
     def submit(self, ce_id: str, **more: Any) -> None:
@@ -50,13 +50,13 @@ class Running:
             "kind": "household_visit", "household": {"number": HOME.number},
             "occurred_at": "2018-10-08T09:30:00+08:00", **more,
         }  # fmt: skip
-        headers = [
-            ("ce_specversion", b"1.0"),
-            ("ce_id", ce_id.encode()),
-            ("ce_source", SOURCE.encode()),
-            ("ce_type", ACTION_SUBMISSIONS.types[0].encode()),
-            ("content-type", b"application/json"),
-        ]
+        headers: dict[str, str | bytes | None] = {
+            "ce_specversion": "1.0",
+            "ce_id": ce_id,
+            "ce_source": SOURCE,
+            "ce_type": ACTION_SUBMISSIONS.types[0],
+            "content-type": "application/json",
+        }
         self.producer.produce(
             self.prefix + ACTION_SUBMISSIONS.name, json.dumps(said).encode(), headers=headers, on_delivery=_delivered
         )
@@ -71,7 +71,7 @@ class Running:
         while len(found) < count and time.monotonic() < deadline:
             message = reader.poll(0.2)
             if message is not None and message.error() is None:
-                found.append(json.loads(message.value()))
+                found.append(json.loads(message.value() or b""))
         reader.close()
         return found
 
@@ -97,7 +97,9 @@ def running(
         "BANGFU_KAFKA_IDEMPOTENCE": str(not isinstance(kafka, EmbeddedBroker)).lower(),
         "BANGFU_KAFKA_PREFIX": kafka_prefix,
     }
-    service = Service("assistance", run_directory / "services", free_port(), settings, label=f"{kafka_prefix}assistance")
+    service = Service(
+        "assistance", run_directory / "services", free_port(), settings, label=f"{kafka_prefix}assistance"
+    )
     service.start()
     service.wait_ready()
     prefix, plain, digest = new_secret()

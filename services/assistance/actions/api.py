@@ -24,9 +24,7 @@ from services.assistance.actions.schemas import (
     VersionsOut,
 )
 from services.assistance.context import Assistance, AssistanceDep, Reader, Recorder, Reviewer
-from services.assistance.fields import Code, Day, ExternalName, Id, Instant
 from services.assistance.importing import JSONL, MAX_LINES, ImportReport, Mode, Order
-from services.assistance.listing import Digits, ListQuery, link_headers
 from services.assistance.mirror import service as mirror
 from shared import errors
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
@@ -36,7 +34,9 @@ from shared.db import Pg
 from shared.errors import Problem
 from shared.http.body import read_lines
 from shared.http.etag import required_version
+from shared.http.fields import Code, Day, ExternalName, Id, Instant
 from shared.http.idempotency import IdempotencyKey, idempotency_key
+from shared.http.listing import Digits, ListQuery, link_headers
 from shared.http.pagination import Page, page_of
 from shared.http.problems import language_of
 

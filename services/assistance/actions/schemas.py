@@ -6,11 +6,11 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from services.assistance.fields import Code, Division, ExternalName, Id, ShortText
-from services.assistance.fields import Instant as InstantIn
 from shared.contracts.base import Contract, DivisionCode, Instant, Number14
 from shared.contracts.division import Path
 from shared.contracts.programme import ProgrammeClass
+from shared.http.fields import Code, Division, ExternalName, Id, ShortText
+from shared.http.fields import Instant as InstantIn
 
 MAX_PERSONS = 500
 MAX_QUANTITY = 1_000_000_000

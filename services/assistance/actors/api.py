@@ -10,11 +10,11 @@ from services.assistance.actors import service
 from services.assistance.actors.schemas import ActorContent, ActorIn, ActorKind, ActorOut
 from services.assistance.claiming import claim, complete
 from services.assistance.context import AssistanceDep, Reader, Recorder
-from services.assistance.fields import Division, ExternalName, Id
-from services.assistance.listing import ListQuery
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
 from shared.http.etag import required_version, set_etag
+from shared.http.fields import Division, ExternalName, Id
 from shared.http.idempotency import IdempotencyKey, idempotency_key, mark_replayed
+from shared.http.listing import ListQuery
 from shared.http.pagination import Page, page_of
 
 routes = router("actors")

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from services.assistance.fields import Division, ExternalName, Name
+from shared.http.fields import Division, ExternalName, Name
 
 ActorKind = Literal["helper", "enterprise", "department", "work_team", "secretary"]
 

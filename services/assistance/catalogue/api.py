@@ -18,14 +18,14 @@ from services.assistance.catalogue.schemas import (
 from services.assistance.catalogue.vocabulary import sectors, terms
 from services.assistance.claiming import claim, complete
 from services.assistance.context import Admin, Assistance, AssistanceDep, Reader
-from services.assistance.fields import Code
-from services.assistance.listing import ListQuery
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
 from shared.auth import Caller
 from shared.contracts.programme import ProgrammeClass, ProgrammeEvent
 from shared.db import Pg
 from shared.http.etag import required_version, set_etag
+from shared.http.fields import Code
 from shared.http.idempotency import IdempotencyKey, idempotency_key, mark_replayed
+from shared.http.listing import ListQuery
 from shared.http.pagination import Page, page_of
 
 routes = router("programmes")

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.assistance.fields import Code, Day, Division, Name
 from shared.contracts.programme import ProgrammeClass, Serves
+from shared.http.fields import Code, Day, Division, Name
 
 
 class RolloutIn(BaseModel):

@@ -5,7 +5,6 @@ from uuid import UUID
 
 from services.assistance.catalogue.rules import Catalogue, programme_faults
 from services.assistance.catalogue.vocabulary import article_programmes, sectors, terms
-from services.assistance.revisions import RAISE_REVISION, Watched
 from shared import errors
 from shared.contracts.division import DivisionTree
 from shared.contracts.programme import PROGRAMME, ProgrammeEvent
@@ -14,6 +13,7 @@ from shared.errors import Problem, Text, invalid
 from shared.http.etag import check_version
 from shared.outbox import INSERT_BATCH, Event, columns
 from shared.settings import Settings
+from shared.watched import RAISE_REVISION, Watched
 
 PROGRAMMES_REVISION = "programme"
 

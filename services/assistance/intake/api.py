@@ -6,11 +6,9 @@ from fastapi import Depends, Path, Query, Request, Response
 
 from services.assistance.claiming import claim, complete
 from services.assistance.context import Admin, Assistance, AssistanceDep, Reader
-from services.assistance.fields import Id
 from services.assistance.intake import service
 from services.assistance.intake.contracts import ActionOutcome
 from services.assistance.intake.schemas import SourceContent, SourceIn, SourceOut
-from services.assistance.listing import ListQuery
 from services.assistance.scope import seat
 from shared import errors
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
@@ -19,7 +17,9 @@ from shared.clock import local_day
 from shared.db import Pg
 from shared.errors import Problem, fault, invalid
 from shared.http.etag import required_version, set_etag
+from shared.http.fields import Id
 from shared.http.idempotency import IdempotencyKey, idempotency_key, mark_replayed
+from shared.http.listing import ListQuery
 from shared.http.pagination import Page, page_of
 
 routes = router("intake")

@@ -6,8 +6,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from services.assistance.actions.schemas import ActionContent
-from services.assistance.fields import ExternalName, ShortText
 from shared.contracts.base import Contract, Instant, topic
+from shared.http.fields import ExternalName, ShortText
 
 Op = Literal["record", "correct", "revoke"]
 _READ = ConfigDict(strict=True, extra="ignore", frozen=True)

@@ -15,11 +15,11 @@ from services.assistance.intake import service
 from services.assistance.intake.contracts import ACTION_OUTCOMES, ACTION_SUBMISSIONS, ActionOutcome, OutcomeError
 from services.assistance.intake.decoding import read_submission
 from services.assistance.intake.rules import Accept, Decision, Reject, Source, Submission, Unchanged, Wait, decide
-from services.assistance.revisions import Watched
 from shared.db import Pg
 from shared.outbox import INSERT_BATCH, Event, columns
 from shared.record import Park, Poison, Record, Verdict
 from shared.telemetry import BODY_CLASHES
+from shared.watched import Watched
 
 GROUP = "assistance-intake"
 MAX_RECORDS = 1000

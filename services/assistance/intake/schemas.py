@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.assistance.fields import Division, Name
+from shared.http.fields import Division, Name
 
 
 class SourceContent(BaseModel):

@@ -8,13 +8,13 @@ from uuid import UUID
 from services.assistance.intake.contracts import ActionOutcome
 from services.assistance.intake.rules import Source, Submission
 from services.assistance.intake.schemas import SourceContent, SourceOut
-from services.assistance.revisions import RAISE_REVISION, Watched
 from shared import errors
 from shared.auth import Caller
 from shared.db import Pg
 from shared.errors import Problem, Text
 from shared.http.etag import check_version
 from shared.ids import uuid7
+from shared.watched import RAISE_REVISION, Watched
 
 SOURCES_REVISION = "source"
 _COLUMNS = "id, version, name, label, mode, status, divisions, changed_at"

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.assistance.mirror.service import DIVISIONS_REVISION
-from services.assistance.revisions import RAISE_REVISION
 from shared.auth import upsert_key
 from shared.contracts.base import Contract, Topic
 from shared.contracts.division import DIVISION, DivisionEvent
@@ -15,6 +14,7 @@ from shared.db import Pg
 from shared.record import Poison, Record, Verdict, read_event
 from shared.settings import Settings
 from shared.telemetry import BODY_CLASHES
+from shared.watched import RAISE_REVISION
 
 GROUP = "assistance-mirror"
 TOPICS = (DIVISION, HOUSEHOLD, PERSON, KEY)

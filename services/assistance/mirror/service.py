@@ -2,9 +2,9 @@
 
 from uuid import UUID
 
-from services.assistance.revisions import Watched
 from shared.contracts.division import DivisionEvent, DivisionTree
 from shared.db import Pg
+from shared.watched import Watched
 
 DIVISIONS_REVISION = "division"
 

@@ -8,16 +8,16 @@ from pydantic import Field
 
 from services.assistance.claiming import claim, complete
 from services.assistance.context import AssistanceDep, Reader, TargetSetter
-from services.assistance.fields import Division, Id
 from services.assistance.importing import JSONL, MAX_LINES, ImportReport, Mode, Order
-from services.assistance.listing import ListQuery
 from services.assistance.targets import service
 from services.assistance.targets.schemas import TargetChange, TargetIn
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
 from shared.contracts.programme import Cadence, Metric, TargetEvent
 from shared.http.body import read_lines
 from shared.http.etag import required_version, set_etag
+from shared.http.fields import Division, Id
 from shared.http.idempotency import IdempotencyKey, idempotency_key, mark_replayed
+from shared.http.listing import ListQuery
 from shared.http.pagination import Page, page_of
 from shared.http.problems import language_of
 

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.assistance.fields import Day, Division
 from shared.contracts.programme import Cadence, Metric
+from shared.http.fields import Day, Division
 
 _STRICT = ConfigDict(strict=True, extra="forbid")
 

@@ -13,12 +13,6 @@ branch_labels = None
 depends_on = None
 
 DDL = """
-CREATE TABLE revision (
-    name text PRIMARY KEY,
-    value bigint NOT NULL
-);
-COMMENT ON TABLE revision IS 'Raised with every change of a table that processes keep in memory';
-
 CREATE TABLE mirror_division (
     code text PRIMARY KEY,
     version int NOT NULL,
