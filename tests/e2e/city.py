@@ -12,11 +12,13 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import httpx
 
+from shared.broker import ensure_topics, log_incarnation
 from shared.contracts.action import ACTION
 from shared.contracts.division import DIVISION
 from shared.contracts.household import HOUSEHOLD, PERSON
 from shared.contracts.key import KEY
 from shared.contracts.programme import PROGRAMME, TARGET
+from shared.settings import Settings
 from tests.faults.waiting import eventually
 from tests.stack import Stack
 
@@ -162,12 +164,21 @@ class City:
 
     def wait_until_quiet(self, within: float = 30.0) -> None:
         """Until nothing is on its way: outboxes empty, everything published consumed, nothing parked."""
-        eventually(lambda: not self.unrest(), within=within, what=f"quiet: {self.unrest()}")
+        try:
+            eventually(lambda: not self.unrest(), within=within, step=0.2)
+        except AssertionError as error:
+            raise AssertionError(f"not quiet within {within:.0f} s: {self.unrest()}") from error
 
     def unrest(self) -> list[str]:
         """What is still on its way."""
-        found = []
-        for service in ("registry", "assistance", "ranking"):
+        log = asyncio.run(self._log())
+        found = [
+            f"{row['reader']} of {service} does not know the broker's log"
+            for service in self.stack.databases
+            for row in self.sql(service, "SELECT reader, incarnation FROM log_state")
+            if row["incarnation"] != log
+        ]
+        for service in self.stack.databases:
             [row] = self.sql(service, "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM parked_record)")
             found += [f"{service} {name}: {n}" for name, n in zip(("outbox", "parked"), row.values(), strict=True) if n]
         consumed = {
@@ -182,6 +193,18 @@ class City:
                     if consumed.get((group, row["topic"], row["partition"]), 0) < row["next_offset"]:
                         found.append(f"{group} behind on {row['topic']}/{row['partition']}")
         return found
+
+    async def _log(self) -> str:
+        """The identity of the log that the broker holds now."""
+        settings = Settings(
+            service="ranking",
+            database_url="",
+            kafka_bootstrap_servers=self.stack.broker.bootstrap_servers,
+            kafka_prefix=self.stack.prefix,
+            kafka_idempotence=False,
+        )
+        await ensure_topics(settings, ())
+        return await log_incarnation(settings)
 
 
 def household(village: str, standing: str = "poor") -> Json:

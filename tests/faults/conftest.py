@@ -1,5 +1,6 @@
 """Servers that these tests may kill: their own, so that nobody else's test meets the wreck."""
 
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -7,10 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.postgres import EmbeddedPostgres
 from shared.db import Database
 from shared.settings import Settings
+from tests.e2e.city import Json
 from tests.faults import sample
-from tests.stack import Broker, make_broker
+from tests.faults.doomed import DoomedCity
+from tests.stack import Broker, Databases, Stack, make_broker
+
+COUNTIES = ("411321000000", "411323000000", "411325000000", "411330000000")
 
 
 @pytest.fixture(scope="package")
@@ -61,3 +67,35 @@ async def plumbings(
 async def plumbing(plumbings: Callable[[], Awaitable[Plumbing]]) -> Plumbing:
     """A fresh sample service."""
     return await plumbings()
+
+
+@pytest.fixture(scope="package")
+def _doomed(request: pytest.FixtureRequest, run_directory: Path) -> Iterator[DoomedCity]:
+    directory = run_directory / "doomed"
+    broker = make_broker(request.config.getoption("--broker"), directory / "kafka")
+    broker.start()
+    server = EmbeddedPostgres(directory / "postgres", durable=False)
+    server.start()
+    stack = Stack(directory, Databases(server, directory), broker, f"t{uuid.uuid4().hex[:8]}.")
+    city = DoomedCity(stack, server, directory)
+    yield city
+    city.close()
+    stack.kill()
+    broker.kill()
+
+
+@pytest.fixture
+def doomed(_doomed: DoomedCity, kafka: Broker) -> DoomedCity:
+    """A running city that the test may kill; started again, as far as needed, for the next test."""
+    _doomed.start()
+    _doomed.wait_until_quiet()
+    return _doomed
+
+
+@pytest.fixture
+def homes(doomed: DoomedCity) -> list[Json]:
+    """Households in four counties, known to the ledger."""
+    villages = [village for county in COUNTIES for village in doomed.villages(county)]
+    found = doomed.households(villages, 5)
+    doomed.wait_until_quiet()
+    return found

@@ -45,10 +45,10 @@ async def running(*works: Coroutine[Any, Any, None]) -> AsyncIterator[list[async
     assert not failures, failures
 
 
-def eventually(condition: Callable[[], T], *, within: float = 30.0, what: str = "") -> T:
-    """`until` for tests that are not coroutines."""
+def eventually(condition: Callable[[], T], *, within: float = 30.0, what: str = "", step: float = STEP_SECONDS) -> T:
+    """`until` for tests that are not coroutines; ``step`` is longer where asking is dear."""
     deadline = time.monotonic() + within
     while not (found := condition()):
         assert time.monotonic() < deadline, f"not within {within:.0f} s: {what or condition}; last: {found!r}"
-        time.sleep(STEP_SECONDS)
+        time.sleep(step)
     return found

@@ -40,7 +40,7 @@ def done(actions: list[Row], metric: str, programme: str = "*") -> int:
     those = [a for a in actions if programme in ("*", a["programme"])]
     if metric == "households":
         return len({a["household"]["id"] for a in those if a["household"]})
-    return sum(int({"actions": 1, "persons": len(a["persons"])}.get(metric, a.get(metric, 0))) for a in those)
+    return sum((1 if metric == "actions" else len(a["persons"]) if metric == "persons" else a[metric]) for a in those)
 
 
 def is_on_time(action: Row) -> bool:
