@@ -7,13 +7,15 @@ from fastapi import Path, Request, Response
 from services.ranking.context import RankingDep
 from services.ranking.notices.schemas import DailyNotice
 from services.ranking.periods import rules as periods
-from services.ranking.tables.api import ETAG_HEADERS, NOT_MODIFIED, IfNoneMatch, holds
+from services.ranking.tables.api import ETAG_HEADERS, NOT_MODIFIED, IfNoneMatch, answer
+from services.ranking.tables.remembering import RememberingRoute, remember
 from shared import errors
 from shared.app import router
-from shared.auth import AnyCaller
+from shared.auth import AnyCaller, Caller
 from shared.http.problems import language_of
 
 routes = router("notices")
+routes.route_class = RememberingRoute
 
 
 @routes.get(
@@ -25,10 +27,10 @@ routes = router("notices")
 )
 async def get_daily_notice(
     date: Annotated[str, Path(max_length=10, description="Day in Asia/Shanghai.", examples=["2018-10-05"])],
-    _: AnyCaller,
+    caller: AnyCaller,
     ranking: RankingDep,
     request: Request,
-    if_none_match: IfNoneMatch = None,
+    _: IfNoneMatch = None,
 ) -> Response:
     """Per county: new today, cumulative of the year, running tasks against time progress, late reports; city totals.
 
@@ -40,14 +42,18 @@ async def get_daily_notice(
         raise errors.invalid(
             errors.fault("path:date", "date", "must be a date YYYY-MM-DD", "须为日期 YYYY-MM-DD")
         ) from error
-    language = language_of(request)
-    snapshot = await ranking.notices.snapshot(day, language)
-    headers = {
-        "ETag": snapshot.etag,
-        "Cache-Control": "private, no-cache",
-        "Vary": "Accept-Language",
-        "Content-Language": "en" if language == "en" else "zh-CN",
-    }
-    if if_none_match is not None and holds(if_none_match, snapshot.etag):
-        return Response(status_code=304, headers=headers)
-    return Response(snapshot.body, media_type="application/json", headers=headers)
+
+    async def again(request: Request, _: Caller) -> Response:
+        language = language_of(request)
+        snapshot = await ranking.notices.snapshot(day, language)
+        headers = {
+            "ETag": snapshot.etag,
+            "Cache-Control": "private, no-cache",
+            "Vary": "Accept-Language",
+            "Content-Language": "en" if language == "en" else "zh-CN",
+        }
+        return answer(request, snapshot.body, headers)
+
+    response = await again(request, caller)
+    remember(request, again)
+    return response

@@ -11,6 +11,7 @@ from services.ranking.tables import explanation, service
 from services.ranking.tables.assembly import TableKey
 from services.ranking.tables.live import LiveTables, Snapshot
 from services.ranking.tables.presentation import present
+from services.ranking.tables.remembering import RememberingRoute, remember
 from services.ranking.tables.rules import Standing
 from services.ranking.tables.schemas import Explanation, LeagueTable
 from services.ranking.tables.units import lies_in
@@ -22,6 +23,7 @@ from shared.errors import Problem, Text
 from shared.http.pagination import Limit, page_of
 
 routes = router("league-tables")
+routes.route_class = RememberingRoute
 
 NO_EDITION = errors.kind(
     "no_edition", 404, "No edition has been issued", "尚未印发",
@@ -47,7 +49,7 @@ RuleSetName = Annotated[
     str | None,
     Query(max_length=40, description="Compute with this rule set instead of the one in force 试算."),
 ]
-IfNoneMatch = Annotated[str | None, Header(description="The ETag you hold.")]
+IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match", description="The ETag you hold.")]
 
 
 async def table_key(
@@ -120,10 +122,11 @@ async def get_league_table(
     key: Key,
     caller: AnyCaller,
     ranking: RankingDep,
+    request: Request,
     edition: Annotated[
         str, Query(pattern=r"^(live|latest|[1-9][0-9]{0,5})$", description="`live`, `latest` or an edition's number.")
     ] = "live",
-    if_none_match: IfNoneMatch = None,
+    _: IfNoneMatch = None,
 ) -> Response:
     """The live table: units with scores, ranks, figures and terms; those not ranked apart.
 
@@ -131,11 +134,22 @@ async def get_league_table(
     """
     if edition != "live":
         raise Problem(NO_EDITION)
-    snapshot = await snapshot_of(ranking.tables, key)
-    headers = {"ETag": snapshot.etag, "Cache-Control": "private, no-cache"}
-    if if_none_match is not None and holds(if_none_match, snapshot.etag):
+
+    async def again(request: Request, caller: Caller) -> Response:
+        snapshot = await snapshot_of(ranking.tables, key)
+        body = visible_body(snapshot, caller, ranking.runtime.settings.demonstration)
+        return answer(request, body, {"ETag": snapshot.etag, "Cache-Control": "private, no-cache"})
+
+    response = await again(request, caller)
+    remember(request, again)
+    return response
+
+
+def answer(request: Request, body: bytes, headers: dict[str, str]) -> Response:
+    """JSON that is rendered already; 304 when the caller holds this very version."""
+    held = request.headers.get("if-none-match")
+    if held is not None and holds(held, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    body = visible_body(snapshot, caller, ranking.runtime.settings.demonstration)
     return Response(body, media_type="application/json", headers=headers)
 
 
