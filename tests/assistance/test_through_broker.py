@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.ports import free_port
@@ -65,7 +65,8 @@ class Running:
         reader = Consumer(
             {"bootstrap.servers": self.bootstrap_servers, "group.id": "reader", "auto.offset.reset": "earliest"}
         )
-        reader.subscribe([self.prefix + ACTION_OUTCOMES.name])
+        topic = self.prefix + ACTION_OUTCOMES.name
+        reader.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in range(ACTION_OUTCOMES.partitions)])
         found: list[dict[str, Any]] = []
         deadline = time.monotonic() + 30
         while len(found) < count and time.monotonic() < deadline:
