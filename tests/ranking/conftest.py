@@ -19,6 +19,7 @@ async def world(database_url: Callable[[str | None], str], monkeypatch: pytest.M
     Tables are looked at anew on every reading, not every 20 ms: tests ask for what they just wrote.
     """
     monkeypatch.setattr(cache, "CHECK_SECONDS", 0.0)
+    monkeypatch.setattr(cache, "PAUSE_PER_RENDERING", 0.0)
     settings = Settings(service="ranking", database_url=database_url("ranking"), kafka_bootstrap_servers="127.0.0.1:1")
     clock = FixedClock(NOW)
     app, runtime = build(settings, "api", clock)

@@ -166,7 +166,7 @@ def line(code: str, points: int | None, order: int, group: PeerGroup = "other_co
     due = [] if points is None else [task(points, 10_000)]
     figures = Figures(served=100)
     found = score({"completion": 1}, evidence(figures, *due))
-    return Standing(Unit(code, code, (order,), group), figures, due, found, None if due else "no_indicator")
+    return Standing(Unit(code, code, ((order,), code), group), figures, due, found, None if due else "no_indicator")
 
 
 def test_ranks_and_ties() -> None:

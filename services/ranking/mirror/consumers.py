@@ -52,7 +52,7 @@ class MirrorHandler:
                 if isinstance(body, KeyEvent):
                     await upsert_key(pg, body)
                 else:
-                    _keep_newest(newest[topic], index, key, body)
+                    _keep_newest(topic, newest[topic], index, key, body)
             except Poison as poison:
                 verdicts[index] = poison
         changed = [TABLES[topic] for topic, batch in newest.items() if await _mirror(pg, topic, batch, verdicts)]
@@ -73,14 +73,19 @@ def _read(record: Record, topic: Topic) -> tuple[str, Mirrorable | KeyEvent]:
     return key, body
 
 
-def _keep_newest(batch: _Newest, index: int, key: str, body: Mirrorable) -> None:
+def _keep_newest(topic: Topic, batch: _Newest, index: int, key: str, body: Mirrorable) -> None:
     known = batch.bodies.get(key)
     if known is None or known.version < body.version:
         batch.bodies[key], batch.places[key] = body, [index]
     elif known.version == body.version:
         if known != body:
-            raise Poison("version_clash")
+            raise _version_clash(topic)
         batch.places[key].append(index)
+
+
+def _version_clash(topic: Topic) -> Poison:
+    telemetry.BODY_CLASHES.labels(topic.name).inc()
+    return Poison("version_clash")
 
 
 async def _mirror(pg: Pg, topic: Topic, batch: _Newest, verdicts: dict[int, Verdict]) -> bool:
@@ -91,8 +96,7 @@ async def _mirror(pg: Pg, topic: Topic, batch: _Newest, verdicts: dict[int, Verd
     stored = await _store(pg, table, batch.bodies)
     rest = {key: body for key, body in batch.bodies.items() if key not in stored}
     for key in await _clashing(pg, table, rest):
-        telemetry.BODY_CLASHES.labels(topic.name).inc()
-        verdicts.update({index: Poison("version_clash") for index in batch.places[key]})
+        verdicts.update({index: _version_clash(topic) for index in batch.places[key]})
     if topic is HOUSEHOLD:
         await _count_households(pg, batch.bodies, stored)
     return bool(stored)

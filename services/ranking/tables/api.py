@@ -1,5 +1,6 @@
 """Routes of league tables."""
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from fastapi import Depends, Header, Path, Query, Request, Response
@@ -98,17 +99,15 @@ def is_visible(line: Standing, key: TableKey, caller: Caller) -> bool:
 
 def visible_body(snapshot: Snapshot, caller: Caller, demonstration: bool) -> bytes:
     """The table's JSON as this caller may see it: villages outside its divisions are left out."""
-    if snapshot.table.key.level != "village":
+    table = snapshot.table
+    if table.key.level != "village" or all(is_visible(line, table.key, caller) for line in table.lines()):
         return snapshot.body
-    shown = present(snapshot.table, snapshot.version, demonstration)
-    seen = {line.unit.code for line in snapshot.table.lines() if is_visible(line, snapshot.table.key, caller)}
-    kept = shown.model_copy(
-        update={
-            "rows": [row for row in shown.rows if row.unit.code in seen],
-            "not_ranked": [row for row in shown.not_ranked if row.unit.code in seen],
-        }
+    visible = replace(
+        table,
+        rows=[row for row in table.rows if is_visible(row.standing, table.key, caller)],
+        not_ranked=[line for line in table.not_ranked if is_visible(line, table.key, caller)],
     )
-    return kept.model_dump_json().encode()
+    return present(visible, snapshot.version, demonstration).model_dump_json().encode()
 
 
 @routes.get(

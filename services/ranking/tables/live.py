@@ -63,5 +63,10 @@ class LiveTables:
 
     async def _render(self, pg: Pg, key: TableKey, versions: Versions, version: str) -> Snapshot:
         table = await service.compute(pg, self.sources, versions, key, self._moment(key))
+        if len(table.lines()) > service.LARGE:
+            return await asyncio.to_thread(self._presented, table, version)
+        return self._presented(table, version)
+
+    def _presented(self, table: Table, version: str) -> Snapshot:
         body = present(table, version, self._settings.demonstration).model_dump_json().encode()
         return Snapshot(version, table, body)

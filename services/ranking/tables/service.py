@@ -21,7 +21,7 @@ from shared.contracts.programme import Metric, ProgrammeEvent, TargetEvent
 from shared.db import Pg
 
 MIRRORED = tuple(mirrored(name) for name in ("division", "household", "programme", "target", "rule_set"))
-_LARGE = 1000
+LARGE = 1000
 """Tables with more units are computed beside the event loop."""
 
 
@@ -86,7 +86,7 @@ class _Gathering:
         targets = await self._targets_of(units)
         done = await self._done(targets.values(), figures)
         lines = [(unit, figures[code], self._tasks(code, figures[code], targets, done)) for code, unit in units.items()]
-        if len(lines) > _LARGE:
+        if len(lines) > LARGE:
             return await asyncio.to_thread(table_of, key, self._moment, self._rules, lines)
         return table_of(key, self._moment, self._rules, lines)
 

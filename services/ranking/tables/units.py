@@ -15,6 +15,8 @@ PEER_GROUPS_ZH: dict[PeerGroup, str] = {
 }  # fmt: skip
 _LAST = 1_000_000
 """Sort order of what the mirror does not know."""
+Order = tuple[tuple[int, ...], str]
+"""Official order: the sort orders from the county down, then the code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Unit:
 
     code: str
     name: str
-    order: tuple[int | str, ...]
+    order: Order
     peer_group: PeerGroup
     unranked: bool = False
     """Designated to stand apart (factories, farms, scenic areas), or not mirrored yet."""
@@ -43,13 +45,14 @@ class Units:
         city = next((division for division in held if division.level == "city"), None)
         self.city_code = city.code if city is not None else ""
         self.city_name = city.name if city is not None else ""
-        self._by_level: dict[str, dict[str, Unit]] = {"county": {}, "township": {}, "village": {}}
-        for division in held:
-            if division.level != "city":
-                self._by_level[division.level][division.code] = self._unit(division)
+        self._held = held
+        self._by_level: dict[TableLevel, dict[str, Unit]] = {}
 
     def at(self, level: TableLevel, below: str | None = None) -> dict[str, Unit]:
         """The units of a level, by code; only those below (or run by) a division if one is named."""
+        if level not in self._by_level:  # five thousand villages are made only for who asks for them
+            made = (self._unit(division) for division in self._held if division.level == level)
+            self._by_level[level] = {unit.code: unit for unit in made}
         units = self._by_level[level]
         if below is None:
             return dict(units)
@@ -61,7 +64,7 @@ class Units:
 
     def stranger(self, code: str) -> Unit:
         """A unit with figures that is not a unit of this day: ended before it, or not mirrored yet."""
-        return Unit(code, self._names.get(code, code), (_LAST, code), "other_counties", unranked=True)
+        return Unit(code, self._names.get(code, code), ((_LAST,), code), "other_counties", unranked=True)
 
     def _unit(self, division: DivisionEvent) -> Unit:
         path = self._tree.path(division.code, self._day)
@@ -74,13 +77,13 @@ class Units:
             path,
         )
 
-    def _order(self, division: DivisionEvent, path: Path | None) -> tuple[int | str, ...]:
+    def _order(self, division: DivisionEvent, path: Path | None) -> Order:
         if path is None:
-            return (_LAST, division.code)
+            return (_LAST,), division.code
         above = [path.managing_unit] if division.level != "county" else []
         above += [path.township] if division.level == "village" and path.township is not None else []
         orders = [_LAST if (found := self._tree.get(code)) is None else found.sort_order for code in above]
-        return (*orders, division.sort_order, division.code)
+        return (*orders, division.sort_order), division.code
 
     def _peer_group(self, division: DivisionEvent, path: Path | None) -> PeerGroup:
         if division.level == "village":
@@ -103,4 +106,4 @@ def lies_in(path: Path, scope: Iterable[str]) -> bool:
 
 def sector(code: str) -> Unit:
     """A department 行业部门."""
-    return Unit(code, code, (code,), "sectors")
+    return Unit(code, code, ((), code), "sectors")

@@ -11,6 +11,9 @@ from services.ranking.versions import service
 from shared.db import Database, Pg
 
 CHECK_SECONDS = 0.02
+PAUSE_PER_RENDERING = 3.0
+LONGEST_PAUSE_SECONDS = 1.0
+"""Something under constant change is rendered in at most a quarter of the time, but at least once a second."""
 KEPT = 200
 K = TypeVar("K", bound=Hashable)
 S = TypeVar("S")
@@ -32,12 +35,16 @@ class Recipe(Generic[K, S]):
 @dataclass(slots=True)
 class _Entry(Generic[S]):
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    checked: float = 0.0
+    fresh_until: float = 0.0
     version: str = ""
     rendered: S | None = None
 
     def is_fresh(self) -> bool:
-        return self.rendered is not None and time.monotonic() - self.checked < CHECK_SECONDS
+        return self.rendered is not None and time.monotonic() < self.fresh_until
+
+    def stays_fresh(self, rendering_took: float) -> None:
+        pause = min(rendering_took * PAUSE_PER_RENDERING, LONGEST_PAUSE_SECONDS)
+        self.fresh_until = time.monotonic() + max(CHECK_SECONDS, pause)
 
 
 class VersionedCache(Generic[K, S]):
@@ -49,7 +56,7 @@ class VersionedCache(Generic[K, S]):
         self._entries: OrderedDict[K, _Entry[S]] = OrderedDict()
 
     async def get(self, key: K) -> S:
-        """What stands under a key now, at most 20 ms old. Raises what rendering raises."""
+        """What stands under a key now, as a rule at most 20 ms old. Raises what rendering raises."""
         entry = self._entries.get(key)
         if entry is not None and entry.is_fresh():
             assert entry.rendered is not None  # fresh
@@ -70,7 +77,7 @@ class VersionedCache(Generic[K, S]):
         return entry
 
     async def _renew(self, key: K, entry: _Entry[S]) -> None:
-        names = self._recipe.names(key)
+        names, started, took = self._recipe.names(key), time.monotonic(), 0.0
         async with self._database.driver() as pg:
             if entry.rendered is None or self._stamp(key, await service.read(pg, names)) != entry.version:
                 async with pg.transaction(isolation="repeatable_read", readonly=True):
@@ -78,7 +85,8 @@ class VersionedCache(Generic[K, S]):
                     version = self._stamp(key, versions)
                     entry.rendered = await self._recipe.render(pg, key, versions, version)
                     entry.version = version
-        entry.checked = time.monotonic()
+                took = time.monotonic() - started
+        entry.stays_fresh(took)
 
     def _stamp(self, key: K, versions: Versions) -> str:
         return self._recipe.stamp(key, versions)
