@@ -4,6 +4,9 @@ from datetime import date
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator, FormatChecker
 
 from services.assistance.catalogue.details import compile_check, schema_faults
 from services.assistance.catalogue.rules import programme_faults, reaches
@@ -82,6 +85,25 @@ def test_faults_of_details_never_quote_them() -> None:
         ("", "extra_forbidden"),
     }
     assert not any(word in str(found) for word in ("secret", "410000199001011234", "秘密"))
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["word", "text", "count", "flag", "day", "unknown"]),
+        st.one_of(st.none(), st.booleans(), st.integers(-5, 5), st.floats(-5, 5), st.text(max_size=4), st.just("a")),
+    )
+)
+def test_details_that_are_plainly_right_are_right(details: dict[str, Any]) -> None:
+    fields: dict[str, dict[str, Any]] = {
+        "word": {"title": "词", "enum": ["a", "b"]},
+        "text": {"type": "string", "minLength": 1, "maxLength": 3},
+        "count": {"type": "integer", "minimum": 0, "maximum": 3},
+        "flag": {"type": "boolean"},
+        "day": {"type": "string", "format": "date"},
+    }
+    schema = {"type": "object", "additionalProperties": False, "properties": fields, "required": ["word"]}
+    valid = Draft202012Validator(schema, format_checker=FormatChecker()).is_valid(details)
+    assert (compile_check(schema)(details) == []) is valid
 
 
 def _fungi(**more: Any) -> dict[str, Any]:

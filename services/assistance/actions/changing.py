@@ -7,7 +7,7 @@ from uuid import UUID
 from services.assistance.actions import ledger
 from services.assistance.actions.composing import corrected, revoked, verified
 from services.assistance.actions.entries import Entry, Stored
-from services.assistance.actions.recording import Answer, find_replay, replaying
+from services.assistance.actions.recording import Answer, awaiting_references, find_replay, replaying
 from services.assistance.actions.rules import Placed, judge
 from services.assistance.actions.schemas import Correction
 from services.assistance.context import Assistance
@@ -56,7 +56,7 @@ async def correct(assistance: Assistance, change: Change, correction: Correction
             raise invalid(*placed)
         return corrected(stored, correction, placed, now=world.now, by=change.caller.key_id, reason=correction.reason)
 
-    return await _change(assistance, change, compose)
+    return await awaiting_references(lambda: _change(assistance, change, compose))
 
 
 async def revoke(assistance: Assistance, change: Change, reason: str) -> Answer:

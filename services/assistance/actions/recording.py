@@ -19,7 +19,7 @@ from services.assistance.context import Assistance
 from shared import errors
 from shared.auth import Caller
 from shared.db import Pg
-from shared.errors import Fault, Problem, Text, invalid
+from shared.errors import Problem, Text, invalid
 from shared.http.idempotency import IdempotencyKey
 
 T = TypeVar("T")
@@ -49,30 +49,41 @@ async def record(
     assistance: Assistance, content: ActionIn, caller: Caller, *, key: IdempotencyKey, dry_run: bool
 ) -> Answer:
     """Record an action. Raises 422 with every fault, 409 when its external name holds another content."""
+
+    async def attempt() -> Answer:
+        async with assistance.runtime.database.driver() as pg:
+            return await replaying(pg, key, lambda: _record(assistance, pg, content, caller, key, dry_run))
+
+    answer = await awaiting_references(attempt)
+    if answer.created:
+        assistance.runtime.wake_relay()
+    return answer
+
+
+async def awaiting_references(attempt: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Attempt a command again for two seconds while all that is wrong is that references are unknown.
+
+    What was registered a moment ago is on its way to the mirror (architecture.md, "Ids").
+    """
     deadline = time.monotonic() + REFERENCE_WAIT_SECONDS
     while True:
-        async with assistance.runtime.database.driver() as pg:
-            outcome = await replaying(pg, key, lambda: _record(assistance, pg, content, caller, key, dry_run))
-        if isinstance(outcome, Answer):
-            if outcome.created:
-                assistance.runtime.wake_relay()
-            return outcome
-        if time.monotonic() >= deadline:
-            raise invalid(*outcome)
+        try:
+            return await attempt()
+        except Problem as problem:
+            heals = bool(problem.faults) and all(each.code == UNKNOWN for each in problem.faults)
+            if not heals or time.monotonic() >= deadline:
+                raise
         await asyncio.sleep(WAIT_STEP)
 
 
 async def _record(
     assistance: Assistance, pg: Pg, content: ActionIn, caller: Caller, key: IdempotencyKey, dry_run: bool
-) -> Answer | list[Fault]:
-    """The answer; or faults that time may heal, because all of them are unknown references."""
+) -> Answer:
     world = await assistance.world(pg, (content,))
     placed = judge(content, world, caller)
     if not isinstance(placed, Placed):
         if (earlier := await find_replay(pg, key)) is not None:
             return earlier
-        if all(each.code == UNKNOWN for each in placed):
-            return placed
         raise invalid(*placed)
     entry = recorded(content, placed, now=world.now, by=caller.key_id)
     if not dry_run and await ledger.insert_one(pg, assistance.runtime.settings, entry, key):

@@ -133,7 +133,7 @@ CREATE INDEX action_actor ON action (actor_id, id) WHERE actor_id IS NOT NULL;
 CREATE INDEX action_managing_unit ON action (managing_unit, id);
 CREATE INDEX action_division ON action (division, id);
 CREATE INDEX action_occurred ON action (occurred_on, id);
-CREATE INDEX action_recorded ON action (recorded_at);
+CREATE INDEX action_recorded ON action USING brin (recorded_at) WITH (pages_per_range = 32, autosummarize = on);
 COMMENT ON COLUMN action.occurred_on IS 'Day in Asia/Shanghai';
 COMMENT ON COLUMN action.recorded_at IS 'When the current version was recorded';
 COMMENT ON COLUMN action.recorded_by IS 'Who recorded it first: API key or source';
