@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -22,7 +21,6 @@ from shared.db import Pg
 from shared.errors import Problem, Text, invalid
 from shared.http.idempotency import IdempotencyKey
 
-T = TypeVar("T")
 REFERENCE_WAIT_SECONDS = 2.0
 """How long an unknown reference is awaited over HTTP: the mirror may be about to learn of it."""
 WAIT_STEP = 0.05
@@ -82,8 +80,6 @@ async def _record(
     world = await assistance.world(pg, (content,))
     placed = judge(content, world, caller)
     if not isinstance(placed, Placed):
-        if (earlier := await find_replay(pg, key)) is not None:
-            return earlier
         raise invalid(*placed)
     entry = recorded(content, placed, now=world.now, by=caller.key_id)
     if not dry_run and await ledger.insert_one(pg, assistance.runtime.settings, entry, key):
@@ -115,7 +111,7 @@ def name_taken(existing: ActionOut, caller: Caller) -> Problem:
     return Problem(NAME_TAKEN, extensions=visible)
 
 
-async def replaying(pg: Pg, key: IdempotencyKey, attempt: Callable[[], Awaitable[T]]) -> T | Answer:
+async def replaying(pg: Pg, key: IdempotencyKey, attempt: Callable[[], Awaitable[Answer]]) -> Answer:
     """Attempt a command; where it fails because it was carried out before under this key, answer as then."""
     try:
         return await attempt()
