@@ -7,10 +7,12 @@ seen to lose data or to raise deep inside (reliability.md 3, inputs 5 to 12).
 import json
 import re
 from collections.abc import Callable, Coroutine
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
 from shared import errors
 from shared.errors import INVALID, MALFORMED, Fault, Problem, Text
@@ -91,9 +93,10 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         takes_json = self.body_field is not None
+        integers = _integers(self.dependant)
 
         async def strict(request: Request) -> Response:
-            _check_parameters(request)
+            _check_parameters(request, integers)
             if takes_json:
                 _check_content_type(request, ("application/json",))
                 raw = await request.body()
@@ -108,9 +111,26 @@ _LOOSE_NUMBER = re.compile(r"\s*[+-]?[0-9]+(?:_[0-9]+)+\s*|\s+[0-9]+\s*|[0-9]+\s
 """What pydantic reads as an integer though nobody writes integers so: ``1_000``, ``1.0``, ``+1``, `` 1``."""
 
 
-def _check_parameters(request: Request) -> None:
+def _integers(dependant: Dependant) -> frozenset[str]:
+    """Names of the path and query parameters that are declared as integers; text may look as it likes."""
+    found: set[str] = set()
+    for field in (*dependant.path_params, *dependant.query_params):
+        annotation = field.field_info.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            fields = annotation.model_fields.items()
+            found |= {info.alias or name for name, info in fields if _is_integer(info.annotation)}
+        elif _is_integer(annotation):
+            found.add(field.alias)
+    return frozenset(found.union(*map(_integers, dependant.dependencies)))
+
+
+def _is_integer(annotation: Any) -> bool:
+    return annotation is int or any(map(_is_integer, get_args(annotation)))
+
+
+def _check_parameters(request: Request, integers: frozenset[str]) -> None:
     for name, value in request.path_params.items():
-        if _LOOSE_NUMBER.fullmatch(value):
+        if name in integers and _LOOSE_NUMBER.fullmatch(value):
             raise errors.invalid(errors.fault(f"path:{name}", "int_parsing", "must be an integer", "须为整数"))
     if not request.scope["query_string"]:
         return
@@ -123,7 +143,7 @@ def _check_parameters(request: Request) -> None:
     for name, value in request.query_params.items():
         if "\x00" in value:
             raise errors.invalid(errors.fault("query:?", "nul", "NUL characters are not text", "不接受 NUL 字符"))
-        if _LOOSE_NUMBER.fullmatch(value):
+        if name in integers and _LOOSE_NUMBER.fullmatch(value):
             raise errors.invalid(errors.fault(f"query:{name}", "int_parsing", "must be an integer", "须为整数"))
 
 

@@ -244,6 +244,8 @@ async def test_receipts_are_seen_by_those_who_reach_the_source(importer: Importe
     assert (await importer.outcome("a/b", "urn:city"))["outcome"] == "accepted"
     assert (await importer.world.send("GET", "/v1/submissions/urn:city/a/b", by="reader")).status_code == 404
     assert (await importer.world.send("GET", "/v1/submissions/urn:city/none")).status_code == 404
+    await importer.submit(importer.message("2018_000123"), importer.message("1.0"))
+    assert [(await importer.outcome(name))["submission"] for name in ("2018_000123", "1.0")] == ["2018_000123", "1.0"]
     encoded = "/v1/submissions/https%3A%2F%2Ffupin.xixia.example%2Fexports/9"
     await importer.submit(importer.message("9"))
     assert (await importer.world.send("GET", encoded, by="reader")).status_code == 200
