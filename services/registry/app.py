@@ -1,26 +1,33 @@
 """The registry service: divisions, households and persons, API keys, statistics."""
 
+from datetime import date
+
 from fastapi import FastAPI
 
+from services.registry.commands import command
 from services.registry.context import Registry
 from services.registry.divisions import api as divisions_api
 from services.registry.divisions import rules as division_rules
 from services.registry.divisions import service as divisions
+from services.registry.divisions.service import Follow
 from services.registry.households import api as households_api
+from services.registry.households import members_api
 from services.registry.households import service as households
 from services.registry.households.changing import DEREGISTERED
+from services.registry.households.registering import TAKEN
+from services.registry.identity import check_data_key
 from services.registry.keys import api as keys_api
 from services.registry.keys import service as keys
 from services.registry.settings import bootstrap_key, vault_of
 from services.registry.statistics import api as statistics_api
 from shared.app import Role, Runtime, create_app
+from shared.auth import Caller
 from shared.clock import Clock, SystemClock
-from shared.contracts.division import DIVISION
+from shared.contracts.division import DIVISION, DivisionTree
 from shared.contracts.household import HOUSEHOLD, PERSON
 from shared.contracts.key import KEY
 from shared.db import Database, Pg
 from shared.http.idempotency import REUSED
-from shared.outbox import INSERT_BATCH, columns
 from shared.relay import Relay
 from shared.settings import Settings
 
@@ -45,35 +52,47 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
     database = Database(settings.database_url, pool_size=settings.database_pool, application="bangfu-registry")
 
     async def republish(pg: Pg) -> int:
-        now = clock.now()
-        events = await divisions.republish(pg, settings, now)
-        events += await keys.republish(pg, now)
-        events += await households.republish(pg, now)
-        await pg.execute(INSERT_BATCH, *columns(settings, events))
-        return len(events)
+        count = await divisions.republish(pg, settings)
+        count += await keys.republish(pg, settings, clock.now())
+        return count + await households.republish(pg, registry)
 
     runtime = Runtime(settings, database, Relay(settings, database, PUBLISHED, republish=republish), clock)
     registry = Registry(runtime, divisions.watched_divisions(), vault_of())
 
     async def seed() -> None:
-        plain = bootstrap_key()
-        if plain is not None:
-            async with database.transaction() as conn:
-                await keys.seed_bootstrap(conn, settings, plain, CITY, clock.now())
+        async with command(runtime) as pg:
+            await check_data_key(pg, registry.vault)
+            plain = bootstrap_key()
+            if plain is not None:
+                await keys.seed_bootstrap(pg, settings, plain, CITY, clock.now())
+
+    def follow_handover(caller: Caller) -> Follow:
+        async def follow(pg: Pg, tree: DivisionTree, code: str, day: date) -> None:
+            author = households.author_of(registry, caller, "变更管理单位")
+            await households.follow_handover(pg, registry, tree, code, day, author)
+
+        return follow
 
     app = create_app(
         runtime,
         title="Bangfu registry 建档立卡",
         description=DESCRIPTION,
-        routers=[households_api.routes, divisions_api.routes, statistics_api.routes, keys_api.routes],
+        routers=[
+            households_api.routes,
+            members_api.routes,
+            divisions_api.routes,
+            statistics_api.routes,
+            keys_api.routes,
+        ],
         publishes=PUBLISHED,
         reads=(),
-        kinds=(REUSED, DEREGISTERED, division_rules.CODE_TAKEN),
+        kinds=(REUSED, DEREGISTERED, TAKEN, division_rules.CODE_TAKEN),
         tags=TAGS,
         on_start=[seed],
         role=role,
     )
     app.state.registry = registry
+    app.state.follow_handover = follow_handover
     return app, runtime
 
 
@@ -81,7 +100,7 @@ async def load_reference_data(settings: Settings) -> None:
     """Load the real divisions into a database that has none."""
     database = Database(settings.database_url, pool_size=2, application="bangfu-registry-migrate")
     try:
-        async with database.transaction() as conn:
-            await divisions.seed(conn, settings, SystemClock().now())
+        async with database.driver() as pg, pg.transaction():
+            await divisions.seed(pg, settings, SystemClock().now())
     finally:
         await database.close()

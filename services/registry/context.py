@@ -47,3 +47,9 @@ Divisions = Annotated[DivisionTree, Depends(divisions_now)]
 def today(registry: Registry) -> date:
     """The day in Asia/Shanghai."""
     return local_day(registry.runtime.clock.now())
+
+
+def within(caller: Caller, tree: DivisionTree, code: str, day: date) -> bool:
+    """Whether a division lies in the caller's scope 辖区 on a day."""
+    path = tree.path(code, day)
+    return code in caller.divisions or (path is not None and caller.reaches(path))

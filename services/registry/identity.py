@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from shared.db import Pg
+
 _VERSION = 1
 _NONCE = 12
 _KEY_ID = 4
@@ -30,15 +32,20 @@ class UnreadableError(RuntimeError):
     """A stored value does not open: another key, another row, or damage."""
 
 
+class OtherKeyError(RuntimeError):
+    """Identity data is sealed under another key than the one given: registry does not start with it."""
+
+
 class Vault:
     """Seals and opens identity data with keys derived from one master key of 32 bytes."""
 
     def __init__(self, master: bytes) -> None:
         if len(master) != 32:
             raise KeyMissingError("BANGFU_REGISTRY_DATA_KEY must be 32 bytes in base64")
-        self._key_id = hashlib.sha256(b"bangfu key id" + master).digest()[:_KEY_ID]
+        self.key_id = hashlib.sha256(b"bangfu key id" + master).digest()[:_KEY_ID]
+        """Names the key without telling anything of it."""
         self._cipher = AESGCM(_derived(master, "seal"))
-        self._index_keys = {column: _derived(master, f"index {column}") for column in ("id_number", "phone")}
+        self._index_keys = {column: _derived(master, f"index {column}") for column in ("id_number", "content")}
 
     @classmethod
     def of(cls, encoded: str) -> "Vault":
@@ -52,12 +59,12 @@ class Vault:
         """Encrypt a value for one column of one person."""
         nonce = os.urandom(_NONCE)
         sealed = self._cipher.encrypt(nonce, value.encode(), _bound(column, row))
-        return bytes([_VERSION]) + self._key_id + nonce + sealed
+        return bytes([_VERSION]) + self.key_id + nonce + sealed
 
     def open(self, stored: bytes, column: str, row: UUID) -> str:
         """The value again. Raises ``UnreadableError``."""
         head = 1 + _KEY_ID
-        if stored[:head] != bytes([_VERSION]) + self._key_id:
+        if stored[:head] != bytes([_VERSION]) + self.key_id:
             raise UnreadableError("sealed with another key")
         try:
             plain = self._cipher.decrypt(stored[head : head + _NONCE], stored[head + _NONCE :], _bound(column, row))
@@ -68,6 +75,16 @@ class Vault:
     def index(self, value: str, column: str) -> bytes:
         """The blind index of a normalised value: equal values have equal indexes, and nothing else shows."""
         return hmac.new(self._index_keys[column], value.encode(), hashlib.sha256).digest()
+
+
+async def check_data_key(pg: Pg, vault: Vault) -> None:
+    """Note the key at the first start; later starts with another key raise ``OtherKeyError``."""
+    await pg.execute("LOCK TABLE data_key IN SHARE ROW EXCLUSIVE MODE")
+    known = [row["id"] for row in await pg.fetch("SELECT id FROM data_key")]
+    if not known:
+        await pg.execute("INSERT INTO data_key (id) VALUES ($1)", vault.key_id)
+    elif vault.key_id not in known:
+        raise OtherKeyError("BANGFU_REGISTRY_DATA_KEY is not the key that identity data is sealed under")
 
 
 def _derived(master: bytes, purpose: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The service's tables, described once for queries; migrations hold the DDL that creates them."""
+"""What Alembic is told of the tables: nothing, for they are plain SQL; every statement on them is set-based."""
 
 from sqlalchemy import MetaData
 

@@ -1,52 +1,100 @@
-"""Registry on a fresh database, spoken to over HTTP; the relay does not run, so events stay in the outbox."""
+"""Registry in this process on a real database, spoken to over HTTP; the relay does not run, so events stay put."""
 
 import base64
 import json
-import random
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
 
 from services.registry.app import build
-from services.registry.households.rules import _CHECK, _WEIGHTS
+from services.registry.idnumbers import check_digit
+from shared.clock import Clock
 from shared.settings import Settings
+from tests.stack import Databases
 
-KEY = "bf_test.bootstrap-secret-of-the-tests"
-VILLAGE = "411323102217"
+KEY = "bf_test." + "bootstrap-secret-of-the-tests-" * 2
+CITY, XIXIA = "411300000000", "411323000000"
+XIPING, VILLAGE = "411323102000", "411323102217"
 """西峡县西坪镇下营村, where the article begins."""
+OTHER_VILLAGE = "411302102201"
+"""A village of 官庄镇: coded below 宛城区, run by 官庄工区."""
+FILLED = (
+    "household, household_version, person, person_version, household_period, population_change, import_report, "
+    "api_key, key_version, data_key, idempotency, outbox"
+)
+
+
+@pytest.fixture(scope="session")
+def shared_url(_databases: Databases) -> str:
+    """One database for all tests that leave divisions as they are; emptied of everything else before each."""
+    return _databases.server.create_database("registry_shared", _databases._template("registry"))
 
 
 @pytest.fixture
-def app(database_url: Callable[[str | None], str], monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+async def url(shared_url: str) -> str:
+    pg = await asyncpg.connect(shared_url)
+    try:
+        await pg.execute(f"TRUNCATE {FILLED}")
+    finally:
+        await pg.close()
+    return shared_url
+
+
+@pytest.fixture
+def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BANGFU_REGISTRY_DATA_KEY", base64.b64encode(bytes(range(32))).decode())
     monkeypatch.setenv("BANGFU_BOOTSTRAP_KEY", KEY)
-    settings = Settings(
-        service="registry",
-        database_url=database_url("registry"),
-        kafka_bootstrap_servers="127.0.0.1:1",
-        database_pool=8,
-    )
-    return build(settings, "api")[0]
 
 
-@pytest.fixture
-async def registry(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+def app_on(url: str, clock: Clock | None = None) -> FastAPI:
+    settings = Settings(service="registry", database_url=url, kafka_bootstrap_servers="127.0.0.1:1", database_pool=8)
+    return build(settings, "api", clock)[0]
+
+
+@asynccontextmanager
+async def client_of(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with the bootstrap key of an app that runs."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     headers = {"Authorization": f"Bearer {KEY}", "Accept-Language": "en"}
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://registry", headers=headers) as client,
+        httpx.AsyncClient(transport=transport, base_url="http://registry", headers=headers, timeout=60) as client,
     ):
         yield client
 
 
-def id_number(born: str = "19680312", sequence: int = 1, region: str = "411323") -> str:
-    """A valid ID number of nobody: region, birth date and a sequence whose last digit gives the sex (odd: male)."""
+@pytest.fixture
+def app(url: str, secrets: None) -> FastAPI:
+    return app_on(url)
+
+
+@pytest.fixture
+async def registry(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(app) as client:
+        yield client
+
+
+@pytest.fixture
+def own_app(database_url: Callable[[str | None], str], secrets: None) -> FastAPI:
+    """On a database of its own, for tests that change divisions."""
+    return app_on(database_url("registry"))
+
+
+@pytest.fixture
+async def own_registry(own_app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(own_app) as client:
+        yield client
+
+
+def id_number(born: str = "19680312", sequence: int = 1, region: str = "411399") -> str:
+    """A valid ID number of nobody: the region was never given out; an odd sequence is a man's."""
     body = f"{region}{born}{sequence:03d}"
-    return body + _CHECK[sum(int(d) * w for d, w in zip(body, _WEIGHTS, strict=True)) % 11]
+    return body + check_digit(body)
 
 
 def member(relation: str = "head", **more: Any) -> dict[str, Any]:
@@ -65,13 +113,25 @@ async def make(client: httpx.AsyncClient, **more: Any) -> dict[str, Any]:
     return made
 
 
-async def outbox(app: FastAPI, topic: str) -> list[dict[str, Any]]:
-    """Events written so far on one topic, oldest first."""
+async def events(app: FastAPI, topic: str) -> list[dict[str, Any]]:
+    """What was published so far on one of registry's topics, oldest first."""
+    name = f"bangfu.registry.{topic}.v1"
     async with app.state.runtime.database.driver() as pg:
-        rows = await pg.fetch("SELECT payload FROM outbox WHERE aggregatetype = $1 ORDER BY pos", topic)
+        rows = await pg.fetch("SELECT payload FROM outbox WHERE aggregatetype = $1 ORDER BY pos", name)
     return [json.loads(row["payload"]) for row in rows]
 
 
-@pytest.fixture
-def dice() -> random.Random:
-    return random.Random(2018)
+async def issue(client: httpx.AsyncClient, roles: list[str], divisions: list[str]) -> dict[str, str]:
+    """Headers of a new key."""
+    response = await client.post("/v1/keys", json={"name": "测试", "roles": roles, "divisions": divisions})
+    assert response.status_code == 201, response.text
+    return {"Authorization": f"Bearer {response.json()['key']}"}
+
+
+def faults(response: httpx.Response, status: int = 422) -> set[tuple[str, str]]:
+    assert response.status_code == status, response.text
+    return {(fault["pointer"], fault["code"]) for fault in response.json()["errors"]}
+
+
+def matching(version: int) -> dict[str, str]:
+    return {"If-Match": f'"{version}"'}

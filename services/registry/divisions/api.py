@@ -1,36 +1,43 @@
 """Routes of divisions."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import date
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
 from pydantic import Field, ValidationError
 
-from services.registry.context import Admin, Divisions, Reader, RegistryDep, today
+from services.registry.commands import claim, command, complete, forget
+from services.registry.context import Admin, Divisions, Reader, Registry, RegistryDep, today
 from services.registry.divisions import service
 from services.registry.divisions.schemas import (
     DesignationEnd,
     DesignationIn,
     DesignationLine,
-    DesignationsReport,
     DivisionIn,
     DivisionOut,
     Handover,
 )
+from services.registry.reports import ImportReport, Mode, keep, kept
 from shared import errors
-from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, Transaction, router
+from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
 from shared.contracts.division import DesignationKind, DivisionEvent, DivisionTree, Level
-from shared.errors import Problem
+from shared.db import Pg
+from shared.errors import Fault, Problem
 from shared.http.body import parse_json, read_lines
 from shared.http.etag import required_version, set_etag
 from shared.http.fields import Day
+from shared.http.idempotency import IdempotencyKey, idempotency_key, mark_replayed
 from shared.http.listing import ListQuery
 from shared.http.pagination import Page, page_of
-from shared.http.problems import faults_of
+from shared.http.problems import faults_of, language_of
+from shared.ids import uuid7
 
 routes = router("divisions")
 Expected = Annotated[int, Depends(required_version)]
+Key = Annotated[IdempotencyKey, Depends(idempotency_key)]
+DryRun = Annotated[bool, Query(description="Check only; nothing is written 仅校验.")]
 CHANGES = {**NOT_FOUND_RESPONSE, **VERSION_RESPONSES}
 MAX_LINES = 10_000
 
@@ -111,16 +118,17 @@ async def get_division(
     responses=CONFLICT_RESPONSE,
 )
 async def register_division(
-    body: DivisionIn, response: Response, caller: Admin, tree: Divisions, registry: RegistryDep, conn: Transaction
+    body: DivisionIn, response: Response, caller: Admin, registry: RegistryDep, key: Key, dry_run: DryRun = False
 ) -> DivisionOut:
     """Add a unit that has no national code, or a division of a newer edition."""
-    made = DivisionEvent(**body.model_dump(), version=1, source="local")
-    now = registry.runtime.clock.now()
-    await service.register(conn, registry.runtime.settings, made, tree.get(body.parent), now, str(caller.key_id))
-    registry.divisions.expire()
-    set_etag(response, 1)
+
+    async def register(pg: Pg) -> DivisionEvent:
+        return await service.register(pg, registry, caller, body)
+
+    made = await _command(registry, response, key, body.code, register, dry_run=dry_run)
+    response.status_code = 200 if dry_run else 201
     response.headers["Location"] = f"/v1/divisions/{made.code}"
-    return DivisionOut(**dict(made), path=None)
+    return await _answer(registry, made, response)
 
 
 @routes.post(
@@ -135,16 +143,15 @@ async def designate_division(
     expected: Expected,
     response: Response,
     caller: Admin,
-    tree: Divisions,
     registry: RegistryDep,
-    conn: Transaction,
+    key: Key,
 ) -> DivisionOut:
     """From a day on, for example poor village 贫困村. A designation that holds already is refused."""
-    changed = await service.designate(
-        conn, registry.runtime.settings, code, body.kind, body.valid_from,
-        expected=expected, now=registry.runtime.clock.now(), by=str(caller.key_id),
-    )  # fmt: skip
-    return _changed(changed, tree, registry, response)
+
+    async def designate(pg: Pg) -> DivisionEvent:
+        return await service.designate(pg, registry, caller, code, body.kind, body.valid_from, expected)
+
+    return await _answer(registry, await _command(registry, response, key, code, designate), response)
 
 
 @routes.post(
@@ -160,16 +167,12 @@ async def end_designation(
     expected: Expected,
     response: Response,
     caller: Admin,
-    tree: Divisions,
     registry: RegistryDep,
-    conn: Transaction,
 ) -> DivisionOut:
     """From a day on it no longer holds; it still held on the days before."""
-    changed = await service.end_designation(
-        conn, registry.runtime.settings, code, kind, body.valid_to,
-        expected=expected, now=registry.runtime.clock.now(), by=str(caller.key_id),
-    )  # fmt: skip
-    return _changed(changed, tree, registry, response)
+    async with command(registry.runtime) as pg:
+        changed = await service.end_designation(pg, registry, caller, code, kind, body.valid_to, expected)
+    return await _answer(registry, changed, response)
 
 
 @routes.post(
@@ -179,28 +182,43 @@ async def end_designation(
     responses=CHANGES,
 )
 async def hand_over_division(
-    code: str,
-    body: Handover,
-    expected: Expected,
-    response: Response,
-    caller: Admin,
-    tree: Divisions,
+    code: str, body: Handover, expected: Expected, request: Request, response: Response, caller: Admin,
     registry: RegistryDep,
-    conn: Transaction,
-) -> DivisionOut:
-    """From a day on; what happened before still counts for the unit of its day."""
-    unit = tree.get(body.unit) if body.unit is not None else None
-    if body.unit is not None and (unit is None or unit.level != "county"):
-        raise errors.invalid(errors.fault("/unit", "division_unknown", "no county-level unit", "不是县级单位"))
-    changed = await service.hand_over(
-        conn, registry.runtime.settings, code, body.unit, body.valid_from,
-        expected=expected, now=registry.runtime.clock.now(), by=str(caller.key_id),
-    )  # fmt: skip
-    return _changed(changed, tree, registry, response)
+) -> DivisionOut:  # fmt: skip
+    """From a day on; what happened before still counts for the unit of its day.
+
+    Households living there get the new unit into their dated states, and are published again.
+    """
+    follow: service.Follow = request.app.state.follow_handover(caller)
+    async with command(registry.runtime) as pg:
+        changed = await service.hand_over(pg, registry, caller, code, body.unit, body.valid_from, expected, follow)
+    return await _answer(registry, changed, response)
 
 
-def _changed(changed: DivisionEvent, tree: DivisionTree, registry: RegistryDep, response: Response) -> DivisionOut:
+async def _command(
+    registry: Registry,
+    response: Response,
+    key: IdempotencyKey,
+    code: str,
+    change: Callable[[Pg], Awaitable[DivisionEvent]],
+    *,
+    dry_run: bool = False,
+) -> DivisionEvent:
+    """Carry out a change of a division once a key; the version it made, then and whenever it is asked again."""
+    async with command(registry.runtime, dry_run=dry_run) as pg:
+        earlier = await claim(pg, key)
+        if earlier is not None:
+            mark_replayed(response)
+            return await service.at_version(pg, code, earlier.version)
+        changed = await change(pg)
+        await complete(pg, key, UUID(int=int(code)), changed.version)
+    return changed
+
+
+async def _answer(registry: Registry, changed: DivisionEvent, response: Response) -> DivisionOut:
     registry.divisions.expire()
+    async with registry.runtime.database.driver() as pg:
+        tree = await registry.divisions.get(pg)
     set_etag(response, changed.version)
     return _shown(changed, tree, today(registry))
 
@@ -212,23 +230,36 @@ def _changed(changed: DivisionEvent, tree: DivisionTree, registry: RegistryDep, 
     openapi_extra={"requestBody": {"content": {"application/jsonl": {"schema": {"type": "string"}}}, "required": True}},
 )
 async def designate_divisions(
-    request: Request, caller: Admin, registry: RegistryDep, conn: Transaction
-) -> DesignationsReport:
-    """JSON lines `{"code", "kind", "valid_from"}`, at most 10,000; all or none."""
-    lines = [_line(number, raw) for number, raw in enumerate(await read_lines(request, limit=MAX_LINES), start=1)]
-    now = registry.runtime.clock.now()
-    for line in lines:
-        await service.designate(
-            conn, registry.runtime.settings, line.code, line.kind, line.valid_from,
-            expected=None, now=now, by=str(caller.key_id),
-        )  # fmt: skip
+    request: Request,
+    response: Response,
+    caller: Admin,
+    registry: RegistryDep,
+    key: Key,
+    mode: Annotated[Mode, Query(description="all: all or none; each: the good ones.")] = "all",
+    dry_run: DryRun = False,
+) -> ImportReport:
+    """JSON lines `{"code", "kind", "valid_from"}`, at most 10,000. Answers with the import report."""
+    lines = [_line(raw) for raw in await read_lines(request, limit=MAX_LINES)]
+    async with command(registry.runtime, dry_run=dry_run) as pg:
+        earlier = await claim(pg, key)
+        if earlier is not None:
+            mark_replayed(response)
+            return await kept(pg, earlier.resource_id)
+        tally = await service.designate_many(pg, registry, caller, lines, each=mode == "each")
+        report = tally.report(mode, dry_run=dry_run, language=language_of(request), identifier=uuid7())
+        if report.id is not None:
+            await keep(pg, report, registry.runtime.clock.now(), caller.key_id)
+            await complete(pg, key, report.id, 1)
+        else:
+            await forget(pg, key)
     registry.divisions.expire()
-    return DesignationsReport(received=len(lines), created=len(lines))
+    return report
 
 
-def _line(number: int, raw: bytes) -> DesignationLine:
+def _line(raw: bytes) -> DesignationLine | list[Fault]:
     try:
         return DesignationLine.model_validate(parse_json(raw))
     except ValidationError as error:
-        faults = faults_of(error.errors(include_input=False, include_url=False), root=f"/{number}")
-        raise Problem(errors.INVALID, faults=faults) from error
+        return faults_of(error.errors(include_input=False, include_url=False))
+    except Problem as problem:
+        return list(problem.faults) or [Fault("", problem.kind.code, problem.kind.title)]

@@ -37,11 +37,18 @@ def _designations(local: Mapping[str, Any], rows: list[dict[str, str]]) -> dict[
     for row in rows:
         if row["level"] == "county":
             found[row["code"]].append("in_city_ranking")
-        elif row["level"] == "township" and int(row["code"][6:9]) >= local["unranked"]["township_from"]:
+        elif _is_unranked(local["unranked"], row):
             found[row["code"]].append("unranked")
     for unit in local["unit"]:
         found[unit["code"]].append("in_city_ranking")
     return found
+
+
+def _is_unranked(unranked: Mapping[str, Any], row: Mapping[str, str]) -> bool:
+    if row["level"] == "township":
+        return int(row["code"][6:9]) >= int(unranked["township_from"])
+    named: str = unranked["village_named"]
+    return row["level"] == "village" and named in row["name"]
 
 
 def _division(

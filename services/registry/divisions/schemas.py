@@ -95,10 +95,3 @@ class DesignationLine(DesignationIn):
     """One line of a bulk designation."""
 
     code: Division
-
-
-class DesignationsReport(BaseModel):
-    """What a bulk designation did."""
-
-    received: int
-    created: int

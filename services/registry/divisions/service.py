@@ -1,27 +1,31 @@
-"""Use cases of divisions: load, look up, designate, hand over; every change with its event."""
+"""Use cases of divisions: load, look up, designate, hand over; every change with its version and its event."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import date, datetime
-from typing import Any
+from uuid import UUID
 
-from sqlalchemy import insert, text, update
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from services.registry.context import Registry, today, within
 from services.registry.divisions import rules
 from services.registry.divisions.loading import load_divisions
-from services.registry.divisions.models import division, division_version
+from services.registry.divisions.rules import RefusedError
+from services.registry.divisions.schemas import DesignationLine, DivisionIn
+from services.registry.reports import Tally
 from shared import errors
+from shared.auth import Caller
 from shared.contracts.division import DIVISION, DesignationKind, DivisionEvent, DivisionTree
 from shared.db import Pg
-from shared.errors import Problem
+from shared.errors import Fault, Problem, fault
 from shared.http.etag import check_version
-from shared.outbox import Event, emit
+from shared.outbox import INSERT_BATCH, Event, columns
 from shared.settings import Settings
 from shared.watched import RAISE_REVISION, Watched
 
 REVISION = "division"
-_RAISE = text(RAISE_REVISION.replace("$1", ":name"))
-_LOCK = text("SELECT body FROM division WHERE code = :code FOR UPDATE")
+_PATHS = 0x70617468
+"""The lock on paths: shared by whoever freezes paths into households, exclusive for whoever changes them."""
+
+Follow = Callable[[Pg, DivisionTree, str, date], Awaitable[object]]
+"""Brings what froze paths below a division in line with a tree, from a day on."""
 
 
 def watched_divisions() -> Watched[DivisionTree]:
@@ -30,123 +34,185 @@ def watched_divisions() -> Watched[DivisionTree]:
 
 
 async def load_tree(pg: Pg) -> DivisionTree:
-    rows = await pg.fetch("SELECT body::text FROM division")
+    """The tree as this transaction sees it."""
+    rows = await pg.fetch("SELECT body FROM division ORDER BY code")
     return DivisionTree(DivisionEvent.model_validate_json(row["body"]) for row in rows)
 
 
-async def seed(conn: AsyncConnection, settings: Settings, now: datetime) -> int:
+async def current_tree(pg: Pg, watched: Watched[DivisionTree]) -> DivisionTree:
+    """The tree as it stands until this transaction ends: nobody changes paths meanwhile."""
+    await pg.execute("SELECT pg_advisory_xact_lock_shared($1)", _PATHS)
+    watched.expire()
+    return await watched.get(pg)
+
+
+async def seed(pg: Pg, settings: Settings, now: datetime) -> int:
     """Load the real divisions into an empty table; returns how many were loaded, 0 if there were any."""
-    await conn.execute(text("LOCK TABLE division IN SHARE ROW EXCLUSIVE MODE"))
-    if (await conn.execute(text("SELECT EXISTS (SELECT FROM division)"))).scalar_one():
+    await pg.execute("LOCK TABLE division IN SHARE ROW EXCLUSIVE MODE")
+    if await pg.fetchval("SELECT EXISTS (SELECT FROM division)"):
         return 0
     loaded = load_divisions()
-    await _store(conn, settings, loaded, now, changed_by="edition", verb="registered")
+    await _store(pg, settings, loaded, now, None)
     return len(loaded)
 
 
-async def republish(pg: Pg, settings: Settings, now: datetime) -> list[Event]:
-    rows = await pg.fetch("SELECT body::text FROM division ORDER BY code")
-    return [_event(DivisionEvent.model_validate_json(row["body"]), now, "changed") for row in rows]
+async def republish(pg: Pg, settings: Settings) -> int:
+    """Write every division's present state to the outbox; returns how many."""
+    rows = await pg.fetch(
+        "SELECT d.body, v.recorded_at FROM division d JOIN division_version v USING (code, version) ORDER BY code"
+    )
+    events = [_event(DivisionEvent.model_validate_json(row["body"]), row["recorded_at"]) for row in rows]
+    await pg.execute(INSERT_BATCH, *columns(settings, events))
+    return len(events)
 
 
-async def register(
-    conn: AsyncConnection, settings: Settings, made: DivisionEvent, parent: DivisionEvent | None, now: datetime, by: str
-) -> DivisionEvent:
-    """Add a division below another. Raises 409 for a code in use, 422 where it does not fit below ``parent``."""
-    if parent is None or rules.BELOW.get(parent.level) != made.level:
-        raise errors.invalid(errors.fault("/parent", "parent_level", "not one level above", "上级行政区划级别不符"))
-    taken = await conn.execute(text("SELECT 1 FROM division WHERE code = :code"), {"code": made.code})
-    if taken.first() is not None:
+async def at_version(pg: Pg, code: str, version: int) -> DivisionEvent:
+    """A division as one of its versions said."""
+    body = await pg.fetchval("SELECT body FROM division_version WHERE code = $1 AND version = $2", code, version)
+    return DivisionEvent.model_validate_json(body)
+
+
+async def register(pg: Pg, registry: Registry, caller: Caller, content: DivisionIn) -> DivisionEvent:
+    """Add a division below another of the caller's. Raises 409 for a code in use, 422 where it does not fit."""
+    await pg.execute("SELECT pg_advisory_xact_lock($1)", _PATHS)
+    tree = await load_tree(pg)
+    parent = tree.get(content.parent)
+    if parent is not None and not within(caller, tree, parent.code, today(registry)):
+        parent = None
+    faults = rules.placement_faults(content.code, content.level, parent, content.valid_from)
+    if faults:
+        raise errors.invalid(*faults)
+    if tree.get(content.code) is not None:
         raise Problem(rules.CODE_TAKEN)
-    await _store(conn, settings, [made], now, changed_by=by, verb="registered")
+    made = DivisionEvent(**content.model_dump(), version=1, source="local")
+    await _store(pg, registry.runtime.settings, [made], registry.runtime.clock.now(), caller.key_id)
     return made
 
 
 async def designate(
-    conn: AsyncConnection,
-    settings: Settings,
-    code: str,
-    kind: DesignationKind,
-    valid_from: date,
-    *,
-    expected: int | None,
-    now: datetime,
-    by: str,
+    pg: Pg, registry: Registry, caller: Caller, code: str, kind: DesignationKind, valid_from: date, expected: int
 ) -> DivisionEvent:
     """Give a designation from a day on. Raises 404, 412, 422."""
-    return await _change(
-        conn, settings, code, expected, now, by, lambda found: rules.designated(found, kind, valid_from)
-    )
+    found = await _locked(pg, registry, caller, code, expected)
+    return await _changed(pg, registry, caller, found, lambda: rules.designated(found, kind, valid_from))
 
 
 async def end_designation(
-    conn: AsyncConnection,
-    settings: Settings,
-    code: str,
-    kind: DesignationKind,
-    valid_to: date,
-    *,
-    expected: int,
-    now: datetime,
-    by: str,
+    pg: Pg, registry: Registry, caller: Caller, code: str, kind: DesignationKind, valid_to: date, expected: int
 ) -> DivisionEvent:
     """End a designation; ``valid_to`` is the first day it no longer holds. Raises 404, 412, 422."""
-    return await _change(
-        conn, settings, code, expected, now, by, lambda found: rules.undesignated(found, kind, valid_to)
-    )
+    found = await _locked(pg, registry, caller, code, expected)
+    return await _changed(pg, registry, caller, found, lambda: rules.undesignated(found, kind, valid_to))
+
+
+async def designate_many(
+    pg: Pg, registry: Registry, caller: Caller, lines: Sequence[DesignationLine | list[Fault]], *, each: bool
+) -> Tally:
+    """Give designations line by line: unless ``each``, a single refusal leaves everything as it was."""
+    tree = await load_tree(pg)
+    codes = {line.code for line in lines if isinstance(line, DesignationLine)}
+    before = {d.code: d for d in await _lock(pg, codes) if within(caller, tree, d.code, today(registry))}
+    after = dict(before)
+    tally = Tally(received=len(lines))
+    for row, line in enumerate(lines, start=1):
+        if isinstance(line, list):
+            tally.reject(row, line)
+            continue
+        found = after.get(line.code)
+        if found is None:
+            tally.reject(row, [fault("/code", "division_unknown", "no such division of yours", "辖区内无此区划")])
+            continue
+        try:
+            changed = rules.designated(found, line.kind, line.valid_from)
+        except RefusedError as refused:
+            tally.reject(row, [refused.fault])
+            continue
+        tally.created += changed is not found
+        tally.unchanged += changed is found
+        after[line.code] = changed.model_copy(update={"version": before[line.code].version + (changed is not found)})
+    if each or not tally.rejected:
+        made = [new for code, new in after.items() if new.designations != before[code].designations]
+        await _store(pg, registry.runtime.settings, made, registry.runtime.clock.now(), caller.key_id)
+    return tally
 
 
 async def hand_over(
-    conn: AsyncConnection,
-    settings: Settings,
+    pg: Pg,
+    registry: Registry,
+    caller: Caller,
     code: str,
     unit: str | None,
     valid_from: date,
-    *,
     expected: int,
-    now: datetime,
-    by: str,
+    follow: Follow,
 ) -> DivisionEvent:
-    """Let another county-level unit run a division from a day on. Raises 404, 412, 422."""
-    return await _change(
-        conn, settings, code, expected, now, by, lambda found: rules.managed_by(found, unit, valid_from)
-    )
+    """Let another county-level unit run a division from a day on; frozen paths follow. Raises 404, 412, 422."""
+    await pg.execute("SELECT pg_advisory_xact_lock($1)", _PATHS)
+    tree = await load_tree(pg)
+    taking = None if unit is None else tree.get(unit)
+    if unit is not None:
+        known = taking is not None and taking.level == "county" and within(caller, tree, unit, today(registry))
+        if not known:
+            raise errors.invalid(
+                fault("/unit", "division_unknown", "no county-level unit of yours", "辖区内无此县级单位")
+            )
+    found = await _locked(pg, registry, caller, code, expected)
+    changed = await _changed(pg, registry, caller, found, lambda: rules.managed_by(found, unit, valid_from))
+    await follow(pg, await load_tree(pg), code, valid_from)
+    return changed
 
 
-async def _change(
-    conn: AsyncConnection, settings: Settings, code: str, expected: int | None, now: datetime, by: str, decide: Any
-) -> DivisionEvent:
-    row = (await conn.execute(_LOCK, {"code": code})).first()
-    if row is None:
+async def _locked(pg: Pg, registry: Registry, caller: Caller, code: str, expected: int) -> DivisionEvent:
+    found = next(iter(await _lock(pg, [code])), None)
+    if found is None or not within(caller, await load_tree(pg), code, today(registry)):
         raise Problem(errors.NOT_FOUND)
-    found = DivisionEvent.model_validate(row.body, strict=False)
-    if expected is not None:
-        check_version(found.version, expected)
-    changed: DivisionEvent = decide(found)
-    await _store(conn, settings, [changed], now, changed_by=by, verb="changed")
+    check_version(found.version, expected)
+    return found
+
+
+async def _lock(pg: Pg, codes: Iterable[str]) -> list[DivisionEvent]:
+    rows = await pg.fetch("SELECT body FROM division WHERE code = ANY($1) ORDER BY code FOR UPDATE", list(codes))
+    return [DivisionEvent.model_validate_json(row["body"]) for row in rows]
+
+
+async def _changed(
+    pg: Pg, registry: Registry, caller: Caller, found: DivisionEvent, decide: Callable[[], DivisionEvent]
+) -> DivisionEvent:
+    try:
+        changed = decide()
+    except RefusedError as refused:
+        raise errors.invalid(refused.fault) from refused
+    if changed is not found:
+        await _store(pg, registry.runtime.settings, [changed], registry.runtime.clock.now(), caller.key_id)
     return changed
 
 
 async def _store(
-    conn: AsyncConnection,
-    settings: Settings,
-    made: Sequence[DivisionEvent],
-    now: datetime,
-    *,
-    changed_by: str,
-    verb: str,
+    pg: Pg, settings: Settings, made: Sequence[DivisionEvent], now: datetime, changed_by: UUID | None
 ) -> None:
-    rows = [{"code": d.code, "version": d.version, "body": d.model_dump(mode="json")} for d in made]
-    if verb == "registered":
-        await conn.execute(insert(division), rows)
-    else:
-        for row in rows:
-            await conn.execute(update(division).where(division.c.code == row["code"]).values(row))
-    history = [{**row, "recorded_at": now, "changed_by": changed_by} for row in rows]
-    await conn.execute(insert(division_version), history)
-    await conn.execute(_RAISE, {"name": REVISION})
-    await emit(conn, settings, [_event(d, now, verb) for d in made])
+    if not made:
+        return
+    codes, versions = [d.code for d in made], [d.version for d in made]
+    bodies = [d.model_dump_json() for d in made]
+    await pg.execute(
+        "INSERT INTO division (code, version, body) SELECT * FROM unnest($1::text[], $2::int[], $3::text[]) "
+        "ON CONFLICT (code) DO UPDATE SET version = excluded.version, body = excluded.body",
+        codes,
+        versions,
+        bodies,
+    )
+    await pg.execute(
+        "INSERT INTO division_version (code, version, body, recorded_at, changed_by) "
+        "SELECT code, version, body, $4, $5 FROM unnest($1::text[], $2::int[], $3::text[]) given (code, version, body)",
+        codes,
+        versions,
+        bodies,
+        now,
+        changed_by,
+    )
+    await pg.execute(RAISE_REVISION, REVISION)
+    await pg.execute(INSERT_BATCH, *columns(settings, [_event(d, now) for d in made]))
 
 
-def _event(made: DivisionEvent, now: datetime, verb: str) -> Event:
-    return Event(DIVISION, verb, made.code, made, now, version=made.version)
+def _event(made: DivisionEvent, now: datetime) -> Event:
+    return Event(DIVISION, "registered" if made.version == 1 else "changed", made.code, made, now, version=made.version)

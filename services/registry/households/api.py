@@ -1,4 +1,4 @@
-"""Routes of households and members."""
+"""Routes of households."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -7,31 +7,22 @@ from uuid import UUID
 from fastapi import Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.registry.context import Divisions, Importer, Reader, Recorder, Registry, RegistryDep, today
-from services.registry.households import bulk, changing, queries, service
-from services.registry.households.bulk import Mode
-from services.registry.households.checking import check
-from services.registry.households.queries import Filters
+from services.registry.context import Importer, Reader, Recorder, RegistryDep
+from services.registry.households import bulk, changing, listing, presenting, reading, service
+from services.registry.households.bulk import Import
+from services.registry.households.listing import Filters
 from services.registry.households.schemas import (
     Deregistration,
     HouseholdDetail,
     HouseholdIn,
     HouseholdOut,
     HouseholdPatch,
-    ImportReport,
-    MemberIn,
-    MemberOut,
-    MemberPatch,
+    VersionsOut,
 )
-from services.registry.households.service import Author
-from shared import errors
-from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, Transaction, router
-from shared.auth import Caller
-from shared.contracts.base import Contract
-from shared.contracts.household import HouseholdEvent, Standing
-from shared.errors import Problem
+from services.registry.reports import ImportReport, Mode
+from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
+from shared.contracts.household import Standing
 from shared.http.body import read_lines
 from shared.http.etag import required_version, set_etag
 from shared.http.fields import Day, ExternalName, Instant
@@ -46,7 +37,12 @@ Key = Annotated[IdempotencyKey, Depends(idempotency_key)]
 DryRun = Annotated[bool, Query(description="Check only; nothing is written 仅校验.")]
 CHANGES = {**NOT_FOUND_RESPONSE, **CONFLICT_RESPONSE, **VERSION_RESPONSES}
 JSONL = "application/jsonl"
-_LINES = {"requestBody": {"content": {JSONL: {"schema": {"type": "string"}}}, "required": True}}
+_LINES = {
+    "requestBody": {
+        "content": {JSONL: {"schema": {"type": "string", "description": "One household a line 每行一户."}}},
+        "required": True,
+    }
+}
 
 
 class HouseholdQuery(ListQuery):
@@ -65,81 +61,59 @@ class HouseholdQuery(ListQuery):
     external_id: ExternalName | None = Field(default=None, description="Its name there 来源编号.")
 
 
-class VersionOut(Contract):
-    """One entry of a household's history 变更记录."""
-
-    version: int
-    recorded_at: Instant
-    changed_by: UUID = Field(description="API key that made it.")
-    reason: str | None = Field(description="Why 原因.")
-    household: HouseholdEvent
-
-
-class VersionsOut(Contract):
-    """All versions, oldest first."""
-
-    items: list[VersionOut]
-
-
 @routes.post(
     "/households",
     operation_id="register_household",
     summary="Register a household 登记农户",
     status_code=201,
-    responses=CONFLICT_RESPONSE,
+    responses={
+        200: {"model": HouseholdDetail, "description": "There already, or a dry run 已登记或仅校验"},
+        **CONFLICT_RESPONSE,
+    },
 )
 async def register_household(
-    body: HouseholdIn,
-    response: Response,
-    caller: Recorder,
-    key: Key,
-    tree: Divisions,
-    registry: RegistryDep,
-    conn: Transaction,
-    dry_run: DryRun = False,
+    body: HouseholdIn, response: Response, caller: Recorder, key: Key, registry: RegistryDep, dry_run: DryRun = False
 ) -> HouseholdDetail:
-    """Register a household with its members. Names, ID numbers and phones are encrypted and shown masked."""
-    earlier = await key.claim(conn)
-    if earlier is not None:
+    """Register a household with its members. Names, ID numbers and phones are encrypted and shown masked.
+
+    The same content sent again answers 200 with the household it made, if it names a number, an external name or
+    an ID number; other content under one of these is a conflict.
+    """
+    household, status, replayed = await service.register_one(registry, caller, body, key, dry_run=dry_run)
+    response.status_code = status
+    if replayed:
         mark_replayed(response)
-        return await _detail(conn, registry, str(earlier.resource_id), caller, response)
-    [checked] = await check(conn, [body], tree=tree, vault=registry.vault, caller=caller, today=today(registry))
-    if checked.faults:
-        raise errors.invalid(*checked.faults)
-    author = Author(caller.key_id, registry.runtime.clock.now())
-    [made] = await service.register(conn, registry.runtime.settings, registry.vault, [checked], author)
-    await key.complete(conn, made.id, 1)
-    shown = await _detail(conn, registry, str(made.id), caller, response)
-    if dry_run:
-        response.status_code = 200
-        await conn.rollback()
-    else:
-        response.headers["Location"] = f"/v1/households/{made.id}"
-    return shown
+    if not dry_run:
+        response.headers["Location"] = f"/v1/households/{household.id}"
+    set_etag(response, household.version)
+    return presenting.detailed(household)
 
 
 @routes.post(
     "/households/bulk",
     operation_id="register_households",
     summary="Register many households 批量登记农户",
+    responses=CONFLICT_RESPONSE,
     openapi_extra=_LINES,
 )
 async def register_households(
     request: Request,
+    response: Response,
     caller: Importer,
-    tree: Divisions,
+    key: Key,
     registry: RegistryDep,
-    conn: Transaction,
     mode: Annotated[Mode, Query(description="all: all or none; each: the good ones.")] = "all",
     dry_run: DryRun = False,
 ) -> ImportReport:
-    """JSON lines in the shape of `POST /v1/households`, up to 100,000 and 64 MB. Answers with the import report."""
+    """JSON lines in the shape of `POST /v1/households`, up to 100,000 and 64 MB. Answers with the import report.
+
+    Households sent before with the same content are reported as unchanged.
+    """
     lines = await read_lines(request, limit=bulk.MAX_LINES)
-    report = await bulk.register_lines(
-        conn, registry, tree, lines, caller, mode=mode, dry_run=dry_run, language=language_of(request)
-    )
-    if dry_run or report.status == "rejected":
-        await conn.rollback()
+    work = Import(registry, caller, key, mode, dry_run, language_of(request))
+    report, replayed = await work.run(lines)
+    if replayed:
+        mark_replayed(response)
     return report
 
 
@@ -148,7 +122,12 @@ async def register_households(
     operation_id="list_households",
     summary="List households 查询农户",
     response_model=Page[HouseholdOut],
-    responses={200: {"content": {JSONL: {"schema": {"type": "string"}}}}},
+    responses={
+        200: {
+            "description": "A page; or every household, one a line.",
+            "content": {JSONL: {"schema": {"type": "string", "description": "One household a line."}}},
+        }
+    },
 )
 async def list_households(
     request: Request,
@@ -156,23 +135,29 @@ async def list_households(
     query: Annotated[HouseholdQuery, Query()],
     caller: Reader,
     registry: RegistryDep,
-    conn: Transaction,
 ) -> Page[HouseholdOut] | Response:
     """Households within your divisions, in order of registration; with `Accept: application/jsonl` all of them."""
     filters = Filters(**{name: getattr(query, name) for name in Filters.__slots__})
     if JSONL in request.headers.get("accept", ""):
-        return StreamingResponse(_lines(registry, filters, caller), media_type=JSONL)
+        return await _streamed(listing.stream(registry.runtime, filters, caller, registry.vault))
     after = query.after(request)
-    rows = await queries.page(conn, filters, caller, after=UUID(after[0]) if after else None, limit=query.limit + 1)
-    kept, cursor = page_of(rows, limit=query.limit, key=lambda r: [str(r.id)], request=request, response=response)
-    count = await queries.count(conn, filters, caller) if query.count else None
-    items = [queries.shown(row, registry.vault) for row in kept]
+    async with registry.runtime.database.driver() as pg:
+        rows = await listing.page(pg, filters, caller, after=UUID(after[0]) if after else None, limit=query.limit + 1)
+        count = await listing.count(pg, filters, caller) if query.count else None
+    kept, cursor = page_of(rows, limit=query.limit, key=lambda r: [str(r["id"])], request=request, response=response)
+    items = [presenting.shown(row, registry.vault) for row in kept]
     return Page[HouseholdOut](items=items, next_cursor=cursor, count=count)
 
 
-async def _lines(registry: Registry, filters: Filters, caller: Caller) -> AsyncIterator[bytes]:
-    async for row in queries.stream(registry.runtime.database, filters, caller):
-        yield queries.shown(row, registry.vault).model_dump_json().encode() + b"\n"
+async def _streamed(chunks: AsyncIterator[bytes]) -> Response:
+    first = await anext(chunks)  # fails before the answer begins, while it can still be a problem
+
+    async def whole() -> AsyncIterator[bytes]:
+        yield first
+        async for chunk in chunks:
+            yield chunk
+
+    return StreamingResponse(whole(), media_type=JSONL)
 
 
 @routes.get(
@@ -181,20 +166,12 @@ async def _lines(registry: Registry, filters: Filters, caller: Caller) -> AsyncI
     summary="One household with its members 农户详情",
     responses=NOT_FOUND_RESPONSE,
 )
-async def get_household(
-    household: str, response: Response, caller: Reader, registry: RegistryDep, conn: Transaction
-) -> HouseholdDetail:
+async def get_household(household: str, response: Response, caller: Reader, registry: RegistryDep) -> HouseholdDetail:
     """By id, or by its 14-digit number. Members are masked; births are shown as years."""
-    return await _detail(conn, registry, household, caller, response)
-
-
-async def _detail(
-    conn: AsyncConnection, registry: Registry, key: str, caller: Caller, response: Response
-) -> HouseholdDetail:
-    row = await queries.found(conn, key, caller)
-    people = await queries.members(conn, row.id)
-    set_etag(response, row.version)
-    return queries.detailed(row, people, registry.vault)
+    async with registry.runtime.database.driver() as pg:
+        found = await reading.find(pg, household, caller, registry.vault)
+    set_etag(response, found.version)
+    return presenting.detailed(found)
 
 
 @routes.get(
@@ -203,20 +180,12 @@ async def _detail(
     summary="The history of a household 农户变更记录",
     responses=NOT_FOUND_RESPONSE,
 )
-async def list_household_versions(household: str, caller: Reader, conn: Transaction) -> VersionsOut:
+async def list_household_versions(household: str, caller: Reader, registry: RegistryDep) -> VersionsOut:
     """Every version as it was recorded: when, by which key, and why."""
-    row = await queries.found(conn, household, caller)
-    items = [
-        VersionOut(
-            version=version.version,
-            recorded_at=version.recorded_at,
-            changed_by=version.changed_by,
-            reason=version.reason,
-            household=queries.event_of(version),
-        )
-        for version in await queries.versions(conn, row.id)
-    ]
-    return VersionsOut(items=items)
+    async with registry.runtime.database.driver() as pg:
+        found = await reading.find(pg, household, caller, registry.vault)
+        rows = await reading.versions(pg, found.id)
+    return VersionsOut(items=[presenting.version(row) for row in rows])
 
 
 @routes.patch(
@@ -231,13 +200,16 @@ async def change_household(
     expected: Expected,
     response: Response,
     caller: Recorder,
-    tree: Divisions,
     registry: RegistryDep,
-    conn: Transaction,
 ) -> HouseholdDetail:
-    """Standing, responsible village, cause or welfare, from a day on. What happened before keeps its village."""
-    changed = await changing.change(conn, registry, tree, household, body, caller, expected)
-    return await _detail(conn, registry, str(changed), caller, response)
+    """Standing, village (from a day on), cause, welfare, relations. What happened before keeps its village.
+
+    A change dated back holds until the next change that is already there.
+    """
+    decide = changing.patched(body)
+    changed = await service.change(registry, caller, household, expected, decide, body.reason)
+    set_etag(response, changed.version)
+    return presenting.detailed(changed)
 
 
 @routes.post(
@@ -253,90 +225,9 @@ async def deregister_household(
     response: Response,
     caller: Recorder,
     registry: RegistryDep,
-    conn: Transaction,
 ) -> HouseholdDetail:
     """From a day on it counts nowhere; its past stays."""
-    gone = await changing.deregister(conn, registry, household, body, caller, expected)
-    return await _detail(conn, registry, str(gone), caller, response)
-
-
-@routes.get(
-    "/households/{household}/members",
-    operation_id="list_members",
-    summary="The members of a household 家庭成员",
-    responses=NOT_FOUND_RESPONSE,
-)
-async def list_members(household: str, caller: Reader, registry: RegistryDep, conn: Transaction) -> list[MemberOut]:
-    """Present and former members, masked."""
-    row = await queries.found(conn, household, caller)
-    return [queries.member(person, registry.vault) for person in await queries.members(conn, row.id)]
-
-
-@routes.post(
-    "/households/{household}/members",
-    operation_id="add_member",
-    summary="Add a member 新增家庭成员",
-    status_code=201,
-    responses=CHANGES,
-)
-async def add_member(
-    household: str,
-    body: MemberIn,
-    expected: Expected,
-    response: Response,
-    caller: Recorder,
-    key: Key,
-    registry: RegistryDep,
-    conn: Transaction,
-) -> HouseholdDetail:
-    """A birth or an arrival, from today on. `If-Match` names the household's version."""
-    earlier = await key.claim(conn)
-    if earlier is not None:
-        mark_replayed(response)
-        return await _detail(conn, registry, str(earlier.resource_id), caller, response)
-    home, _ = await changing.add_member(conn, registry, household, body, caller, expected)
-    await key.complete(conn, home, expected + 1)
-    return await _detail(conn, registry, str(home), caller, response)
-
-
-@routes.patch(
-    "/households/{household}/members/{member}",
-    operation_id="change_member",
-    summary="Change a member 变更家庭成员",
-    responses=CHANGES,
-)
-async def change_member(
-    household: str,
-    member: UUID,
-    body: MemberPatch,
-    expected: Expected,
-    response: Response,
-    caller: Recorder,
-    registry: RegistryDep,
-    conn: Transaction,
-) -> HouseholdDetail:
-    """Labour ability, school, disability, phone, death or departure. `If-Match` names the household's version."""
-    if not body.model_fields_set:
-        raise Problem(errors.INVALID)
-    home = await changing.change_member(conn, registry, household, member, body, caller, expected)
-    return await _detail(conn, registry, str(home), caller, response)
-
-
-@routes.post(
-    "/households/{household}/members/{member}/head",
-    operation_id="make_head",
-    summary="Make a member the head 变更户主",
-    responses=CHANGES,
-)
-async def make_head(
-    household: str,
-    member: UUID,
-    expected: Expected,
-    response: Response,
-    caller: Recorder,
-    registry: RegistryDep,
-    conn: Transaction,
-) -> HouseholdDetail:
-    """The former head stays a member. `If-Match` names the household's version."""
-    home = await changing.make_head(conn, registry, household, member, caller, expected)
-    return await _detail(conn, registry, str(home), caller, response)
+    decide = changing.deregistered(body)
+    gone = await service.change(registry, caller, household, expected, decide, body.reason)
+    set_etag(response, gone.version)
+    return presenting.detailed(gone)

@@ -1,63 +1,120 @@
-"""Registering many households at once, from JSON lines."""
+"""Registering many households at once, from JSON lines, a chunk at a time."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from dataclasses import dataclass
 
 from pydantic import ValidationError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.registry.context import Registry, today
-from services.registry.households import service
-from services.registry.households.checking import Checked, check
-from services.registry.households.schemas import Counts, HouseholdIn, ImportReport, RowError
-from services.registry.households.service import Author
+from services.registry.commands import claim, command, complete, find_earlier
+from services.registry.context import Registry
+from services.registry.households import store
+from services.registry.households.registering import Existing, register
+from services.registry.households.schemas import HouseholdIn
+from services.registry.households.service import attempted, author_of, surroundings
+from services.registry.reports import ImportReport, Mode, Tally, keep, kept
+from services.registry.statistics import service as statistics
+from services.registry.statistics.service import PopulationChanges
 from shared.auth import Caller
-from shared.contracts.division import DivisionTree
+from shared.db import Pg
 from shared.errors import Fault, Language, Problem
 from shared.http.body import parse_json
+from shared.http.idempotency import Earlier, IdempotencyKey
 from shared.http.problems import faults_of
+from shared.ids import uuid7
 
 MAX_LINES = 100_000
-CHUNK = 2000
-MAX_ERRORS = 1000
-Mode = Literal["all", "each"]
+CHUNK = 500
 Line = HouseholdIn | list[Fault]
 
 
-async def register_lines(
-    conn: AsyncConnection,
-    registry: Registry,
-    tree: DivisionTree,
-    lines: Sequence[bytes],
-    caller: Caller,
-    *,
-    mode: Mode,
-    dry_run: bool,
-    language: Language,
-) -> ImportReport:
-    """Register what the lines hold; ``all``: nothing unless every line is good, ``each``: the good ones.
+class _RefusedError(Exception):
+    """Undoes the transaction of a request of which nothing may be written."""
 
-    The caller's transaction decides: it must be undone when the report says ``rejected`` or for a dry run.
-    """
-    created, rejected = 0, 0
-    errors: list[RowError] = []
-    for first in range(0, len(lines), CHUNK):
-        read = [_read(raw) for raw in lines[first : first + CHUNK]]
-        good, faults = await _checked(conn, registry, tree, read, caller)
-        rejected += len(faults)
-        errors += _row_errors(first + 1, faults, language)
-        if good and not (mode == "all" and rejected):
-            author = Author(caller.key_id, registry.runtime.clock.now())
-            await service.register(conn, registry.runtime.settings, registry.vault, good, author)
-            created += len(good)
-    refused = mode == "all" and rejected > 0
-    return ImportReport(
-        status="rejected" if refused else "completed",
-        mode=mode,
-        dry_run=dry_run,
-        counts=Counts(received=len(lines), created=0 if refused else created, rejected=rejected),
-        errors=errors[:MAX_ERRORS],
-    )
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """How a bulk request is to be carried out."""
+
+    registry: Registry
+    caller: Caller
+    key: IdempotencyKey
+    mode: Mode
+    dry_run: bool
+    language: Language
+
+    async def run(self, lines: Sequence[bytes]) -> tuple[ImportReport, bool]:
+        """Register the lines; the report, and whether it is that of an earlier request with the same key.
+
+        ``all``: nothing unless every line is good, in one transaction. ``each``: the good ones, a transaction a
+        chunk; sent again after an interruption, what was registered is recognised and left as it is.
+        """
+        if self.mode == "all" or self.dry_run:
+            return await attempted(lambda: self._at_once(lines))
+        async with self.registry.runtime.database.driver() as pg:
+            earlier = await find_earlier(pg, self.key)
+            if earlier is not None:
+                return await kept(pg, earlier.resource_id), True
+        tally = Tally(received=len(lines))
+        for first, chunk in _chunks(lines):
+            await attempted(lambda first=first, chunk=chunk: self._chunk(first, chunk, tally))  # type: ignore[misc]
+        async with command(self.registry.runtime) as pg:
+            earlier = await claim(pg, self.key)
+            return await self._finished(pg, tally, earlier)
+
+    async def _at_once(self, lines: Sequence[bytes]) -> tuple[ImportReport, bool]:
+        tally, changes = Tally(received=len(lines)), PopulationChanges()
+        try:
+            async with command(self.registry.runtime, dry_run=self.dry_run) as pg:
+                earlier = await claim(pg, self.key)
+                if earlier is None:
+                    for first, chunk in _chunks(lines):
+                        tally.add(await self._register(pg, first, chunk, changes))
+                    if self.mode == "all" and tally.rejected:
+                        raise _RefusedError
+                    await statistics.count(pg, changes)
+                return await self._finished(pg, tally, earlier)
+        except _RefusedError:
+            return self._report(tally), False
+
+    async def _chunk(self, first: int, chunk: Sequence[bytes], tally: Tally) -> None:
+        changes = PopulationChanges()
+        async with command(self.registry.runtime) as pg:
+            part = await self._register(pg, first, chunk, changes)
+            await statistics.count(pg, changes)
+        tally.add(part)
+
+    async def _register(self, pg: Pg, first: int, chunk: Sequence[bytes], changes: PopulationChanges) -> Tally:
+        contents = await store.prepared(len(chunk), lambda: [_read(raw) for raw in chunk])
+        # Plans made while the tables were small must not be kept while they grow under our hands.
+        await pg.execute("SET LOCAL plan_cache_mode = 'force_custom_plan'")
+        around = await surroundings(pg, self.registry, self.caller)
+        author = author_of(self.registry, self.caller)
+        tally = Tally()
+        for row, outcome in enumerate(await register(pg, self.registry, around, contents, author, changes), first):
+            if isinstance(outcome, list):
+                tally.reject(row, outcome)
+            else:
+                tally.unchanged += isinstance(outcome, Existing)
+                tally.created += not isinstance(outcome, Existing)
+        return tally
+
+    async def _finished(self, pg: Pg, tally: Tally, earlier: Earlier | None) -> tuple[ImportReport, bool]:
+        if earlier is not None:
+            return await kept(pg, earlier.resource_id), True
+        report = self._report(tally)
+        if report.id is not None:
+            await keep(pg, report, self.registry.runtime.clock.now(), self.caller.key_id)
+            await complete(pg, self.key, report.id, 1)
+        return report, False
+
+    def _report(self, tally: Tally) -> ImportReport:
+        return tally.report(self.mode, dry_run=self.dry_run, language=self.language, identifier=uuid7())
+
+
+def _chunks(lines: Sequence[bytes]) -> Iterator[tuple[int, Sequence[bytes]]]:
+    """Pieces of the lines with the number of their first line."""
+    for start in range(0, len(lines), CHUNK):
+        yield start + 1, lines[start : start + CHUNK]
 
 
 def _read(raw: bytes) -> Line:
@@ -65,23 +122,5 @@ def _read(raw: bytes) -> Line:
         return HouseholdIn.model_validate(parse_json(raw))
     except ValidationError as error:
         return faults_of(error.errors(include_input=False, include_url=False))
-    except Problem as error:
-        return list(error.faults) or [Fault("", error.kind.code, error.kind.title)]
-
-
-async def _checked(
-    conn: AsyncConnection, registry: Registry, tree: DivisionTree, read: Sequence[Line], caller: Caller
-) -> tuple[list[Checked], dict[int, list[Fault]]]:
-    """What may be registered, and what is wrong with the rest by place in the chunk."""
-    places = [place for place, line in enumerate(read) if isinstance(line, HouseholdIn)]
-    contents = [line for line in read if isinstance(line, HouseholdIn)]
-    checked = await check(conn, contents, tree=tree, vault=registry.vault, caller=caller, today=today(registry))
-    faults = {place: line for place, line in enumerate(read) if isinstance(line, list)}
-    faults |= {place: entry.faults for place, entry in zip(places, checked, strict=True) if entry.faults}
-    return [entry for entry in checked if not entry.faults], faults
-
-
-def _row_errors(first: int, faults: dict[int, list[Fault]], language: Language) -> Iterator[RowError]:
-    for place, found in sorted(faults.items()):
-        for fault in found:
-            yield RowError(row=first + place, column=fault.pointer, code=fault.code, message=fault.message.of(language))
+    except Problem as problem:
+        return list(problem.faults) or [Fault("", problem.kind.code, problem.kind.title)]

@@ -1,189 +1,196 @@
-"""Changes of single households and members, from the row that is locked to the next state."""
+"""What a change makes of a household. Decisions are pure; only new ID numbers are looked up."""
 
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from services.registry.context import Registry, today
-from services.registry.households import queries, rules, service
-from services.registry.households.checking import EARLIEST, sex_of
-from services.registry.households.models import person
-from services.registry.households.rules import Kin
-from services.registry.households.schemas import Deregistration, HouseholdPatch, MemberIn, MemberPatch
-from services.registry.households.service import Author
+from services.registry.households import rules
+from services.registry.households.judging import Surroundings, day_faults, identify
+from services.registry.households.records import Author, Household, Person
+from services.registry.households.registering import TAKEN, draw_numbers, new_person
+from services.registry.households.rules import NotValidThenError, Since
+from services.registry.households.schemas import Deregistration, HouseholdPatch, MemberIn, MemberPatch, RelationChange
+from services.registry.identity import Vault
 from shared import errors
-from shared.auth import Caller
-from shared.contracts.division import DivisionTree
-from shared.contracts.household import HouseholdEvent, HouseholdState
-from shared.errors import Problem, fault
-from shared.http.etag import check_version
+from shared.db import Pg
+from shared.errors import Fault, Problem, fault
 
 DEREGISTERED = errors.kind(
     "household_deregistered", 409, "The household is off the register", "该户已注销",
     "A deregistered household does not change any more; register it again.", "已注销的农户不再变更,如需请重新登记。",
 )  # fmt: skip
+Decision = Callable[[Household, Surroundings], Household]
 
 
-async def change(
-    conn: AsyncConnection,
-    registry: Registry,
-    tree: DivisionTree,
-    key: str,
-    patch: HouseholdPatch,
-    caller: Caller,
-    expected: int,
-) -> UUID:
-    """Change standing, village, cause or welfare from a day on. Raises 404, 409, 412, 422."""
-    row, event = await _locked(conn, key, caller, expected)
-    day = _day(registry, patch.effective_on, event)
-    latest = event.timeline[-1]
-    path = latest.path
+def patched(patch: HouseholdPatch) -> Decision:
+    """Standing, village, cause, welfare, relations. Raises 404, 422."""
+
+    def decide(old: Household, around: Surroundings) -> Household:
+        new = old
+        if patch.village is not None or patch.standing is not None:
+            new = _moved(old, patch, around)
+        if "cause" in patch.model_fields_set:
+            new = replace(new, cause=patch.cause)
+        if patch.welfare is not None:
+            new = replace(new, welfare=patch.welfare)
+        return _related(new, patch.relations)
+
+    return decide
+
+
+def _moved(old: Household, patch: HouseholdPatch, around: Surroundings) -> Household:
+    day = _day("/effective_on", patch.effective_on, old.registered_on, around.today)
+    residences, standings = old.residences, old.standings
     if patch.village is not None:
-        moved = tree.path(patch.village, day)
-        if moved is None or moved.village is None or not caller.reaches(moved):
+        path = around.tree.path(patch.village, day)
+        if path is None or path.village is None or not around.caller.reaches(path):
             raise errors.invalid(fault("/village", "division_unknown", "no such village of yours", "辖区内无此村"))
-        path = moved
-    timeline = event.timeline
-    if patch.village is not None or patch.standing is not None:
-        state = HouseholdState(valid_from=day, standing=patch.standing or latest.standing, path=path)
-        timeline = rules.with_state(timeline, state)
-    changed = event.model_copy(update={"version": event.version + 1, "timeline": timeline})
-    await service.change(
-        conn, registry.runtime.settings, changed, verb="changed", cause=patch.cause or row.cause,
-        welfare=patch.welfare or row.welfare, author=_author(registry, caller, patch.reason),
-    )  # fmt: skip
-    return event.id
+        residences = rules.dated(residences, Since(day, patch.village))
+    if patch.standing is not None:
+        standings = rules.dated(standings, Since(day, patch.standing))
+    try:
+        states = rules.timeline(around.tree, residences, standings)
+    except NotValidThenError as error:
+        wrong = fault("/effective_on", "division_not_valid", "the village is not valid then", "该村当日无效")
+        raise errors.invalid(wrong) from error
+    return replace(old, residences=residences, standings=standings, timeline=tuple(states))
 
 
-async def deregister(
-    conn: AsyncConnection, registry: Registry, key: str, body: Deregistration, caller: Caller, expected: int
-) -> UUID:
-    """Take a household and its members off the register. Raises 404, 409, 412, 422."""
-    row, event = await _locked(conn, key, caller, expected)
-    day = _day(registry, body.effective_on, event)
-    author = _author(registry, caller, body.reason)
-    changed = event.model_copy(update={"version": event.version + 1, "status": "deregistered", "valid_to": day})
-    await service.change(
-        conn,
-        registry.runtime.settings,
-        changed,
-        verb="deregistered",
-        cause=row.cause,
-        welfare=row.welfare,
-        author=author,
+def _related(old: Household, relations: Iterable[RelationChange]) -> Household:
+    members = {member.id: member for member in old.members}
+    for position, entry in enumerate(relations):
+        member = members.get(entry.member)
+        if member is None or not member.present:
+            pointer = f"/relations/{position}/member"
+            raise errors.invalid(fault(pointer, "member_unknown", "no member of this household", "不是该户成员"))
+        members[member.id] = replace(member, relation=entry.relation)
+    new = replace(old, members=tuple(members.values()))
+    return _checked(old, new)
+
+
+def deregistered(body: Deregistration) -> Decision:
+    """Off the register with all its members. Raises 422."""
+
+    def decide(old: Household, around: Surroundings) -> Household:
+        day = _day("/effective_on", body.effective_on, old.registered_on, around.today)
+        members = tuple(
+            replace(member, status="deregistered", left_on=max(day, member.joined_on)) if member.present else member
+            for member in old.members
+        )
+        return replace(old, status="deregistered", valid_to=day, members=members)
+
+    return decide
+
+
+def member_patched(member_id: UUID, patch: MemberPatch) -> Decision:
+    """A member's attributes, identity, death, departure or return. Raises 404, 422."""
+
+    def decide(old: Household, around: Surroundings) -> Household:
+        member = old.member(member_id)
+        if member is None:
+            raise Problem(errors.NOT_FOUND)
+        changed = _with_status(_with_identity(_with_attributes(member, patch), patch, around), patch, around)
+        members = tuple(changed if each.id == member_id else each for each in old.members)
+        return _checked(old, replace(old, members=members))
+
+    return decide
+
+
+_ATTRIBUTES = ("name", "relation", "employable", "in_school", "disability_level", "phone")
+_IDENTITY = frozenset({"id_number", "sex", "birth_date"})
+
+
+def _with_attributes(member: Person, patch: MemberPatch) -> Person:
+    given: dict[str, Any] = {name: getattr(patch, name) for name in _ATTRIBUTES if name in patch.model_fields_set}
+    return replace(member, **given)
+
+
+def _with_identity(member: Person, patch: MemberPatch, around: Surroundings) -> Person:
+    if not _IDENTITY & patch.model_fields_set:
+        return member
+    new_number = "id_number" in patch.model_fields_set
+    id_number = patch.id_number if new_number else member.id_number
+    # What is not stated follows a new number; without a number it stays as it was.
+    stays = not new_number or id_number is None
+    identity = identify(
+        id_number,
+        patch.sex or (member.sex if stays else None),
+        patch.birth_date or (member.birth_date if stays else None),
+        around,
     )
-    for member in await queries.members(conn, event.id):
-        if member.status == "active":
-            gone = {"status": "deregistered", "left_on": day, "version": member.version + 1, "id_number_index": None}
-            await service.change_member(conn, registry.runtime.settings, changed, {**member._mapping, **gone}, author)
-    return event.id
+    if isinstance(identity, list):
+        raise errors.invalid(*identity)
+    return replace(member, id_number=identity.id_number, sex=identity.sex, birth_date=identity.birth_date)
 
 
-async def add_member(
-    conn: AsyncConnection, registry: Registry, key: str, body: MemberIn, caller: Caller, expected: int
-) -> tuple[UUID, UUID]:
-    """Add a person to a household; returns the ids of both. Raises 404, 409, 412, 422."""
-    row, event = await _locked(conn, key, caller, expected)
-    present = [m for m in await queries.members(conn, event.id) if m.left_on is None]
-    kin = [Kin(m.relation, m.sex) for m in present] + [Kin(body.relation, sex_of(body))]
-    faults = list(rules.kinship_faults(kin))
-    wrong = rules.id_number_fault(body.id_number, today(registry)) if body.id_number else None
-    if wrong is not None:
-        faults.append(fault("/id_number", *wrong))
-    elif body.id_number and await _is_registered(conn, registry, body.id_number):
-        faults.append(fault("/id_number", "id_number_taken", "registered already", "该身份号码已登记"))
+def _with_status(member: Person, patch: MemberPatch, around: Surroundings) -> Person:
+    if patch.status is None:
+        if patch.effective_on is not None:
+            raise errors.invalid(fault("/effective_on", "without_status", "goes with a status", "须与状态一并填写"))
+        return member
+    if patch.status == "active":
+        return replace(member, status="active", left_on=None)
+    if member.relation == "head":
+        raise errors.invalid(fault("/status", "head_leaves", "name another head first", "须先变更户主"))
+    if not member.present and patch.effective_on is None:
+        return replace(member, status=patch.status)
+    day = _day("/effective_on", patch.effective_on, member.joined_on, around.today)
+    return replace(member, status=patch.status, left_on=day)
+
+
+async def with_member(pg: Pg, old: Household, member: MemberIn, around: Surroundings, author: Author) -> Household:
+    """A household with a new member. Raises 409 for an ID number or number that is taken, 422."""
+    identity = identify(member.id_number, member.sex, member.birth_date, around)
+    if isinstance(identity, list):
+        raise errors.invalid(*identity)
+    joined_on = _day("/joined_on", member.joined_on, max(old.registered_on, identity.birth_date), around.today)
+    [(_, number)] = await draw_numbers(pg, "person", [old.latest.path.county[:6]])
+    place = max(each.position for each in old.members) + 1
+    person = new_person(member, identity, old.id, number=number, place=place, joined_on=joined_on, author=author)
+    new = _checked(old, replace(old, members=(*old.members, person)))
+    await check_id_numbers(pg, around.vault, old, new)
+    taken = await pg.fetchval("SELECT EXISTS (SELECT FROM person WHERE number = $1)", person.number)
+    if taken:
+        raise Problem(TAKEN, faults=[fault("/number", "number_taken", "registered already", "已登记")])
+    return new
+
+
+async def check_id_numbers(pg: Pg, vault: Vault, old: Household, new: Household) -> None:
+    """Raises 409 when a member now holds an ID number that another person on the register holds."""
+    held_before = {member.id: _held(member) for member in old.members}
+    wanted = {_held(m): m.id for m in new.members if _held(m) is not None and held_before.get(m.id) != _held(m)}
+    if not wanted:
+        return
+    indexes = [vault.index(number, "id_number") for number in wanted if number is not None]
+    others = await pg.fetchval(
+        "SELECT count(*) FROM person WHERE id_number_index = ANY($1::bytea[]) "
+        "AND status IN ('active', 'deceased') AND NOT id = ANY($2::uuid[])",
+        indexes,
+        list(wanted.values()),
+    )
+    if others:
+        raise Problem(TAKEN, faults=[fault("/id_number", "id_number_taken", "registered already", "已登记")])
+
+
+def _held(member: Person) -> str | None:
+    """The ID number that nobody else may have while this person is on the register."""
+    return member.id_number if member.status in ("active", "deceased") else None
+
+
+def _checked(old: Household, new: Household) -> Household:
+    """Raises 422 where a change of members breaks the rules on kinship."""
+    if new.kin() != old.kin():
+        faults: list[Fault] = list(rules.kinship_faults(new.kin()))
+        if faults:
+            raise errors.invalid(*faults)
+    return new
+
+
+def _day(pointer: str, given: date | None, first: date, last: date) -> date:
+    day = given or last
+    faults = day_faults(pointer, day, first, last)
     if faults:
         raise errors.invalid(*faults)
-    author = _author(registry, caller, None)
-    raised = await _raise_version(conn, registry, row, event, author)
-    made = await service.add_member(
-        conn, registry.runtime.settings, registry.vault, raised, body, joined_on=today(registry), author=author
-    )
-    return event.id, made["id"]
-
-
-async def change_member(
-    conn: AsyncConnection,
-    registry: Registry,
-    key: str,
-    member_id: UUID,
-    body: MemberPatch,
-    caller: Caller,
-    expected: int,
-) -> UUID:
-    """Change a member; a death or departure ends the membership on its day. Raises 404, 409, 412, 422."""
-    row, event = await _locked(conn, key, caller, expected)
-    member = next((m for m in await queries.members(conn, event.id) if m.id == member_id), None)
-    if member is None:
-        raise Problem(errors.NOT_FOUND)
-    given = body.model_dump(exclude_unset=True, exclude={"phone", "effective_on"})
-    changed: dict[str, Any] = {**member._mapping, **given, "version": member.version + 1}
-    if body.phone is not None:
-        changed["phone"] = registry.vault.seal(body.phone, "phone", member_id)
-    if body.status in ("deceased", "moved_away"):
-        if member.relation == "head":
-            raise errors.invalid(fault("/status", "head_leaves", "name another head first", "须先变更户主"))
-        changed["left_on"] = _day(registry, body.effective_on, event)
-    elif body.status == "active":
-        changed["left_on"] = None
-    author = _author(registry, caller, None)
-    raised = await _raise_version(conn, registry, row, event, author)
-    await service.change_member(conn, registry.runtime.settings, raised, changed, author)
-    return event.id
-
-
-async def make_head(
-    conn: AsyncConnection, registry: Registry, key: str, member_id: UUID, caller: Caller, expected: int
-) -> UUID:
-    """Another member becomes head; the former one becomes 'other'. Raises 404, 409, 412."""
-    row, event = await _locked(conn, key, caller, expected)
-    present = [m for m in await queries.members(conn, event.id) if m.left_on is None]
-    chosen = next((m for m in present if m.id == member_id), None)
-    if chosen is None:
-        raise Problem(errors.NOT_FOUND)
-    author = _author(registry, caller, "变更户主")
-    raised = await _raise_version(conn, registry, row, event, author)
-    for former in present:
-        if former.relation == "head" and former.id != member_id:
-            await conn.execute(update(person).where(person.c.id == former.id).values(relation="other"))
-    await conn.execute(update(person).where(person.c.id == member_id).values(relation="head"))
-    return raised.id
-
-
-async def _locked(conn: AsyncConnection, key: str, caller: Caller, expected: int) -> tuple[Any, HouseholdEvent]:
-    row = await queries.locked(conn, key, caller)
-    check_version(row.version, expected)
-    if row.status != "active":
-        raise Problem(DEREGISTERED)
-    return row, queries.event_of(row)
-
-
-async def _raise_version(
-    conn: AsyncConnection, registry: Registry, row: Any, event: HouseholdEvent, author: Author
-) -> HouseholdEvent:
-    """Members belong to their household's version: what changes them changes it."""
-    raised = event.model_copy(update={"version": event.version + 1})
-    return await service.change(
-        conn, registry.runtime.settings, raised, verb="changed", cause=row.cause, welfare=row.welfare, author=author
-    )
-
-
-async def _is_registered(conn: AsyncConnection, registry: Registry, id_number: str) -> bool:
-    index = registry.vault.index(id_number, "id_number")
-    return (await conn.execute(select(person.c.id).where(person.c.id_number_index == index))).first() is not None
-
-
-def _day(registry: Registry, given: date | None, event: HouseholdEvent) -> date:
-    day = given or today(registry)
-    if not max(EARLIEST, event.timeline[0].valid_from) <= day <= today(registry):
-        raise errors.invalid(
-            fault("/effective_on", "day_out_of_range", "between registration and today", "须在登记日与今日之间")
-        )
     return day
-
-
-def _author(registry: Registry, caller: Caller, reason: str | None) -> Author:
-    return Author(caller.key_id, registry.runtime.clock.now(), reason)

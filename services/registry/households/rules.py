@@ -1,12 +1,12 @@
-"""Decisions about households and persons: ID numbers, who may be whose, dated states. Pure."""
+"""Decisions about households and persons: who may be whose, dated states, stretches to count. Pure."""
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from itertools import pairwise
+from typing import Literal, NamedTuple
 
-from shared.contracts.division import Path
+from shared.contracts.division import DivisionTree, Path
 from shared.contracts.household import HouseholdState, Standing
 from shared.errors import Fault, fault
 
@@ -26,43 +26,11 @@ _FEMALE: frozenset[Relation] = frozenset(
     {"daughter", "daughter_in_law", "granddaughter", "daughters_daughter", "mother", "wifes_mother",
      "husbands_mother", "grandmother", "mothers_mother"}
 )  # fmt: skip
-_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-_CHECK = "10X98765432"
-
-
-def normalised_id_number(raw: str) -> str:
-    """Full-width digits and a small x as everyone means them."""
-    return unicodedata.normalize("NFKC", raw).strip().upper()
-
-
-def id_number_fault(number: str, day: date) -> tuple[str, str, str] | None:
-    """What is wrong with a citizen ID number 公民身份号码 (GB 11643), as code and messages; None when nothing is."""
-    if len(number) != 18 or not (number[:17].isascii() and number[:17].isdigit()) or number[17] not in "0123456789X":
-        return "id_number_format", "17 digits and a digit or X", "须为 17 位数字加校验位"
-    if _CHECK[sum(int(d) * w for d, w in zip(number, _WEIGHTS, strict=False)) % 11] != number[17]:
-        return "id_number_check", "the check digit does not fit", "校验位不符"
-    born = birth_date(number)
-    if born is None or not date(1850, 1, 1) <= born <= day:
-        return "id_number_birth", "not a date of birth", "出生日期无效"
-    return None
-
-
-def birth_date(number: str) -> date | None:
-    """The day of birth in an ID number."""
-    try:
-        return date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
-    except ValueError:
-        return None
-
-
-def sex_of(number: str) -> Sex:
-    """The sex in an ID number: its seventeenth digit is odd for men."""
-    return "male" if int(number[16]) % 2 else "female"
 
 
 @dataclass(frozen=True, slots=True)
 class Kin:
-    """What the rules on kinship read of a member."""
+    """What the rules on kinship read of a member who is present."""
 
     relation: Relation
     sex: Sex
@@ -84,9 +52,63 @@ def kinship_faults(members: Sequence[Kin]) -> Iterator[Fault]:
             yield fault(f"/members/{position}/relation", "relation_sex", "does not fit the sex", "与性别不符")
 
 
-def with_state(timeline: Sequence[HouseholdState], state: HouseholdState) -> list[HouseholdState]:
-    """The timeline with a state from its day on; what was to hold later than that day is replaced."""
-    return [entry for entry in timeline if entry.valid_from < state.valid_from] + [state]
+class Since(NamedTuple):
+    """Something that holds from a day on: a village, or a standing."""
+
+    valid_from: date
+    value: str
+
+
+def dated(entries: Sequence[Since], change: Since) -> tuple[Since, ...]:
+    """The entries with a change from its day until the next entry; entries that change nothing are left out."""
+    kept = [entry for entry in entries if entry.valid_from != change.valid_from]
+    ordered = sorted([*kept, change])
+    return tuple(
+        entry
+        for before, entry in zip([None, *ordered], ordered, strict=False)
+        if before is None or before.value != entry.value
+    )
+
+
+def value_on(entries: Sequence[Since], day: date) -> str:
+    """What holds on a day; before the first entry, what that one says."""
+    return next((entry.value for entry in reversed(entries) if entry.valid_from <= day), entries[0].value)
+
+
+class NotValidThenError(ValueError):
+    """A village that is not valid on a day on which a household is to live there."""
+
+
+def timeline(tree: DivisionTree, residences: Sequence[Since], standings: Sequence[Since]) -> list[HouseholdState]:
+    """The dated states of a household, each with its path as of its first day.
+
+    A state begins with a move, a change of standing, or the day on which another unit takes over the village or
+    its township. Raises ``NotValidThenError``.
+    """
+    days = {entry.valid_from for entry in (*residences, *standings)}
+    ends = [following.valid_from for following in residences[1:]]
+    for residence, end in zip(residences, [*ends, date.max], strict=True):
+        days |= {day for day in _handovers(tree, residence.value) if residence.valid_from < day < end}
+    states: list[HouseholdState] = []
+    for day in sorted(days):
+        path = tree.path(value_on(residences, day), day)
+        if path is None or path.village is None:
+            raise NotValidThenError
+        standing: Standing = value_on(standings, day)  # type: ignore[assignment]  # entered as one, stored as text
+        if not states or (states[-1].standing, states[-1].path) != (standing, path):
+            states.append(HouseholdState(valid_from=day, standing=standing, path=path))
+    return states
+
+
+def _handovers(tree: DivisionTree, code: str) -> Iterator[date]:
+    """The days on which another unit takes over a division, or one above it."""
+    division = tree.get(code)
+    while division is not None:
+        for entry in division.managing_units:
+            yield entry.valid_from
+            if entry.valid_to is not None:
+                yield entry.valid_to
+        division = None if division.parent is None else tree.get(division.parent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +122,7 @@ class Membership:
         return self.joined_on <= day and (self.left_on is None or day < self.left_on)
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
+class Period(NamedTuple):
     """A stretch of days in which nothing that statistics count changed."""
 
     valid_from: date
@@ -111,21 +132,17 @@ class Period:
     people: int
 
 
-def periods(
-    timeline: Sequence[HouseholdState], valid_to: date | None, memberships: Iterable[Membership]
-) -> list[Period]:
+def periods(states: Sequence[HouseholdState], valid_to: date | None, memberships: Iterable[Membership]) -> list[Period]:
     """A household's past as stretches, with how many people it had in each."""
     members = list(memberships)
-    if not timeline:
-        return []
-    start = timeline[0].valid_from
-    cuts = {state.valid_from for state in timeline}
+    start = states[0].valid_from
+    cuts = {state.valid_from for state in states}
     cuts |= {m.joined_on for m in members} | {m.left_on for m in members if m.left_on is not None}
     days = sorted(day for day in cuts if day >= start and (valid_to is None or day < valid_to))
-    ends = [*days[1:], valid_to]
     found = []
-    for day, end in zip(days, ends, strict=True):
-        state = next(entry for entry in reversed(timeline) if entry.valid_from <= day)
-        people = sum(member.holds_on(day) for member in members)
-        found.append(Period(day, end, state.standing, state.path, people))
+    for first, end in pairwise([*days, valid_to]):
+        assert first is not None  # only the appended end may be
+        state = next(entry for entry in reversed(states) if entry.valid_from <= first)
+        people = sum(member.holds_on(first) for member in members)
+        found.append(Period(first, end, state.standing, state.path, people))
     return found

@@ -1,36 +1,57 @@
 """HTTP shapes of households and members. What is shown of identity data is masked."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
-from services.registry.households.rules import Relation, Sex, normalised_id_number
+from services.registry.households.records import Cause, Employable, HouseholdStatus, PersonStatus, Welfare
+from services.registry.households.rules import Relation, Sex
+from services.registry.idnumbers import normalised_id_number
 from shared.contracts.base import Instant
 from shared.contracts.division import Path
-from shared.contracts.household import HouseholdState, Standing
-from shared.http.fields import Day, Division, ExternalName, Name, ShortText
+from shared.contracts.household import HouseholdEvent, HouseholdState, Standing
+from shared.http.fields import Day, Division, ExternalName, Id, Name, ShortText
 
-_STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
 MAX_MEMBERS = 50
+T = TypeVar("T")
 
-Cause = Literal[
-    "illness", "disability", "schooling", "disaster", "lack_of_land", "lack_of_water", "lack_of_skills",
-    "lack_of_labour", "lack_of_funds", "poor_transport", "lack_of_motivation", "other",
-]  # fmt: skip
-"""主要致贫原因 AAC007 01 to 11 and 99 in this order (domain.md 1.1)."""
-Welfare = Literal["none", "dibao", "tekun", "dibao_and_tekun"]
-Employable = Literal["full", "partial", "lost", "none"]
 Number = Annotated[str, StringConstraints(pattern=r"^[0-9]{14}$")]
-IdNumber = Annotated[str, StringConstraints(min_length=15, max_length=40), AfterValidator(normalised_id_number)]
+IdNumber = Annotated[str, StringConstraints(min_length=1, max_length=40), AfterValidator(normalised_id_number)]
 Phone = Annotated[str, StringConstraints(pattern=r"^1[0-9]{10}$")]
+
+
+def _refuse_null(value: object) -> object:
+    if value is None:
+        raise PydanticCustomError("null", "cannot be taken away")
+    return value
+
+
+Given = Annotated[T | SkipJsonSchema[None], BeforeValidator(_refuse_null)]
+"""Of a patch: may be left out, which changes nothing, but cannot be null."""
 
 
 class MemberIn(BaseModel):
     """A member of a household 家庭成员."""
 
-    model_config = _STRICT
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "测试乙",
+                    "relation": "spouse",
+                    "sex": "female",
+                    "birth_date": "1970-06-01",
+                    "employable": "full",
+                }
+            ]
+        },
+    )
 
     number: Number | None = Field(default=None, description="Person number 人编号; issued when not given.")
     name: Name = Field(description="Name 姓名; encrypted.")
@@ -42,6 +63,9 @@ class MemberIn(BaseModel):
     in_school: bool = Field(default=False, description="In school 在校.")
     disability_level: int | None = Field(default=None, ge=1, le=4, description="Disability level 残疾等级, 1 worst.")
     phone: Phone | None = Field(default=None, description="Mobile phone 手机; encrypted.")
+    joined_on: Day | None = Field(
+        default=None, description="Member since 加入日期; default: the registration or the birth, whichever is later."
+    )
 
     @model_validator(mode="after")
     def _born(self) -> "MemberIn":
@@ -88,8 +112,13 @@ class HouseholdIn(BaseModel):
         "relapsed 返贫, ordinary 一般农户, welfare_only 仅享受社会救助"
     )
     registered_on: Day | None = Field(default=None, description="Since when 登记日期; default today.")
-    cause: Cause | None = Field(default=None, description="Main cause of poverty 主要致贫原因.")
-    welfare: Welfare = Field(default="none", description="Welfare category 社会救助类别.")
+    cause: Cause | None = Field(
+        default=None,
+        description="Main cause of poverty 主要致贫原因: illness 因病, disability 因残, schooling 因学, disaster 因灾, "
+        "lack_of_land 缺土地, lack_of_water 缺水, lack_of_skills 缺技术, lack_of_labour 缺劳力, lack_of_funds 缺资金, "
+        "poor_transport 交通条件落后, lack_of_motivation 自身发展动力不足, other 其他",
+    )
+    welfare: Welfare = Field(default="none", description="Welfare category 社会救助类别: dibao 低保, tekun 特困.")
     members: Annotated[list[MemberIn], Field(min_length=1, max_length=MAX_MEMBERS)]
 
     @model_validator(mode="after")
@@ -97,6 +126,15 @@ class HouseholdIn(BaseModel):
         if (self.source_system is None) != (self.external_id is None):
             raise PydanticCustomError("reference", "source_system and external_id come together")
         return self
+
+
+class RelationChange(BaseModel):
+    """A member's new relation to the head."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    member: Id = Field(description="Member 成员.")
+    relation: Relation = Field(description="Relation to the (new) head 与户主关系.")
 
 
 class HouseholdPatch(BaseModel):
@@ -110,11 +148,16 @@ class HouseholdPatch(BaseModel):
         },
     )
 
-    village: Division | None = Field(default=None, description="New responsible village 责任村.")
-    standing: Standing | None = Field(default=None, description="New standing 状态.")
-    cause: Cause | None = Field(default=None, description="Main cause of poverty 主要致贫原因.")
-    welfare: Welfare | None = Field(default=None, description="Welfare category 社会救助类别.")
-    effective_on: Day | None = Field(default=None, description="From which day 生效日期; default today.")
+    village: Given[Division] = Field(default=None, description="New responsible village 责任村.")
+    standing: Given[Standing] = Field(default=None, description="New standing 状态.")
+    cause: Cause | None = Field(default=None, description="Main cause of poverty 主要致贫原因; null takes it away.")
+    welfare: Given[Welfare] = Field(default=None, description="Welfare category 社会救助类别.")
+    relations: Annotated[list[RelationChange], Field(max_length=MAX_MEMBERS)] = Field(
+        default=[], description="New relations to the head 与户主关系: naming another `head` changes the head 变更户主."
+    )
+    effective_on: Day | None = Field(
+        default=None, description="From which day village and standing change 生效日期; default today."
+    )
     reason: ShortText = Field(description="Why 变更原因.")
 
 
@@ -132,16 +175,26 @@ class Deregistration(BaseModel):
 
 
 class MemberPatch(BaseModel):
-    """What changes about a member."""
+    """What changes about a member; what is not named stays."""
 
-    model_config = _STRICT
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        json_schema_extra={"examples": [{"status": "deceased", "effective_on": "2018-10-01", "reason": "去世"}]},
+    )
 
-    employable: Employable | None = None
-    in_school: bool | None = None
-    disability_level: int | None = Field(default=None, ge=1, le=4)
-    phone: Phone | None = Field(default=None, description="Mobile phone 手机; encrypted.")
-    status: Literal["active", "deceased", "moved_away"] | None = Field(default=None, description="Status 生存状态.")
-    effective_on: Day | None = Field(default=None, description="Day of a change of status; default today.")
+    name: Given[Name] = Field(default=None, description="Name 姓名; encrypted.")
+    relation: Given[Relation] = Field(default=None, description="Relation to the head 与户主关系.")
+    id_number: IdNumber | None = Field(default=None, description="Citizen ID number 公民身份号码; null takes it away.")
+    sex: Given[Sex] = Field(default=None, description="Sex 性别; follows a new ID number.")
+    birth_date: Given[Day] = Field(default=None, description="Day of birth 出生日期; follows a new ID number.")
+    employable: Given[Employable] = Field(default=None, description="Labour ability 劳动能力.")
+    in_school: Given[bool] = Field(default=None, description="In school 在校.")
+    disability_level: int | None = Field(default=None, ge=1, le=4, description="Disability level 残疾等级; null: none.")
+    phone: Phone | None = Field(default=None, description="Mobile phone 手机; encrypted; null takes it away.")
+    status: Given[Literal["active", "deceased", "moved_away"]] = Field(default=None, description="Status 生存状态.")
+    effective_on: Day | None = Field(default=None, description="Day of a change of status 生效日期; default today.")
+    reason: ShortText | None = Field(default=None, description="Why 变更原因.")
 
 
 class MemberOut(BaseModel):
@@ -150,7 +203,7 @@ class MemberOut(BaseModel):
     id: UUID
     number: str = Field(description="Person number 人编号.")
     version: int
-    status: Literal["active", "deceased", "moved_away", "deregistered", "erased"]
+    status: PersonStatus = Field(description="Status 生存状态. May be extended.")
     relation: Relation
     name: str = Field(description="Name, masked 姓名(脱敏).", examples=["张*丰"])
     id_number: str | None = Field(description="ID number, masked 身份号码(脱敏).", examples=["4***************34"])
@@ -161,7 +214,7 @@ class MemberOut(BaseModel):
     in_school: bool
     disability_level: int | None
     joined_on: Day
-    left_on: Day | None
+    left_on: Day | None = Field(description="First day no longer a member.")
 
 
 class HouseholdOut(BaseModel):
@@ -171,7 +224,7 @@ class HouseholdOut(BaseModel):
     number: str = Field(description="Household number 户编号.")
     seq: int = Field(description="32-bit number of the household.")
     version: int
-    status: Literal["active", "deregistered", "erased"]
+    status: HouseholdStatus
     source_system: str | None
     external_id: str | None
     village: str = Field(description="Responsible village 责任村.")
@@ -192,31 +245,19 @@ class HouseholdDetail(HouseholdOut):
     members: list[MemberOut]
 
 
-class RowError(BaseModel):
-    """What is wrong with one row."""
+class VersionOut(BaseModel):
+    """One entry of a household's history 变更记录."""
 
-    row: int
-    column: str
-    code: str
-    message: str
-    severity: Literal["error", "warning"] = "error"
-
-
-class Counts(BaseModel):
-    """Rows by outcome."""
-
-    received: int
-    created: int
-    updated: int = 0
-    unchanged: int = 0
-    rejected: int
+    version: int
+    recorded_at: Instant
+    changed_by: UUID = Field(description="API key that made it.")
+    reason: str | None = Field(description="Why 原因.")
+    cause: Cause | None
+    welfare: Welfare
+    household: HouseholdEvent
 
 
-class ImportReport(BaseModel):
-    """What became of an import 导入报告."""
+class VersionsOut(BaseModel):
+    """All versions, oldest first."""
 
-    status: Literal["completed", "rejected"] = Field(description="rejected: nothing was written.")
-    mode: Literal["all", "each"]
-    dry_run: bool
-    counts: Counts
-    errors: list[RowError]
+    items: list[VersionOut]

@@ -1,280 +1,179 @@
-"""Use cases of the register: every change writes the state, its version, its periods and its event together."""
+"""Use cases of the register: what a request does, in one transaction."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import date
+from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select, text, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+import asyncpg
 
-from services.registry.households import rules
-from services.registry.households.checking import Checked, born_on, sex_of
-from services.registry.households.models import household, household_period, household_version, person
-from services.registry.households.rules import Membership
-from services.registry.households.schemas import MemberIn
-from services.registry.identity import Vault
-from shared.contracts.household import HOUSEHOLD, PERSON, HouseholdEvent, HouseholdState, PersonEvent
+from services.registry.commands import claim, command, complete
+from services.registry.context import Registry, today
+from services.registry.divisions.service import current_tree
+from services.registry.households import changing, reading, rules, store
+from services.registry.households.judging import Surroundings
+from services.registry.households.records import Author, Household, next_version
+from services.registry.households.registering import Existing, refusal, register
+from services.registry.households.schemas import HouseholdIn, MemberIn
+from services.registry.statistics import service as statistics
+from services.registry.statistics.service import PopulationChanges
+from shared import errors
+from shared.auth import Caller
+from shared.contracts.division import DivisionTree
 from shared.db import Pg
-from shared.ids import uuid7
-from shared.outbox import Event, emit
-from shared.settings import Settings
+from shared.errors import Problem, Text
+from shared.http.etag import check_version
+from shared.http.idempotency import IdempotencyKey
+from shared.outbox import INSERT_BATCH, columns
+
+T = TypeVar("T")
+ATTEMPTS = 3
+"""How often a registration is tried that loses a number to another one running beside it."""
+REPUBLISHED_AT_ONCE = 2000
+_REFROZEN_AT_ONCE = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Author:
-    """Who changes the register, when, and why."""
-
-    key_id: UUID
-    now: datetime
-    reason: str | None = None
+async def surroundings(pg: Pg, registry: Registry, caller: Caller) -> Surroundings:
+    """What households are judged against; the divisions stay as they are until this transaction ends."""
+    tree = await current_tree(pg, registry.divisions)
+    return Surroundings(tree, registry.vault, caller, today(registry))
 
 
-@dataclass(slots=True)
-class _Rows:
-    """What a batch writes, table by table."""
-
-    households: list[dict[str, Any]]
-    versions: list[dict[str, Any]]
-    periods: list[dict[str, Any]]
-    persons: list[dict[str, Any]]
-    events: list[Event]
+def author_of(registry: Registry, caller: Caller, reason: str | None = None) -> Author:
+    return Author(caller.key_id, registry.runtime.clock.now(), reason)
 
 
-async def register(
-    conn: AsyncConnection, settings: Settings, vault: Vault, checked: Sequence[Checked], author: Author
-) -> list[HouseholdEvent]:
-    """Register households that were found free of faults; returns their public states in the same order."""
-    numbers = await _numbers(conn, [(c.path.county if c.path else "")[:6] for c in checked], "household")
-    people = [(c.path.county if c.path else "")[:6] for c in checked for _ in c.content.members]
-    person_numbers = iter(await _numbers(conn, people, "person"))
-    rows = _Rows([], [], [], [], [])
-    made = []
-    for entry, (seq, number) in zip(checked, numbers, strict=True):
-        event = _new_household(entry, seq, entry.content.number or number)
-        members = [
-            _new_person(vault, member, event.id, position, next(person_numbers)[1], entry.registered_on, author.now)
-            for position, member in enumerate(entry.content.members)
-        ]
-        _add(rows, entry, event, members, author)
-        made.append(event)
-    await _write(conn, settings, rows)
-    return made
+async def attempted(attempt: Callable[[], Awaitable[T]]) -> T:
+    """The result of an attempt that may lose a race for a number. Raises 409 when it loses again and again."""
+    for _ in range(ATTEMPTS):
+        try:
+            return await attempt()
+        except asyncpg.UniqueViolationError:
+            continue
+    raise Problem(errors.CONFLICT, Text("another request holds it, try again", "其他请求正在处理,请重试"))
 
 
-async def _numbers(conn: AsyncConnection, counties: Sequence[str], kind: str) -> list[tuple[int, str]]:
-    """Fresh 32-bit numbers and, out of them, 14-digit numbers that nobody holds."""
-    table = household if kind == "household" else person
-    drawn: list[tuple[int, str]] = []
-    wanted = list(counties)
-    while wanted:
-        statement = text(f"SELECT nextval('{kind}_seq') FROM generate_series(1, :n)")
-        seqs = (await conn.execute(statement, {"n": len(wanted)})).scalars()
-        candidates = [(seq, f"{county}{seq:08d}") for county, seq in zip(wanted, seqs, strict=True)]
-        column = table.c.number
-        taken = set((await conn.execute(select(column).where(column.in_([n for _, n in candidates])))).scalars())
-        drawn += [candidate for candidate in candidates if candidate[1] not in taken]
-        wanted = [number[:6] for _, number in candidates if number in taken]
-    return drawn
+async def register_one(
+    registry: Registry, caller: Caller, content: HouseholdIn, key: IdempotencyKey, *, dry_run: bool
+) -> tuple[Household, int, bool]:
+    """Register a household; the household, the status to answer with, and whether it answers an earlier request.
 
+    Raises 409 for names that are taken, 422 with every fault.
+    """
 
-def _new_household(entry: Checked, seq: int, number: str) -> HouseholdEvent:
-    if entry.path is None:
-        raise ValueError("a checked household has a path")
-    state = HouseholdState(valid_from=entry.registered_on, standing=entry.content.standing, path=entry.path)
-    return HouseholdEvent(id=uuid7(), version=1, status="active", number=number, seq=seq, timeline=[state])
+    async def attempt() -> tuple[Household, int, bool]:
+        async with command(registry.runtime, dry_run=dry_run) as pg:
+            earlier = await claim(pg, key)
+            if earlier is not None:
+                return await reading.at_version(pg, earlier.resource_id, earlier.version, registry.vault), 201, True
+            changes = PopulationChanges()
+            around = await surroundings(pg, registry, caller)
+            [outcome] = await register(pg, registry, around, [content], author_of(registry, caller), changes)
+            if isinstance(outcome, list):
+                raise refusal(outcome)
+            if isinstance(outcome, Existing):
+                household = await reading.find(pg, str(outcome.household_id), caller, registry.vault)
+            else:
+                household = outcome
+                await statistics.count(pg, changes)
+            await complete(pg, key, household.id, household.version)
+        return household, 200 if dry_run or isinstance(outcome, Existing) else 201, False
 
-
-def _new_person(
-    vault: Vault, member: MemberIn, home: UUID, position: int, number: str, joined_on: date, now: datetime
-) -> dict[str, Any]:
-    identifier = uuid7()
-    return {
-        "id": identifier,
-        "number": member.number or number,
-        "version": 1,
-        "status": "active",
-        "household_id": home,
-        "position": position,
-        "relation": member.relation,
-        "sex": sex_of(member),
-        "birth_date": born_on(member),
-        "employable": member.employable,
-        "in_school": member.in_school,
-        "disability_level": member.disability_level,
-        "joined_on": joined_on,
-        "left_on": None,
-        "name": vault.seal(member.name, "name", identifier),
-        "id_number": vault.seal(member.id_number, "id_number", identifier) if member.id_number else None,
-        "id_number_index": vault.index(member.id_number, "id_number") if member.id_number else None,
-        "phone": vault.seal(member.phone, "phone", identifier) if member.phone else None,
-        "changed_at": now,
-    }
-
-
-def _add(rows: _Rows, entry: Checked, event: HouseholdEvent, members: list[dict[str, Any]], author: Author) -> None:
-    content = entry.content
-    rows.households.append({
-        **_state_columns(event),
-        "id": event.id,
-        "seq": event.seq,
-        "number": event.number,
-        "source_system": content.source_system,
-        "external_id": content.external_id,
-        "cause": content.cause,
-        "welfare": content.welfare,
-        "changed_at": author.now,
-    })  # fmt: skip
-    rows.versions.append(_version_row(event, content.cause, content.welfare, author))
-    rows.periods += _period_rows(event, [Membership(m["joined_on"], m["left_on"]) for m in members])
-    rows.persons += members
-    rows.events.append(_household_event(event, "registered", author.now))
-    rows.events += [_person_event(member, "registered", author.now) for member in members]
-
-
-async def _write(conn: AsyncConnection, settings: Settings, rows: _Rows) -> None:
-    await conn.execute(insert(household), rows.households)
-    await conn.execute(insert(household_version), rows.versions)
-    await conn.execute(insert(household_period), rows.periods)
-    await conn.execute(insert(person), rows.persons)
-    await emit(conn, settings, rows.events)
+    return await attempted(attempt)
 
 
 async def change(
-    conn: AsyncConnection,
-    settings: Settings,
-    event: HouseholdEvent,
-    *,
-    verb: str,
-    cause: str | None,
-    welfare: str,
-    author: Author,
-) -> HouseholdEvent:
-    """Store a household's next state; the caller holds its row lock and made ``event`` from what it read."""
-    columns = {**_state_columns(event), "cause": cause, "welfare": welfare, "changed_at": author.now}
-    await conn.execute(update(household).where(household.c.id == event.id).values(columns))
-    await conn.execute(insert(household_version), [_version_row(event, cause, welfare, author)])
-    await rewrite_periods(conn, event)
-    await emit(conn, settings, [_household_event(event, verb, author.now)])
-    return event
+    registry: Registry, caller: Caller, name: str, expected: int, decide: changing.Decision, reason: str | None
+) -> Household:
+    """Bring a household to its next version as decided; unchanged where the decision changes nothing.
 
+    Raises 404, 409 once it is off the register, 412, 422.
+    """
 
-async def rewrite_periods(conn: AsyncConnection, event: HouseholdEvent) -> None:
-    """Derive a household's periods anew from its timeline and memberships."""
-    found = await conn.execute(select(person.c.joined_on, person.c.left_on).where(person.c.household_id == event.id))
-    memberships = [Membership(row.joined_on, row.left_on) for row in found]
-    await conn.execute(delete(household_period).where(household_period.c.household_id == event.id))
-    rows = _period_rows(event, memberships)
-    if rows:
-        await conn.execute(insert(household_period), rows)
+    async def attempt() -> Household:
+        async with command(registry.runtime) as pg:
+            around = await surroundings(pg, registry, caller)
+            old = await _locked(pg, registry, caller, name, expected)
+            new = decide(old, around)
+            await changing.check_id_numbers(pg, registry.vault, old, new)
+            return await _written(pg, registry, old, new, author_of(registry, caller, reason))
+
+    return await attempted(attempt)
 
 
 async def add_member(
-    conn: AsyncConnection,
-    settings: Settings,
-    vault: Vault,
-    home: HouseholdEvent,
-    member: MemberIn,
-    *,
-    joined_on: date,
-    author: Author,
-) -> dict[str, Any]:
-    """Add a person to a household that the caller has locked; returns the person's row."""
-    [(_, number)] = await _numbers(conn, [home.timeline[-1].path.county[:6]], "person")
-    last = text("SELECT coalesce(max(position) + 1, 0) FROM person WHERE household_id = :id")
-    position = (await conn.execute(last, {"id": home.id})).scalar_one()
-    row = _new_person(vault, member, home.id, position, number, joined_on, author.now)
-    await conn.execute(insert(person), [row])
-    await rewrite_periods(conn, home)
-    await emit(conn, settings, [_person_event(row, "registered", author.now)])
-    return row
+    registry: Registry, caller: Caller, name: str, expected: int, member: MemberIn, key: IdempotencyKey
+) -> tuple[Household, bool]:
+    """Add a member; the household, and whether it answers an earlier request. Raises 404, 409, 412, 422."""
+
+    async def attempt() -> tuple[Household, bool]:
+        async with command(registry.runtime) as pg:
+            earlier = await claim(pg, key)
+            if earlier is not None:
+                return await reading.at_version(pg, earlier.resource_id, earlier.version, registry.vault), True
+            around = await surroundings(pg, registry, caller)
+            old = await _locked(pg, registry, caller, name, expected)
+            author = author_of(registry, caller)
+            new = await changing.with_member(pg, old, member, around, author)
+            household = await _written(pg, registry, old, new, author)
+            await complete(pg, key, household.id, household.version)
+        return household, False
+
+    return await attempted(attempt)
 
 
-async def change_member(
-    conn: AsyncConnection, settings: Settings, home: HouseholdEvent, row: dict[str, Any], author: Author
-) -> dict[str, Any]:
-    """Store a person's next state; the caller holds the household's lock and raised the version."""
-    row = {**row, "changed_at": author.now}
-    await conn.execute(update(person).where(person.c.id == row["id"]).values(row))
-    await rewrite_periods(conn, home)
-    verb = "deregistered" if row["status"] == "deregistered" else "changed"
-    await emit(conn, settings, [_person_event(row, verb, author.now)])
-    return row
+async def _locked(pg: Pg, registry: Registry, caller: Caller, name: str, expected: int) -> Household:
+    household = await reading.find(pg, name, caller, registry.vault, lock=True)
+    check_version(household.version, expected)
+    if household.status != "active":
+        raise Problem(changing.DEREGISTERED)
+    return household
 
 
-async def republish(pg: Pg, now: datetime) -> list[Event]:
-    """Events with the present state of every household and person."""
-    events = []
-    for record in await pg.fetch("SELECT body::text FROM household ORDER BY seq"):
-        events.append(_household_event(HouseholdEvent.model_validate_json(record["body"]), "changed", now))
-    for record in await pg.fetch("SELECT * FROM person ORDER BY id"):
-        events.append(_person_event(dict(record), "changed", now))
-    return events
+async def _written(pg: Pg, registry: Registry, old: Household, new: Household, author: Author) -> Household:
+    if new == old:
+        return old
+    household = next_version(old, new, author)
+    await store.change_one(pg, registry, old, household)
+    return household
 
 
-# Rows and events out of states
+async def follow_handover(pg: Pg, registry: Registry, tree: DivisionTree, code: str, day: date, author: Author) -> int:
+    """Another unit runs a division from a day on: households living there then get it into their dated states.
 
-
-def _state_columns(event: HouseholdEvent) -> dict[str, Any]:
-    state = event.timeline[-1]
-    return {
-        "version": event.version,
-        "status": event.status,
-        "city": state.path.city,
-        "managing_unit": state.path.managing_unit,
-        "township": state.path.township,
-        "village": state.path.village,
-        "standing": state.standing,
-        "body": event.model_dump(mode="json"),
-    }
-
-
-def _version_row(event: HouseholdEvent, cause: str | None, welfare: str, author: Author) -> dict[str, Any]:
-    return {
-        "household_id": event.id,
-        "version": event.version,
-        "body": event.model_dump(mode="json"),
-        "cause": cause,
-        "welfare": welfare,
-        "recorded_at": author.now,
-        "changed_by": author.key_id,
-        "reason": author.reason,
-    }
-
-
-def _period_rows(event: HouseholdEvent, memberships: Iterable[Membership]) -> list[dict[str, Any]]:
-    return [
-        {
-            "household_id": event.id,
-            "valid_from": period.valid_from,
-            "valid_to": period.valid_to,
-            "city": period.path.city,
-            "managing_unit": period.path.managing_unit,
-            "township": period.path.township,
-            "village": period.path.village,
-            "standing": period.standing,
-            "people": period.people,
-        }
-        for period in rules.periods(event.timeline, event.valid_to, memberships)
-    ]
-
-
-def _household_event(event: HouseholdEvent, verb: str, now: datetime) -> Event:
-    return Event(HOUSEHOLD, verb, str(event.id), event, now, version=event.version)
-
-
-def _person_event(row: dict[str, Any], verb: str, now: datetime) -> Event:
-    body = PersonEvent(
-        id=row["id"],
-        version=row["version"],
-        status=row["status"],
-        number=row["number"],
-        household_id=row["household_id"],
-        sex=row["sex"],
-        birth_year=row["birth_date"].year,
-        employable=row["employable"],
-        in_school=row["in_school"],
-        disability_level=row["disability_level"],
+    In the transaction of the handover; returns how many households changed.
+    """
+    rows = await pg.fetch(
+        "SELECT DISTINCT household_id FROM household_period WHERE (township = $1 OR village = $1) "
+        "AND (valid_to IS NULL OR valid_to > $2) ORDER BY household_id",
+        code,
+        day,
     )
-    return Event(PERSON, verb, str(row["id"]), body, now, version=row["version"])
+    identifiers: Sequence[UUID] = [row["household_id"] for row in rows]
+    changes = PopulationChanges()
+    count = 0
+    for first in range(0, len(identifiers), _REFROZEN_AT_ONCE):
+        pairs = []
+        for old in await reading.several(pg, identifiers[first : first + _REFROZEN_AT_ONCE], registry.vault, lock=True):
+            timeline = tuple(rules.timeline(tree, old.residences, old.standings))
+            if timeline != old.timeline:
+                pairs.append((old, next_version(old, replace(old, timeline=timeline), author)))
+        await store.change(pg, registry, pairs, changes)
+        count += len(pairs)
+    await statistics.count(pg, changes)
+    return count
+
+
+async def republish(pg: Pg, registry: Registry) -> int:
+    """Write every household's and member's present state to the outbox, a piece at a time; returns how many."""
+    count, last = 0, UUID(int=0)
+    while rows := await pg.fetch(
+        "SELECT id FROM household WHERE id > $1 ORDER BY id LIMIT $2", last, REPUBLISHED_AT_ONCE
+    ):
+        last = rows[-1]["id"]
+        households = await reading.several(pg, [row["id"] for row in rows], registry.vault)
+        events = [event for household in households for event in store.events_of(household, household.members)]
+        await pg.execute(INSERT_BATCH, *columns(registry.runtime.settings, events))
+        count += len(events)
+    return count

@@ -5,43 +5,53 @@ from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
 
-from services.registry.context import Admin, Divisions, RegistryDep, today
+from services.registry.commands import claim, command, complete
+from services.registry.context import Admin, RegistryDep
 from services.registry.keys import service
 from services.registry.keys.schemas import KeyIn, KeyOut, NewKeyOut
-from shared.app import NOT_FOUND_RESPONSE, VERSION_RESPONSES, Transaction, router
-from shared.auth import new_secret
+from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
 from shared.contracts.key import KeyEvent
 from shared.http.etag import required_version, set_etag
+from shared.http.fields import Id
+from shared.http.idempotency import IdempotencyKey, idempotency_key, mark_replayed
 from shared.http.listing import ListQuery
 from shared.http.pagination import Page, page_of
-from shared.ids import uuid7
 
 routes = router("keys")
 Expected = Annotated[int, Depends(required_version)]
+Key = Annotated[IdempotencyKey, Depends(idempotency_key)]
 
 
-@routes.post("/keys", operation_id="issue_key", summary="Issue an API key 签发密钥", status_code=201)
-async def issue_key(
-    body: KeyIn, response: Response, caller: Admin, tree: Divisions, registry: RegistryDep, conn: Transaction
-) -> NewKeyOut:
+@routes.post(
+    "/keys", operation_id="issue_key", summary="Issue an API key 签发密钥", status_code=201, responses=CONFLICT_RESPONSE
+)
+async def issue_key(body: KeyIn, response: Response, caller: Admin, registry: RegistryDep, key: Key) -> NewKeyOut:
     """The whole key is shown in this answer and never again. It can do no more than the key that issues it."""
-    service.check_grant(caller, body.roles, body.divisions, tree, today(registry))
-    prefix, plain, digest = new_secret()
-    key = KeyEvent(id=uuid7(), version=1, status="active", prefix=prefix, secret_sha256=digest, **body.model_dump())
-    await service.store(conn, registry.runtime.settings, key, "issued", registry.runtime.clock.now())
-    set_etag(response, 1)
-    return NewKeyOut(**_shown(key).model_dump(), key=plain)
+    async with command(registry.runtime) as pg:
+        earlier = await claim(pg, key)
+        if earlier is not None:
+            mark_replayed(response)
+            issued, plain = await service.find(pg, earlier.resource_id), None
+        else:
+            issued, plain = await service.issue(pg, registry, caller, body)
+            await complete(pg, key, issued.id, issued.version)
+    set_etag(response, issued.version)
+    return NewKeyOut(**_shown(issued).model_dump(), key=plain)
 
 
 @routes.get("/keys", operation_id="list_keys", summary="List API keys 查询密钥")
 async def list_keys(
-    request: Request, response: Response, query: Annotated[ListQuery, Query()], _: Admin, conn: Transaction
+    request: Request, response: Response, query: Annotated[ListQuery, Query()], caller: Admin, registry: RegistryDep
 ) -> Page[KeyOut]:
-    """Keys in order of issue, without secrets."""
+    """Keys within your divisions in order of issue, without secrets."""
     after = query.after(request)
-    found = await service.listed(conn, UUID(after[0]) if after else None, query.limit + 1)
-    kept, cursor = page_of(found, limit=query.limit, key=lambda k: [str(k.id)], request=request, response=response)
-    return Page[KeyOut](items=[_shown(key) for key in kept], next_cursor=cursor)
+    async with registry.runtime.database.driver() as pg:
+        found = await service.listed(pg, registry, caller, UUID(after[0]) if after else None)
+        count = len(await service.listed(pg, registry, caller, None)) if query.count else None
+    kept, cursor = page_of(
+        found[: query.limit + 1], limit=query.limit, key=lambda k: [str(k.id)], request=request, response=response
+    )
+    return Page[KeyOut](items=[_shown(key) for key in kept], next_cursor=cursor, count=count)
 
 
 @routes.post(
@@ -51,10 +61,11 @@ async def list_keys(
     responses={**NOT_FOUND_RESPONSE, **VERSION_RESPONSES},
 )
 async def revoke_key(
-    key_id: UUID, expected: Expected, response: Response, _: Admin, registry: RegistryDep, conn: Transaction
+    key_id: Id, expected: Expected, response: Response, caller: Admin, registry: RegistryDep
 ) -> KeyOut:
     """Takes effect in every service within 30 seconds."""
-    revoked = await service.revoke(conn, registry.runtime.settings, key_id, expected, registry.runtime.clock.now())
+    async with command(registry.runtime) as pg:
+        revoked = await service.revoke(pg, registry, caller, key_id, expected)
     set_etag(response, revoked.version)
     return _shown(revoked)
 

@@ -23,7 +23,7 @@ class KeyIn(BaseModel):
     )
 
     name: Name = Field(description="Who uses it 使用者.")
-    roles: Annotated[list[Role], Field(min_length=1)] = Field(description="What it may do 角色.")
+    roles: Annotated[list[Role], Field(min_length=1, max_length=20)] = Field(description="What it may do 角色.")
     divisions: Annotated[list[Division], Field(min_length=1, max_length=500)] = Field(description="Where 辖区.")
     expires_at: InstantIn | None = Field(default=None, description="Until when 到期时间.")
 
@@ -44,4 +44,6 @@ class KeyOut(BaseModel):
 class NewKeyOut(KeyOut):
     """A key just issued."""
 
-    key: str = Field(description="The whole key, shown this once only 仅显示一次.")
+    key: str | None = Field(
+        description="The whole key, shown this once only 仅显示一次; null where the request is repeated."
+    )

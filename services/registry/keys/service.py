@@ -1,89 +1,134 @@
-"""Use cases of keys."""
+"""Use cases of keys: issued and revoked here, known everywhere (architecture rule 10)."""
 
 import hashlib
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+import hmac
+import logging
+from collections.abc import Iterable
+from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from services.registry.context import Registry, today, within
+from services.registry.divisions.service import load_tree
+from services.registry.keys.schemas import KeyIn
 from shared import errors
-from shared.auth import Caller
+from shared.auth import Caller, new_secret, upsert_key
 from shared.contracts.division import DivisionTree
 from shared.contracts.key import KEY, KeyEvent, Role
 from shared.db import Pg
-from shared.errors import Problem, fault
+from shared.errors import Fault, Problem, fault
 from shared.http.etag import check_version
 from shared.ids import uuid7
-from shared.outbox import Event, emit
+from shared.outbox import INSERT_BATCH, Event, columns
 from shared.settings import Settings
 
+logger = logging.getLogger("bangfu.registry.keys")
 BOOTSTRAP_NAME = "bootstrap"
-_STORE = text(
-    "INSERT INTO api_key (id, prefix, version, body) VALUES (:id, :prefix, :version, CAST(:body AS jsonb)) "
-    "ON CONFLICT (id) DO UPDATE SET version = excluded.version, body = excluded.body"
-)
+BOOTSTRAP_ROLES: list[Role] = ["reader", "recorder", "reviewer", "drafter", "signer", "importer", "admin"]
+"""Everything but revealing identities, which no key holds by accident."""
+_BOOTSTRAP_LOCK = 0x626F6F74
 
 
-async def seed_bootstrap(conn: AsyncConnection, settings: Settings, plain: str, city: str, now: datetime) -> None:
-    """Make sure that the launcher's key exists; it may do everything but reveal identities."""
+async def seed_bootstrap(pg: Pg, settings: Settings, plain: str, city: str, now: datetime) -> None:
+    """Make sure that the launcher's key opens. A new secret under the same prefix replaces the old one.
+
+    A revoked key stays revoked.
+    """
     prefix, _, secret = plain.partition(".")
-    if not prefix or not secret:
-        raise ValueError("BANGFU_BOOTSTRAP_KEY reads prefix.secret")
-    if (await conn.execute(text("SELECT 1 FROM api_key WHERE prefix = :p"), {"p": prefix})).first() is not None:
-        return
-    roles: list[Role] = ["reader", "recorder", "reviewer", "drafter", "signer", "importer", "admin"]
+    await pg.execute("SELECT pg_advisory_xact_lock($1)", _BOOTSTRAP_LOCK)
     digest = hashlib.sha256(secret.encode()).hexdigest()
-    key = KeyEvent(
-        id=uuid7(), version=1, status="active", prefix=prefix, secret_sha256=digest, name=BOOTSTRAP_NAME,
-        roles=roles, divisions=[city],
-    )  # fmt: skip
-    await store(conn, settings, key, "issued", now)
+    body = await pg.fetchval("SELECT body::text FROM api_key WHERE prefix = $1", prefix)
+    if body is None:
+        key = KeyEvent(
+            id=uuid7(), version=1, status="active", prefix=prefix, secret_sha256=digest, name=BOOTSTRAP_NAME,
+            roles=BOOTSTRAP_ROLES, divisions=[city],
+        )  # fmt: skip
+        await _store(pg, settings, key, now, None)
+        return
+    known = KeyEvent.model_validate_json(body)
+    if known.status == "revoked":
+        logger.warning("the bootstrap key was revoked and stays so")
+    elif known.name == BOOTSTRAP_NAME and not hmac.compare_digest(known.secret_sha256, digest):
+        renewed = known.model_copy(update={"version": known.version + 1, "secret_sha256": digest})
+        await _store(pg, settings, renewed, now, None)
 
 
-async def store(conn: AsyncConnection, settings: Settings, key: KeyEvent, verb: str, now: datetime) -> None:
-    """Write a key and its event."""
-    row = {"id": key.id, "prefix": key.prefix, "version": key.version, "body": key.model_dump_json()}
-    await conn.execute(_STORE, row)
-    await emit(conn, settings, [_event(key, verb, now)])
+async def issue(pg: Pg, registry: Registry, caller: Caller, content: KeyIn) -> tuple[KeyEvent, str]:
+    """A new key and its plain text. Raises 422 where it would give away more than its issuer holds."""
+    faults = list(_grant_faults(caller, content, await load_tree(pg), today(registry)))
+    now = registry.runtime.clock.now()
+    if content.expires_at is not None and content.expires_at <= now:
+        faults.append(fault("/expires_at", "in_past", "lies in the past", "到期时间不得早于当前时间"))
+    if faults:
+        raise errors.invalid(*faults)
+    prefix, plain, digest = new_secret()
+    key = KeyEvent(id=uuid7(), version=1, status="active", prefix=prefix, secret_sha256=digest, **dict(content))
+    await _store(pg, registry.runtime.settings, key, now, caller.key_id)
+    return key, plain
 
 
-def check_grant(caller: Caller, roles: Sequence[Role], divisions: Sequence[str], tree: DivisionTree, day: Any) -> None:
-    """A key gives away no more than its issuer holds. Raises 422."""
-    if not all(caller.may(role) for role in roles):
-        raise errors.invalid(fault("/roles", "role_not_held", "you do not hold all of these roles", "超出您的角色"))
-    for position, code in enumerate(divisions):
-        path = tree.path(code, day)
-        if code not in caller.divisions and (path is None or not caller.reaches(path)):
-            pointer = f"/divisions/{position}"
-            raise errors.invalid(fault(pointer, "division_unknown", "no such division of yours", "不在您的辖区内"))
+def _grant_faults(caller: Caller, content: KeyIn, tree: DivisionTree, day: date) -> Iterable[Fault]:
+    for position, role in enumerate(content.roles):
+        if not caller.may(role):
+            yield fault(f"/roles/{position}", "role_not_held", "you do not hold this role", "超出您的角色")
+    for position, code in enumerate(content.divisions):
+        if not within(caller, tree, code, day):
+            yield fault(f"/divisions/{position}", "division_unknown", "no such division of yours", "不在您的辖区内")
 
 
-async def revoke(conn: AsyncConnection, settings: Settings, key_id: UUID, expected: int, now: datetime) -> KeyEvent:
-    """End a key; it opens nothing anywhere within 30 seconds. Raises 404, 412."""
-    found = (await conn.execute(text("SELECT body FROM api_key WHERE id = :id FOR UPDATE"), {"id": key_id})).first()
-    if found is None:
+async def revoke(pg: Pg, registry: Registry, caller: Caller, key_id: UUID, expected: int) -> KeyEvent:
+    """End a key of the caller's divisions; it opens nothing anywhere within 30 seconds. Raises 404, 412."""
+    body = await pg.fetchval("SELECT body::text FROM api_key WHERE id = $1 FOR UPDATE", key_id)
+    key = None if body is None else KeyEvent.model_validate_json(body)
+    tree, day = await load_tree(pg), today(registry)
+    if key is None or not _manages(caller, key, tree, day):
         raise Problem(errors.NOT_FOUND)
-    key = KeyEvent.model_validate(found.body, strict=False)
     check_version(key.version, expected)
+    if key.status == "revoked":
+        return key
     revoked = key.model_copy(update={"version": key.version + 1, "status": "revoked"})
-    await store(conn, settings, revoked, "revoked", now)
+    await _store(pg, registry.runtime.settings, revoked, registry.runtime.clock.now(), caller.key_id)
     return revoked
 
 
-async def listed(conn: AsyncConnection, after: UUID | None, limit: int) -> list[KeyEvent]:
-    """Keys in order of issue."""
-    statement = text("SELECT body FROM api_key WHERE id > :after ORDER BY id LIMIT :limit")
-    rows = await conn.execute(statement, {"after": after or UUID(int=0), "limit": limit})
-    return [KeyEvent.model_validate(row.body, strict=False) for row in rows]
+async def listed(pg: Pg, registry: Registry, caller: Caller, after: UUID | None) -> list[KeyEvent]:
+    """The keys of the caller's divisions in order of issue, from after one. There are hundreds, not millions."""
+    rows = await pg.fetch("SELECT body::text FROM api_key WHERE id > $1 ORDER BY id", after or UUID(int=0))
+    keys = [KeyEvent.model_validate_json(row["body"]) for row in rows]
+    tree, day = await registry.divisions.get(pg), today(registry)
+    return [key for key in keys if _manages(caller, key, tree, day)]
 
 
-async def republish(pg: Pg, now: datetime) -> list[Event]:
+def _manages(caller: Caller, key: KeyEvent, tree: DivisionTree, day: date) -> bool:
+    """A key is managed by whoever could have issued it, as far as divisions go."""
+    return all(within(caller, tree, code, day) for code in key.divisions)
+
+
+async def find(pg: Pg, key_id: UUID) -> KeyEvent:
+    """A key that is known to be there."""
+    return KeyEvent.model_validate_json(await pg.fetchval("SELECT body::text FROM api_key WHERE id = $1", key_id))
+
+
+async def republish(pg: Pg, settings: Settings, now: datetime) -> int:
+    """Write every key's present state to the outbox; returns how many."""
     rows = await pg.fetch("SELECT body::text FROM api_key ORDER BY id")
-    return [_event(KeyEvent.model_validate_json(row["body"]), "changed", now) for row in rows]
+    events = [_event(KeyEvent.model_validate_json(row["body"]), now) for row in rows]
+    await pg.execute(INSERT_BATCH, *columns(settings, events))
+    return len(events)
 
 
-def _event(key: KeyEvent, verb: str, now: datetime) -> Event:
+async def _store(pg: Pg, settings: Settings, key: KeyEvent, now: datetime, changed_by: UUID | None) -> None:
+    await upsert_key(pg, key)
+    await pg.execute(
+        "INSERT INTO key_version (id, version, status, recorded_at, changed_by) VALUES ($1, $2, $3, $4, $5)",
+        key.id,
+        key.version,
+        key.status,
+        now,
+        changed_by,
+    )
+    await pg.execute(INSERT_BATCH, *columns(settings, [_event(key, now)]))
+
+
+def _event(key: KeyEvent, now: datetime) -> Event:
+    verb = "issued" if key.version == 1 else "revoked" if key.status == "revoked" else "changed"
     return Event(KEY, verb, str(key.id), key, now, version=key.version)

@@ -1,0 +1,119 @@
+"""Whether a household may be registered, as far as that can be said without asking the register. Pure."""
+
+from dataclasses import dataclass, field
+from datetime import date
+
+from services.registry.households import rules
+from services.registry.households.rules import Kin, NotValidThenError, Sex, Since
+from services.registry.households.schemas import HouseholdIn
+from services.registry.identity import Vault
+from services.registry.idnumbers import BadIdNumberError, read_id_number
+from shared.auth import Caller
+from shared.contracts.division import DivisionTree
+from shared.contracts.household import HouseholdState
+from shared.errors import Fault, fault
+
+EARLIEST = date(2010, 1, 1)
+_EARLIEST_BIRTH = date(1850, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a household is judged against."""
+
+    tree: DivisionTree
+    vault: Vault
+    caller: Caller
+    today: date
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a member is: what the ID number says, or what was stated where there is none."""
+
+    id_number: str | None = field(repr=False)
+    index: bytes | None
+    sex: Sex
+    birth_date: date
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A household with nothing against it so far."""
+
+    content: HouseholdIn
+    digest: bytes
+    """Blind index of the whole content, which recognises it when it is sent again."""
+    states: tuple[HouseholdState, ...]
+    identities: tuple[Identity, ...]
+    joined: tuple[date, ...]
+
+
+def judge(content: HouseholdIn, around: Surroundings) -> Judged | list[Fault]:
+    """The household as it would be registered, or everything that speaks against it."""
+    day = content.registered_on or around.today
+    found = day_faults("/registered_on", day, EARLIEST, around.today)
+    states = _states(content, day, around)
+    if not states:
+        found.append(fault("/village", "division_unknown", "no such village of yours", "辖区内无此村"))
+    identities: list[Identity] = []
+    joined: list[date] = []
+    for position, member in enumerate(content.members):
+        identity = identify(member.id_number, member.sex, member.birth_date, around)
+        if isinstance(identity, list):
+            found += (each.below(f"/members/{position}") for each in identity)
+            continue
+        identities.append(identity)
+        joined.append(member.joined_on or max(day, identity.birth_date))
+        if not day <= joined[-1] <= max(day, around.today):
+            found += day_faults(f"/members/{position}/joined_on", joined[-1], day, around.today)
+    if len(identities) == len(content.members):
+        found += rules.kinship_faults(
+            [Kin(m.relation, i.sex) for m, i in zip(content.members, identities, strict=True)]
+        )
+    if found:
+        return found
+    digest = around.vault.index(content.model_dump_json(), "content")
+    return Judged(content, digest, states, tuple(identities), tuple(joined))
+
+
+def _states(content: HouseholdIn, day: date, around: Surroundings) -> tuple[HouseholdState, ...]:
+    """The states of the household; none where the village is not one of the caller's."""
+    residence, standing = Since(day, content.village), Since(day, content.standing)
+    try:
+        states = rules.timeline(around.tree, [residence], [standing])
+    except NotValidThenError:
+        return ()
+    return tuple(states) if around.caller.reaches(states[-1].path) else ()
+
+
+def identify(
+    id_number: str | None, sex: Sex | None, birth_date: date | None, around: Surroundings
+) -> Identity | list[Fault]:
+    """Who a member is, or what does not fit together. One without an ID number states sex and day of birth."""
+    if id_number is None:
+        if sex is None or birth_date is None:
+            return [fault("", "identity", "without an ID number, sex and birth_date are needed", "须填性别和出生日期")]
+        return day_faults("/birth_date", birth_date, _EARLIEST_BIRTH, around.today) or Identity(
+            None, None, sex, birth_date
+        )
+    try:
+        number = read_id_number(id_number)
+    except BadIdNumberError as error:
+        return [error.fault("/id_number")]
+    if not _EARLIEST_BIRTH <= number.birth_date <= around.today:
+        return [BadIdNumberError("id_number_birth").fault("/id_number")]
+    found = []
+    if sex in ("male", "female") and sex != number.sex:
+        found.append(fault("/sex", "sex_differs", "differs from the ID number", "与身份号码不符"))
+    if birth_date is not None and birth_date != number.birth_date:
+        found.append(fault("/birth_date", "birth_differs", "differs from the ID number", "与身份号码不符"))
+    index = around.vault.index(number.text, "id_number")
+    return found or Identity(number.text, index, number.sex, number.birth_date)
+
+
+def day_faults(pointer: str, day: date, first: date, last: date) -> list[Fault]:
+    """What speaks against a day outside its bounds."""
+    if first <= day <= last:
+        return []
+    return [fault(pointer, "day_out_of_range", f"between {first} and {last}", f"须在 {first} 至 {last} 之间")]

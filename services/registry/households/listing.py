@@ -1,0 +1,121 @@
+"""Lists of households: filters, pages, the whole as a stream; all of it within the caller's divisions."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from services.registry.households.presenting import shown
+from services.registry.households.reading import scope
+from services.registry.identity import Vault
+from shared.app import Runtime
+from shared.auth import Caller
+from shared.contracts.household import Standing
+from shared.db import Pg
+
+STREAM_ROWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What a list of households narrows by; None does not restrict."""
+
+    division: str | None = None
+    standing: Standing | None = None
+    as_of: date | None = None
+    number: str | None = None
+    updated_since: datetime | None = None
+    source_system: str | None = None
+    external_id: str | None = None
+
+
+class _Query:
+    """Conditions and their arguments."""
+
+    def __init__(self, filters: Filters, caller: Caller) -> None:
+        self.arguments: list[Any] = [list(caller.divisions)]
+        self.conditions = [scope(1)]
+        self.source = "household"
+        place = "household"
+        if filters.as_of is not None:
+            place = "period"
+            day = self._argument(filters.as_of, "date")
+            self.source += (
+                f" JOIN household_period period ON period.household_id = household.id AND period.valid_from <= {day} "
+                f"AND (period.valid_to IS NULL OR period.valid_to > {day})"
+            )
+        elif filters.standing is not None:
+            self.conditions.append("household.status = 'active'")
+        self._place(place, filters)
+        for column, value in (
+            ("number", filters.number),
+            ("source_system", filters.source_system),
+            ("external_id", filters.external_id),
+        ):
+            if value is not None:
+                self.conditions.append(f"household.{column} = {self._argument(value, 'text')}")
+        if filters.updated_since is not None:
+            self.conditions.append(f"household.recorded_at >= {self._argument(filters.updated_since, 'timestamptz')}")
+
+    def _place(self, table: str, filters: Filters) -> None:
+        """Where and what it is, now or on the day asked for."""
+        if filters.standing is not None:
+            self.conditions.append(f"{table}.standing = {self._argument(filters.standing, 'text')}")
+        if filters.division is not None and len(filters.division) == 12:
+            code = self._argument(filters.division, "text")
+            columns = ("city", "managing_unit", "township", "village")
+            self.conditions.append("(" + " OR ".join(f"{table}.{column} = {code}" for column in columns) + ")")
+        elif filters.division is not None:
+            prefix = self._argument(filters.division + "%", "text")
+            self.conditions.append(f"{table}.village LIKE {prefix}")
+
+    def _argument(self, value: Any, kind: str) -> str:
+        self.arguments.append(value)
+        return f"${len(self.arguments)}::{kind}"
+
+    def rows(self, after: UUID | None = None, limit: int | None = None) -> str:
+        """The statement that selects the rows, oldest registration first."""
+        conditions = list(self.conditions)
+        if after is not None:
+            conditions.append(f"household.id > {self._argument(after, 'uuid')}")
+        tail = "" if limit is None else f" LIMIT {self._argument(limit, 'int')}"
+        return (
+            f"SELECT household.*, head.id AS head_id, head.name AS head_name, "
+            f"(SELECT count(*) FROM person WHERE household_id = household.id AND left_on IS NULL) AS people "
+            f"FROM {self.source} LEFT JOIN person head "
+            f"ON head.household_id = household.id AND head.relation = 'head' AND head.left_on IS NULL "
+            f"WHERE {' AND '.join(conditions)} ORDER BY household.id{tail}"
+        )
+
+    def count(self) -> str:
+        return f"SELECT count(*) FROM {self.source} WHERE {' AND '.join(self.conditions)}"
+
+
+async def page(pg: Pg, filters: Filters, caller: Caller, *, after: UUID | None, limit: int) -> Sequence[Any]:
+    """Rows in order of registration, ``limit`` at most."""
+    query = _Query(filters, caller)
+    return await pg.fetch(query.rows(after, limit), *query.arguments)
+
+
+async def count(pg: Pg, filters: Filters, caller: Caller) -> int:
+    """How many there are."""
+    query = _Query(filters, caller)
+    return int(await pg.fetchval(query.count(), *query.arguments))
+
+
+async def stream(runtime: Runtime, filters: Filters, caller: Caller, vault: Vault) -> AsyncIterator[bytes]:
+    """Every household as JSON lines, all as of one moment; ends early when the process is told to stop."""
+    query = _Query(filters, caller)
+    async with runtime.database.driver() as pg, pg.transaction(isolation="repeatable_read", readonly=True):
+        # A slow reader may pause for longer than our own transactions ever do.
+        await pg.execute("SET LOCAL idle_in_transaction_session_timeout = '5min'")
+        lines: list[str] = []
+        async for row in pg.cursor(query.rows(), *query.arguments, prefetch=STREAM_ROWS):
+            lines.append(shown(row, vault).model_dump_json() + "\n")
+            if len(lines) == STREAM_ROWS:
+                yield "".join(lines).encode()
+                lines = []
+                if runtime.stopping:
+                    return
+        yield "".join(lines).encode()

@@ -1,0 +1,145 @@
+"""Reading households and their members out of their rows, always within the caller's divisions."""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from services.registry.households.records import Author, Household, Person
+from services.registry.households.rules import Since
+from services.registry.identity import Vault
+from shared import errors
+from shared.auth import Caller
+from shared.contracts.household import HouseholdEvent
+from shared.db import Pg
+from shared.errors import Problem
+
+_NUMBER = re.compile(r"[0-9]{14}", re.ASCII)
+_MEMBERS = "SELECT * FROM person WHERE household_id = ANY($1) ORDER BY household_id, position, id"
+_MEMBERS_AT = """
+SELECT * FROM (
+    SELECT DISTINCT ON (id) * FROM (
+        SELECT * FROM person WHERE household_id = $1 UNION ALL SELECT * FROM person_version WHERE household_id = $1
+    ) every WHERE household_version <= $2 ORDER BY id, version DESC
+) so_far ORDER BY position, id"""
+
+
+def scope(argument: int, table: str = "household") -> str:
+    """The caller's divisions, given as an argument, as a condition on where a row lies now."""
+    columns = ("city", "managing_unit", "township", "village")
+    return "(" + " OR ".join(f"{table}.{column} = ANY(${argument}::text[])" for column in columns) + ")"
+
+
+async def find(pg: Pg, name: str, caller: Caller, vault: Vault, *, lock: bool = False) -> Household:
+    """A household by id or number. Raises 404 when there is none, or none within the caller's divisions."""
+    identifier, number = _named(name)
+    row = await pg.fetchrow(
+        f"SELECT * FROM household WHERE (id = $1 OR number = $2) AND {scope(3)} {'FOR UPDATE' if lock else ''}",
+        identifier,
+        number,
+        list(caller.divisions),
+    )
+    if row is None:
+        raise Problem(errors.NOT_FOUND)
+    return household_of(row, await pg.fetch(_MEMBERS, [row["id"]]), vault)
+
+
+def _named(name: str) -> tuple[UUID | None, str | None]:
+    """Fourteen digits are a number, anything else must be an id."""
+    if _NUMBER.fullmatch(name):
+        return None, name
+    try:
+        return UUID(name), None
+    except ValueError as error:
+        raise Problem(errors.NOT_FOUND) from error
+
+
+async def at_version(pg: Pg, household_id: UUID, version: int, vault: Vault) -> Household:
+    """A household as one of its versions said, members included."""
+    row = await pg.fetchrow("SELECT * FROM household WHERE id = $1 AND version = $2", household_id, version)
+    if row is None:
+        row = await pg.fetchrow("SELECT * FROM household_version WHERE id = $1 AND version = $2", household_id, version)
+    if row is None:
+        raise RuntimeError("a version that was answered with is not there")
+    return household_of(row, await pg.fetch(_MEMBERS_AT, household_id, version), vault)
+
+
+async def several(pg: Pg, identifiers: Sequence[UUID], vault: Vault, *, lock: bool = False) -> list[Household]:
+    """Households by id, in order of id, which is the order in which they are locked if they are to be."""
+    rows = await pg.fetch(
+        f"SELECT * FROM household WHERE id = ANY($1) ORDER BY id {'FOR UPDATE' if lock else ''}", identifiers
+    )
+    members: dict[UUID, list[Any]] = {row["id"]: [] for row in rows}
+    for member in await pg.fetch(_MEMBERS, list(members)):
+        members[member["household_id"]].append(member)
+    return [household_of(row, members[row["id"]], vault) for row in rows]
+
+
+async def versions(pg: Pg, household_id: UUID) -> Sequence[Any]:
+    """The rows of every version of a household, oldest first."""
+    return await pg.fetch(
+        "SELECT * FROM household WHERE id = $1 UNION ALL SELECT * FROM household_version WHERE id = $1 "
+        "ORDER BY version",
+        household_id,
+    )
+
+
+def household_of(row: Any, members: Iterable[Any], vault: Vault) -> Household:
+    """The household in a row and its members' rows."""
+    event = HouseholdEvent.model_validate_json(row["event"])
+    return Household(
+        id=row["id"],
+        version=row["version"],
+        seq=row["seq"],
+        number=row["number"],
+        status=row["status"],
+        source_system=row["source_system"],
+        external_id=row["external_id"],
+        content=row["content"],
+        residences=_entries(row["residences"]),
+        standings=_entries(row["standings"]),
+        timeline=tuple(event.timeline),
+        valid_to=row["valid_to"],
+        cause=row["cause"],
+        welfare=row["welfare"],
+        first_recorded_at=row["first_recorded_at"],
+        author=_author(row),
+        members=tuple(person_of(member, vault) for member in members),
+    )
+
+
+def _entries(text: str) -> tuple[Since, ...]:
+    return tuple(Since(date.fromisoformat(valid_from), value) for valid_from, value in json.loads(text))
+
+
+def _author(row: Any) -> Author:
+    return Author(row["changed_by"], row["recorded_at"], row["reason"])
+
+
+def person_of(row: Any, vault: Vault) -> Person:
+    """The person in a row, identity data opened."""
+    identifier: UUID = row["id"]
+    number, phone = row["id_number"], row["phone"]
+    return Person(
+        id=identifier,
+        version=row["version"],
+        household_id=row["household_id"],
+        household_version=row["household_version"],
+        number=row["number"],
+        status=row["status"],
+        position=row["position"],
+        relation=row["relation"],
+        sex=row["sex"],
+        birth_date=row["birth_date"],
+        employable=row["employable"],
+        in_school=row["in_school"],
+        disability_level=row["disability_level"],
+        joined_on=row["joined_on"],
+        left_on=row["left_on"],
+        name=vault.open(row["name"], "name", identifier),
+        id_number=None if number is None else vault.open(number, "id_number", identifier),
+        phone=None if phone is None else vault.open(phone, "phone", identifier),
+        author=_author(row),
+    )

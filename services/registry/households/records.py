@@ -1,0 +1,163 @@
+"""A household and its members as the register holds them, and how a change makes the next version of them. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from typing import Literal
+from uuid import UUID
+
+from services.registry.households import rules
+from services.registry.households.rules import Kin, Membership, Period, Relation, Sex, Since
+from shared.contracts.household import HouseholdEvent, HouseholdState, PersonEvent
+
+Verb = Literal["registered", "changed", "deregistered"]
+Cause = Literal[
+    "illness", "disability", "schooling", "disaster", "lack_of_land", "lack_of_water", "lack_of_skills",
+    "lack_of_labour", "lack_of_funds", "poor_transport", "lack_of_motivation", "other",
+]  # fmt: skip
+"""主要致贫原因 AAC007 01 to 11 and 99 in this order (domain.md 1.1)."""
+Welfare = Literal["none", "dibao", "tekun", "dibao_and_tekun"]
+Employable = Literal["full", "partial", "lost", "none"]
+HouseholdStatus = Literal["active", "deregistered", "erased"]
+PersonStatus = Literal["active", "deceased", "moved_away", "deregistered", "erased"]
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who changes the register, when, and why."""
+
+    key_id: UUID
+    now: datetime
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """A member of a household. Identity data is left out of its representation."""
+
+    id: UUID
+    version: int
+    household_id: UUID
+    household_version: int
+    """The version of the household that this version of the person came with."""
+    number: str
+    status: PersonStatus
+    position: int
+    relation: Relation
+    sex: Sex
+    birth_date: date
+    employable: Employable
+    in_school: bool
+    disability_level: int | None
+    joined_on: date
+    left_on: date | None
+    name: str = field(repr=False)
+    id_number: str | None = field(repr=False)
+    phone: str | None = field(repr=False)
+    author: Author
+
+    @property
+    def present(self) -> bool:
+        return self.left_on is None
+
+    def event(self) -> PersonEvent:
+        """The public state: coded attributes only."""
+        return PersonEvent(
+            id=self.id,
+            version=self.version,
+            status=self.status,
+            number=self.number,
+            household_id=self.household_id,
+            sex=self.sex,
+            birth_year=self.birth_date.year,
+            employable=self.employable,
+            in_school=self.in_school,
+            disability_level=self.disability_level,
+        )
+
+    def verb(self) -> Verb:
+        if self.version == 1:
+            return "registered"
+        return "deregistered" if self.status == "deregistered" else "changed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Household:
+    """A household with all who ever were its members."""
+
+    id: UUID
+    version: int
+    seq: int
+    number: str
+    status: HouseholdStatus
+    source_system: str | None
+    external_id: str | None
+    content: bytes
+    """Blind index of what it was registered with, to recognise the same record sent again."""
+    residences: tuple[Since, ...]
+    standings: tuple[Since, ...]
+    timeline: tuple[HouseholdState, ...]
+    valid_to: date | None
+    cause: Cause | None
+    welfare: Welfare
+    first_recorded_at: datetime
+    author: Author
+    members: tuple[Person, ...]
+
+    @property
+    def registered_on(self) -> date:
+        return self.timeline[0].valid_from
+
+    @property
+    def latest(self) -> HouseholdState:
+        return self.timeline[-1]
+
+    def member(self, person_id: UUID) -> Person | None:
+        return next((member for member in self.members if member.id == person_id), None)
+
+    def kin(self) -> list[Kin]:
+        """The members present, as the rules on kinship read them."""
+        return [Kin(member.relation, member.sex) for member in self.members if member.present]
+
+    def periods(self) -> list[Period]:
+        """The stretches of its past to count."""
+        memberships = (Membership(member.joined_on, member.left_on) for member in self.members)
+        return rules.periods(self.timeline, self.valid_to, memberships)
+
+    def event(self) -> HouseholdEvent:
+        """The public state: no names, no ID numbers."""
+        return HouseholdEvent(
+            id=self.id,
+            version=self.version,
+            status=self.status,
+            number=self.number,
+            seq=self.seq,
+            timeline=list(self.timeline),
+            valid_to=self.valid_to,
+        )
+
+    def verb(self) -> Verb:
+        if self.version == 1:
+            return "registered"
+        return "deregistered" if self.status == "deregistered" else "changed"
+
+
+def next_version(old: Household, new: Household, author: Author) -> Household:
+    """``new`` as the version after ``old``; members that differ get a new version too."""
+    version = old.version + 1
+    known: Mapping[UUID, Person] = {member.id: member for member in old.members}
+    members = tuple(_next_person(known.get(member.id), member, version, author) for member in new.members)
+    return replace(new, version=version, author=author, members=members)
+
+
+def _next_person(old: Person | None, new: Person, household_version: int, author: Author) -> Person:
+    if old == new:
+        return new
+    version = 1 if old is None else old.version + 1
+    return replace(new, version=version, household_version=household_version, author=author)
+
+
+def changed_members(old: Household, new: Household) -> Iterable[Person]:
+    """The members that ``new`` adds or changes."""
+    known = {member.id: member.version for member in old.members}
+    return (member for member in new.members if known.get(member.id) != member.version)

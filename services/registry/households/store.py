@@ -1,0 +1,170 @@
+"""Writing the register: state, history, stretches to count, statistics and events in one transaction."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, TypeVar
+
+from services.registry.context import Registry
+from services.registry.households.models import HOUSEHOLD, PERIOD, PERSON, insert, supersede
+from services.registry.households.records import Household, Person, changed_members
+from services.registry.identity import Vault
+from services.registry.statistics import service as statistics
+from services.registry.statistics.service import PopulationChanges
+from shared import outbox
+from shared.contracts.household import HOUSEHOLD as HOUSEHOLD_TOPIC
+from shared.contracts.household import PERSON as PERSON_TOPIC
+from shared.db import Pg
+from shared.outbox import Event
+
+T = TypeVar("T")
+SMALL = 20
+"""Up to so many households are prepared in the event loop; more would hold up other requests."""
+
+_INSERT_HOUSEHOLDS = insert("household", HOUSEHOLD)
+_INSERT_PERSONS = insert("person", PERSON)
+_INSERT_PERIODS = insert("household_period", PERIOD)
+_SUPERSEDE_HOUSEHOLDS = supersede("household", HOUSEHOLD)
+_SUPERSEDE_PERSONS = supersede("person", PERSON)
+
+
+class MovedOnError(RuntimeError):
+    """A version to be written over is not there: somebody wrote without holding the household's lock."""
+
+
+@dataclass(slots=True)
+class _Columns:
+    """Everything a batch writes, as arrays for ``unnest``."""
+
+    households: list[list[Any]]
+    new_persons: list[list[Any]]
+    changed_persons: list[list[Any]]
+    periods: list[list[Any]]
+    events: list[list[Any]]
+
+
+async def prepared(count: int, prepare: Callable[[], T]) -> T:
+    """The result of a computation over ``count`` households, beside the event loop when there are many."""
+    return prepare() if count <= SMALL else await asyncio.to_thread(prepare)
+
+
+async def add(pg: Pg, registry: Registry, households: Sequence[Household], changes: PopulationChanges) -> None:
+    """Write new households. Raises ``asyncpg.UniqueViolationError`` when a number or an ID number is taken.
+
+    ``changes`` gathers what statistics must learn: the caller brings it to them at the end of its transaction.
+    """
+    if not households:
+        return
+    columns = await prepared(len(households), lambda: _columns(registry, households, []))
+    for household in households:
+        changes.add(household.periods())
+    await pg.execute(_INSERT_HOUSEHOLDS, *columns.households)
+    await _write_rest(pg, columns)
+
+
+async def change(
+    pg: Pg, registry: Registry, pairs: Sequence[tuple[Household, Household]], changes: PopulationChanges
+) -> None:
+    """Write the next version of households whose rows are locked; pairs of what was and what is to be."""
+    if not pairs:
+        return
+    households = [new for _, new in pairs]
+    columns = await prepared(len(pairs), lambda: _columns(registry, households, [old for old, _ in pairs]))
+    for old, new in pairs:
+        changes.take_away(old.periods())
+        changes.add(new.periods())
+    if len(await pg.fetch(_SUPERSEDE_HOUSEHOLDS, *columns.households)) != len(pairs):
+        raise MovedOnError("household")
+    await pg.execute("DELETE FROM household_period WHERE household_id = ANY($1)", [new.id for new in households])
+    await _write_rest(pg, columns)
+
+
+async def change_one(pg: Pg, registry: Registry, old: Household, new: Household) -> None:
+    """Write the next version of one household, statistics included."""
+    changes = PopulationChanges()
+    await change(pg, registry, [(old, new)], changes)
+    await statistics.count(pg, changes)
+
+
+async def _write_rest(pg: Pg, columns: _Columns) -> None:
+    changed = len(columns.changed_persons[0])
+    if changed and len(await pg.fetch(_SUPERSEDE_PERSONS, *columns.changed_persons)) != changed:
+        raise MovedOnError("person")
+    await pg.execute(_INSERT_PERSONS, *columns.new_persons)
+    await pg.execute(_INSERT_PERIODS, *columns.periods)
+    await pg.execute(outbox.INSERT_BATCH, *columns.events)
+
+
+def _columns(registry: Registry, households: Sequence[Household], olds: Sequence[Household]) -> _Columns:
+    before = {old.id: old for old in olds}
+    persons: list[Person] = []
+    events: list[Event] = []
+    for household in households:
+        old = before.get(household.id)
+        touched = list(household.members if old is None else changed_members(old, household))
+        persons += touched
+        events += events_of(household, touched)
+    vault = registry.vault
+    return _Columns(
+        households=_transposed(HOUSEHOLD, map(_household_row, households)),
+        new_persons=_transposed(PERSON, (_person_row(vault, p) for p in persons if p.version == 1)),
+        changed_persons=_transposed(PERSON, (_person_row(vault, p) for p in persons if p.version > 1)),
+        periods=_transposed(PERIOD, chain.from_iterable(map(_period_rows, households))),
+        events=outbox.columns(registry.runtime.settings, events),
+    )
+
+
+def events_of(household: Household, persons: Iterable[Person]) -> list[Event]:
+    """The events that publish a household and some of its members as they are."""
+    now = household.author.now
+    key = str(household.id)
+    found = [Event(HOUSEHOLD_TOPIC, household.verb(), key, household.event(), now, household.version)]
+    for person in persons:
+        found.append(
+            Event(PERSON_TOPIC, person.verb(), str(person.id), person.event(), person.author.now, person.version)
+        )
+    return found
+
+
+def _transposed(columns: Any, rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
+    arrays = [list(column) for column in zip(*rows, strict=True)]
+    return arrays or [[] for _ in columns]
+
+
+def _household_row(household: Household) -> tuple[Any, ...]:
+    path = household.latest.path
+    return (
+        household.id, household.version, household.seq, household.number, household.status, household.source_system,
+        household.external_id, household.content, path.city, path.managing_unit, path.township, path.village,
+        household.latest.standing, household.registered_on, household.valid_to, household.cause, household.welfare,
+        _json(household.residences), _json(household.standings), household.event().model_dump_json(),
+        household.first_recorded_at, household.author.now, household.author.key_id, household.author.reason,
+    )  # fmt: skip
+
+
+def _json(entries: Iterable[tuple[Any, str]]) -> str:
+    return json.dumps([[valid_from.isoformat(), value] for valid_from, value in entries])
+
+
+def _person_row(vault: Vault, person: Person) -> tuple[Any, ...]:
+    number, phone = person.id_number, person.phone
+    return (
+        person.id, person.version, person.household_id, person.household_version, person.number, person.status,
+        person.position, person.relation, person.sex, person.birth_date, person.employable, person.in_school,
+        person.disability_level, person.joined_on, person.left_on, vault.seal(person.name, "name", person.id),
+        vault.seal(number, "id_number", person.id) if number is not None else None,
+        vault.index(number, "id_number") if number is not None else None,
+        vault.seal(phone, "phone", person.id) if phone is not None else None,
+        person.author.now, person.author.key_id, person.author.reason,
+    )  # fmt: skip
+
+
+def _period_rows(household: Household) -> Iterable[tuple[Any, ...]]:
+    for period in household.periods():
+        path = period.path
+        yield (
+            household.id, period.valid_from, period.valid_to, path.city, path.managing_unit, path.township,
+            path.village, period.standing, period.people,
+        )  # fmt: skip
