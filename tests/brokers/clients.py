@@ -71,9 +71,14 @@ class Member:
 
 
 async def close(client: AIOKafkaConsumer) -> None:
-    """Stop a consumer whatever the broker does: `stop` may raise CancelledError by itself while it is away."""
-    stopping = asyncio.create_task(client.stop())
-    await asyncio.wait({stopping}, timeout=10)
+    """Stop a consumer whatever the broker does.
+
+    `unsubscribe` ends its fetches. Otherwise `stop` awaits one that it has cancelled while that one waits for the
+    broker to come back: it raises CancelledError and leaves a task behind.
+    """
+    client.unsubscribe()
+    async with asyncio.timeout(10):
+        await client.stop()
 
 
 class Clients:

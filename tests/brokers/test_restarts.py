@@ -65,6 +65,19 @@ async def test_clients_in_an_outage(kafka: Broker, clients: Clients, settings: S
     await close(consumer)
 
 
+async def test_consumers_are_closed_in_an_outage(kafka: Broker, clients: Clients) -> None:
+    """Without an error and without a task left behind, at any moment: while a fetch is under way or waits to retry."""
+    topic = await clients.topic()
+    consumers = await asyncio.gather(*[clients.consumer(f"group {number}", topic) for number in range(6)])
+    for consumer in consumers:
+        await consumer.getmany(timeout_ms=100)
+    kafka.kill()
+    for consumer in consumers:
+        await consumer.getmany(timeout_ms=30)
+        await close(consumer)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
 async def test_retired_producer_ends_when_the_broker_is_back(kafka: Broker, clients: Clients, embedded: bool) -> None:
     """`stop` waits for what was not delivered: never cancel it, let it end in the background."""
     topic = await clients.topic()
