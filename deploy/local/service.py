@@ -55,7 +55,7 @@ class Service:
     def url(self) -> str:
         everywhere = self.host in ("0.0.0.0", "::")  # noqa: S104 - asked for by the user's settings
         host = LOOPBACK if everywhere else self.host
-        return f"http://{host}:{self.port}"
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property
     def running(self) -> bool:

@@ -19,6 +19,10 @@ from deploy.local.service import ROOT
 LAUNCHER_VARIABLES = ("BANGFU_STATE", "BANGFU_PYTHON")
 
 
+QUIET = 1.0
+"""Seconds to wait for another command before saying so: the keeper's look takes less."""
+
+
 class StateError(Exception):
     """The state directory cannot be used; the message says why."""
 
@@ -98,15 +102,16 @@ class State:
         """
         self.prepare()
         with (self.directory / "lock").open("a+") as lock:
-            deadline = time.monotonic() + wait
-            if not (taken := _take(lock)) and wait:
-                lock.seek(0)
-                say(f"waiting for another ./bangfu (process {lock.read()})")
-            while not taken:
-                if time.monotonic() > deadline:
+            began, said = time.monotonic(), False
+            while not _take(lock):
+                waited = time.monotonic() - began
+                if waited >= wait:
                     raise StateError("another ./bangfu is still at work")
+                if waited > QUIET and not said:
+                    lock.seek(0)
+                    say(f"waiting for another ./bangfu (process {lock.read()})")
+                    said = True
                 time.sleep(0.1)
-                taken = _take(lock)
             lock.truncate(0)
             lock.write(str(os.getpid()))
             lock.flush()

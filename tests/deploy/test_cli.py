@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,13 @@ from typing import Any
 import httpx
 import pytest
 
+from deploy.local import keeper
 from deploy.local.demo.actions import CITY_TIME
 from deploy.local.demo.running import FIRST_BATCH
 from deploy.local.process import Identity
 from deploy.local.service import NAMES, ROOT
 from deploy.local.stack import Stack
-from deploy.local.state import State
+from deploy.local.state import State, StateError
 
 
 class Launcher:
@@ -121,6 +123,19 @@ def test_keeper_starts_a_killed_part_again(launcher: Launcher, part: str) -> Non
     while not (stack.running and all(service.ready for service in stack.services.values())):
         assert time.monotonic() < deadline, launcher.run("status")[1]
         time.sleep(0.1)
+
+
+def test_broker_that_has_grown_is_started_anew(launcher: Launcher) -> None:
+    before = launcher.status()
+    grown = Stack(launcher.state).broker.daemon.identity
+    with pytest.raises(StateError), launcher.state.locked(print):
+        keeper.check(launcher.state, broker_limit=1)  # another command is at work: not now
+    deadline = time.monotonic() + 30
+    while Stack(launcher.state).broker.daemon.identity == grown:
+        assert time.monotonic() < deadline
+        with suppress(StateError):  # its own keeper looks at it
+            keeper.check(launcher.state, broker_limit=1)
+    assert launcher.status() == before
 
 
 def test_logs_of_one_part(launcher: Launcher) -> None:

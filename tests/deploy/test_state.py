@@ -9,7 +9,7 @@ import pytest
 from deploy.local.ports import holder
 from deploy.local.service import ROOT
 from deploy.local.stack import PortsTakenError, Stack
-from deploy.local.state import Configuration, State, StateError, settings_from
+from deploy.local.state import QUIET, Configuration, State, StateError, settings_from
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_configuration_is_private_and_read_back(state: State) -> None:
 
 def test_only_one_command_at_a_time(state: State) -> None:
     lines: list[str] = []
-    other = State(state.directory).locked(lines.append, wait=0.3)
+    other = State(state.directory).locked(lines.append, wait=QUIET + 0.3)
     with state.locked(lines.append):
         with pytest.raises(StateError, match="still at work"):
             other.__enter__()
