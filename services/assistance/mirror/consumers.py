@@ -64,9 +64,11 @@ class Mirror:
         for index, record in enumerate(records):
             topic = self._topics[record.topic]
             try:
-                received.setdefault(topic.name, []).append(_read(index, record, topic))
+                read = _read(index, record, topic)
             except Poison as poison:
                 verdicts[index] = poison
+            else:
+                received.setdefault(topic.name, []).append(read)
         for name in sorted(received):
             await _take_in(pg, name, received[name], verdicts)
         return verdicts
