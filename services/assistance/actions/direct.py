@@ -45,8 +45,9 @@ async def _arguments(request: Request) -> dict[str, Any] | None:
     if caller is None:
         return None
     request.state.caller = caller
+    raw = await request.body()  # not below: what is wrong with the way it arrives is the answer
     try:
-        content = ActionIn.model_validate(parse_json(await request.body()))
+        content = ActionIn.model_validate(parse_json(raw))
         key = await idempotency_key(request, request.headers.get("idempotency-key"))
     except (Problem, ValidationError):
         return None

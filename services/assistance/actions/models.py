@@ -63,4 +63,5 @@ action_version = Table(
     Column("recorded_at", DateTime(timezone=True), nullable=False),
     Column("changed_by", Uuid, nullable=False),
     Column("reason", Text),
+    comment="What every version said; written by the statement that writes its action",
 )

@@ -1,6 +1,6 @@
-"""Alembic's entry: migrations are written by hand, the metadata is there to compare against."""
+"""Alembic's entry: migrations are written by hand, the tables are there to compare against."""
 
-from services.assistance.metadata import metadata
+from services.assistance.tables import metadata
 from shared.migrations import run
 
 run(metadata)

@@ -45,6 +45,7 @@ CREATE TABLE programme (
     body text NOT NULL,
     changed_by uuid
 );
+COMMENT ON COLUMN programme.body IS 'ProgrammeEvent as JSON';
 COMMENT ON COLUMN programme.changed_by IS 'API key; null while it is as shipped';
 
 CREATE TABLE programme_version (
@@ -152,6 +153,7 @@ CREATE TABLE action_version (
     PRIMARY KEY (action_id, version)
 );
 COMMENT ON TABLE action_version IS 'What every version said; written by the statement that writes its action';
+COMMENT ON COLUMN action_version.body IS 'ActionOut as JSON: the answer to whoever asks for this version';
 
 CREATE TABLE import_report (
     id uuid PRIMARY KEY,
