@@ -11,6 +11,8 @@ from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse
+from starlette.routing import Match
+from starlette.routing import Match
 
 from shared import errors
 from shared.db import AWAY
@@ -74,8 +76,10 @@ def faults_of(found: Sequence[Any], *, root: str = "") -> list[Fault]:
 
 def _pointer(location: Sequence[int | str], root: str) -> str:
     where, *rest = location or ("body",)
-    if where in ("query", "path", "header", "cookie"):
-        return f"{where}:{'.'.join(map(str, rest))}"
+    if where == "query":  # whose names come from the caller, too
+        return f"query:{'.'.join(map(_safe, rest))}"
+    if where in ("path", "header", "cookie"):
+        return f"{where}:{'.'.join(map(_safe, rest))}"
     steps = rest if where == "body" else location
     return root + "".join(f"/{_safe(step)}" for step in steps)
 
@@ -157,15 +161,38 @@ def _from_database(error: DBAPIError) -> Problem | None:
     return problem_of(cause) if isinstance(cause, Exception) else None
 
 
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+def _allowed(request: Request) -> str:
+    """Every method this address serves; the framework names those of the first route that has the path only."""
+    asked = ({**request.scope, "method": method} for method in _METHODS)
+    routes = request.app.router.routes
+    return ", ".join(scope["method"] for scope in asked if any(r.matches(scope)[0] is Match.FULL for r in routes))
+
+
 async def answer(request: Request, error: Exception) -> Response:
     """Exception handler of every service."""
     problem = problem_of(error)
+    if problem is not None and problem.kind is errors.METHOD_NOT_ALLOWED:
+        problem.headers = {**problem.headers, "Allow": _allowed(request)}
     if problem is None:
         logger.error("unhandled %s on %s", type(error).__name__, request.scope["path"], exc_info=error)
         problem = Problem(errors.INTERNAL)
     elif problem.kind.status >= 500:
         logger.warning("%s: %s", problem.kind.code, type(error).__name__)
+    if problem.kind is errors.METHOD_NOT_ALLOWED:
+        problem = Problem(problem.kind, headers={"Allow": ", ".join(sorted(_methods_at(request)))})
     return problem_response(request, problem)
+
+
+def _methods_at(request: Request) -> set[str]:
+    """The methods of every route at this address: Starlette names those of the first alone."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return found
 
 
 def install(app: FastAPI, kinds: Sequence[ProblemKind]) -> None:
