@@ -12,7 +12,6 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Match
-from starlette.routing import Match
 
 from shared import errors
 from shared.db import AWAY
@@ -181,18 +180,7 @@ async def answer(request: Request, error: Exception) -> Response:
         problem = Problem(errors.INTERNAL)
     elif problem.kind.status >= 500:
         logger.warning("%s: %s", problem.kind.code, type(error).__name__)
-    if problem.kind is errors.METHOD_NOT_ALLOWED:
-        problem = Problem(problem.kind, headers={"Allow": ", ".join(sorted(_methods_at(request)))})
     return problem_response(request, problem)
-
-
-def _methods_at(request: Request) -> set[str]:
-    """The methods of every route at this address: Starlette names those of the first alone."""
-    found: set[str] = set()
-    for route in request.app.routes:
-        if route.matches(request.scope)[0] is not Match.NONE:
-            found |= getattr(route, "methods", None) or set()
-    return found
 
 
 def install(app: FastAPI, kinds: Sequence[ProblemKind]) -> None:
