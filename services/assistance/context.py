@@ -45,7 +45,6 @@ AssistanceDep = Annotated[Assistance, Depends(_assistance)]
 Reader = Annotated[Caller, Depends(requires("reader", "recorder", "reviewer", "drafter", "signer", "importer"))]
 RECORDING_ROLES: tuple[Role, ...] = ("recorder", "importer")
 Recorder = Annotated[Caller, Depends(requires(*RECORDING_ROLES))]
-Importer = Annotated[Caller, Depends(requires("importer"))]
 Reviewer = Annotated[Caller, Depends(requires("reviewer"))]
 Admin = Annotated[Caller, Depends(requires("admin"))]
 TargetSetter = Annotated[Caller, Depends(requires("signer", "importer"))]

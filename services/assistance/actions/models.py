@@ -46,6 +46,7 @@ action = Table(
     Index("action_household", "household_id", "id", postgresql_where=text("household_id IS NOT NULL")),
     Index("action_actor", "actor_id", "id", postgresql_where=text("actor_id IS NOT NULL")),
     Index("action_managing_unit", "managing_unit", "id"),
+    Index("action_township", "township", "id"),
     Index("action_division", "division", "id"),
     Index("action_occurred", "occurred_on", "id"),
     # Rows lie in order of recording but for the few that changed later: a summary of each range is enough.

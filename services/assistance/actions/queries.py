@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select
 from sqlalchemy.dialects import postgresql
 
 from services.assistance.actions.models import action, action_version
@@ -37,11 +37,20 @@ class Filters:
     external_id: str | None = None
 
 
+def _column_of(division: str) -> str:
+    """The column that may hold a division's code: the zeros at its end tell the level (domain.md 1.4)."""
+    for zeros, column in ((8, "city"), (6, "managing_unit"), (3, "township")):
+        if division.endswith("0" * zeros):
+            return column
+    return "division"
+
+
 def within(caller: Caller) -> ColumnElement[bool]:
-    """The caller's division scope as SQL (blueprint of every listing): any of the path's codes is in it."""
-    scope = list(caller.divisions)
-    columns = (action.c.city, action.c.managing_unit, action.c.township, action.c.village)
-    return or_(*(column.in_(scope) for column in columns))
+    """The caller's division scope as SQL: the path leads through one of its codes."""
+    scope: dict[str, list[str]] = {}
+    for code in caller.divisions:
+        scope.setdefault(_column_of(code), []).append(code)
+    return or_(false(), *(action.c[column].in_(codes) for column, codes in scope.items()))
 
 
 def _conditions(filters: Filters, caller: Caller) -> list[ColumnElement[bool]]:
@@ -69,10 +78,9 @@ def _conditions(filters: Filters, caller: Caller) -> list[ColumnElement[bool]]:
 
 def _below(division: str) -> ColumnElement[bool]:
     """A whole code means that division, a county by who manages it; a shorter one is a prefix of codes."""
-    a = action.c
     if len(division) == 12:
-        return or_(*(column == division for column in (a.city, a.managing_unit, a.township, a.village)))
-    return a.division.startswith(division)
+        return action.c[_column_of(division)] == division
+    return action.c.division.between(division.ljust(12, "0"), division.ljust(12, "9"))
 
 
 def _statement(filters: Filters, caller: Caller) -> Select[Any]:

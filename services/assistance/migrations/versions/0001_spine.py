@@ -132,6 +132,7 @@ CREATE UNIQUE INDEX action_external ON action (source_system, external_id);
 CREATE INDEX action_household ON action (household_id, id) WHERE household_id IS NOT NULL;
 CREATE INDEX action_actor ON action (actor_id, id) WHERE actor_id IS NOT NULL;
 CREATE INDEX action_managing_unit ON action (managing_unit, id);
+CREATE INDEX action_township ON action (township, id);
 CREATE INDEX action_division ON action (division, id);
 CREATE INDEX action_occurred ON action (occurred_on, id);
 CREATE INDEX action_recorded ON action USING brin (recorded_at) WITH (pages_per_range = 32, autosummarize = on);
