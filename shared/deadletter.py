@@ -15,7 +15,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.contracts.base import TIME_FORMAT
+from shared.contracts.base import rfc3339
 from shared.db import Pg
 from shared.events import MAX_BYTES
 from shared.ids import uuid7
@@ -97,7 +97,7 @@ def _copy(settings: Settings, row: asyncpg.Record) -> tuple[Any, ...]:
     """The outbox row of the copy: place in ``ce_subject``, cause in ``ce_causationid``; oversized values stay here."""
     place = f"{row['topic']}/{row['partition']}/{row['offset']}"
     value = row["value"] if row["value"] is None or len(row["value"]) <= MAX_BYTES else None
-    time = datetime.now(UTC).strftime(TIME_FORMAT)
+    time = rfc3339(datetime.now(UTC))
     return (
         str(row["id"]), f"{row['topic'].removeprefix(settings.kafka_prefix)}.dlt", place, DEAD_LETTER_TYPE,
         settings.base_url, time, None, None, None, row["cause"], None, value,

@@ -6,13 +6,13 @@ can take the relay's place.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.contracts.base import TIME_FORMAT, Contract, Topic
+from shared.contracts.base import Contract, Topic, rfc3339
 from shared.settings import Settings
 from shared.telemetry import current_traceparent
 
@@ -52,7 +52,7 @@ def row(settings: Settings, event: Event) -> tuple[Any, ...]:
         event.key,
         event.topic.type(event.verb),
         f"{settings.base_url}",
-        event.time.astimezone(UTC).strftime(TIME_FORMAT),
+        rfc3339(event.time),
         f"{settings.base_url}/schemas/{event.topic.name}.json",
         None if event.version is None else str(event.version),
         event.correlation,

@@ -1,21 +1,20 @@
 """The base of every contract and the catalogue that binds models to topics and CloudEvents types."""
 
 from dataclasses import dataclass
-from datetime import UTC, date
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
 
-TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
-
-def _rfc3339(value: AwareDatetime) -> str:
-    return value.astimezone(UTC).strftime(TIME_FORMAT)
+def rfc3339(value: datetime) -> str:
+    """An instant as everything of ours writes it: UTC, microseconds, ``Z``. ``strftime`` takes twice as long."""
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 Instant = Annotated[
     AwareDatetime,
-    PlainSerializer(_rfc3339, return_type=str, when_used="json"),
+    PlainSerializer(rfc3339, return_type=str, when_used="json"),
     Field(description="Instant, RFC 3339 with offset; published in UTC with microseconds."),
 ]
 DivisionCode = Annotated[

@@ -17,7 +17,7 @@ from shared.db import Pg
 from shared.errors import Fault
 from shared.ids import uuid7
 
-ROWS_AT_ONCE = 500
+ROWS_AT_ONCE = 200
 """Small enough that other requests are not kept waiting, large enough that round trips do not count."""
 
 
