@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from shared import deadletter, migrations
 from shared.app import Role, Runtime
+from shared.collector import collect_less_often
 from shared.db import SESSION_SETTINGS, Pg
 from shared.settings import ServiceName, Settings
 from shared.telemetry import configure_logging
@@ -94,6 +95,7 @@ def serve(app: FastAPI, runtime: Runtime) -> None:
         lifespan="on",
         h11_max_incomplete_event_size=64 * 1024,
     )
+    collect_less_often()
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_serve(_Server(config, runtime), runtime))
 

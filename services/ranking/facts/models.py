@@ -48,9 +48,8 @@ def _fact_columns(*, versions: bool) -> list[sa.Column[Any]]:
 fact = sa.Table("fact", metadata, *_fact_columns(versions=False))
 # Counting a household again, and what stands behind a row of a table:
 sa.Index("fact_household", fact.c.household_seq, fact.c.day)
-sa.Index("fact_managing_unit", fact.c.managing_unit, fact.c.day, fact.c.action_id)
+sa.Index("fact_day", fact.c.day, fact.c.action_id)
 sa.Index("fact_township", fact.c.township, fact.c.day, fact.c.action_id)
-sa.Index("fact_programme", fact.c.programme, fact.c.day, fact.c.action_id)
 sa.Index("fact_late", fact.c.first_recorded_at, postgresql_where=~fact.c.on_time)
 fact_history = sa.Table("fact_history", metadata, *_fact_columns(versions=True))
 

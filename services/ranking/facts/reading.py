@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
+from pydantic import ValidationError
+
 from shared import telemetry
 from shared.contracts.action import ACTION, ActionEvent
 from shared.record import Poison, Record, Verdict, read_event
@@ -56,10 +58,12 @@ def version_clash() -> Poison:
 
 
 def _read(record: Record) -> ActionEvent:
-    event, action = read_event(record, ActionEvent)
-    if event.subject != str(action.id):
+    action = _plainly_sent(record)
+    if action is None:
+        _, action = read_event(record, ActionEvent)
+    if record.key != str(action.id).encode():
         raise Poison("key_mismatch")
-    if event.data is not None and b"\\u0000" in event.data:
+    if record.value is not None and b"\\u0000" in record.value:
         raise Poison("nul")
     if action.version > _LARGEST_VERSION or action.quantity > LARGEST:
         raise Poison("out_of_range")
@@ -67,6 +71,27 @@ def _read(record: Record) -> ActionEvent:
         if instant is not None and not _EARLIEST <= instant < _LATEST:
             raise Poison("out_of_range")
     return action
+
+
+def _plainly_sent(record: Record) -> ActionEvent | None:
+    """The action in a record as a relay writes it, in binary mode and without a fault; None for any other.
+
+    Taking the envelope apart attribute by attribute would take as long as reading the action: whatever is not
+    quite as expected is left to the general codec, which also names what is wrong (performance.md, B3).
+    """
+    headers = dict(record.headers)
+    if record.value is None or any(headers.get(name) != value for name, value in _PLAIN.items()):
+        return None
+    if headers.get("ce_subject") != record.key or not all(headers.get(name) for name in _NEEDED):
+        return None
+    try:
+        return ActionEvent.model_validate_json(record.value)
+    except (ValidationError, RecursionError):
+        return None
+
+
+_PLAIN = {"ce_specversion": b"1.0", "content-type": b"application/json"}
+_NEEDED = ("ce_id", "ce_source", "ce_type")
 
 
 def clashes(batch: Batch, stored: Mapping[UUID, bool]) -> dict[int, Verdict]:

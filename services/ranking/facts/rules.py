@@ -31,13 +31,8 @@ class Counted(NamedTuple):
     verified: bool
 
 
-class Place(NamedTuple):
-    """One unit on one day: the finest sum of a batch."""
-
-    level: Level
-    unit: str
-    programme_class: str
-    day: date
+Place = tuple[Level, str, str, date]
+"""Level, unit, programme class and day: the finest sum of a batch."""
 
 
 class CellKey(NamedTuple):
@@ -98,13 +93,13 @@ def sector_in_county(sector: str, managing_unit: str) -> str:
 def places(counted: Counted) -> list[Place]:
     """Every unit an action counts for, on its day."""
     programme_class, sector, managing_unit, township, day, *_ = counted
-    found = [
-        Place("county", managing_unit, programme_class, day),
-        Place("sector", sector, programme_class, day),
-        Place("sector_county", sector_in_county(sector, managing_unit), programme_class, day),
+    found: list[Place] = [
+        ("county", managing_unit, programme_class, day),
+        ("sector", sector, programme_class, day),
+        ("sector_county", sector_in_county(sector, managing_unit), programme_class, day),
     ]
     if township is not None:
-        found.append(Place("township", township, programme_class, day))
+        found.append(("township", township, programme_class, day))
     return found
 
 
@@ -163,7 +158,7 @@ class Changes:
 
     def days(self) -> set[date]:
         """The days on which something changed."""
-        return {place.day for place in self._by_place}
+        return {day for *_, day in self._by_place}
 
 
 def households_by_cell(present: Iterable[Counted]) -> set[tuple[CellKey, int]]:

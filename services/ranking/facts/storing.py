@@ -23,10 +23,11 @@ _TYPES = {
     "action_id": "uuid", "version": "int", "household_id": "uuid", "household_seq": "bigint", "actor_id": "uuid",
     "quantity": "bigint", "amount_fen": "bigint", "first_recorded_at": "timestamptz", "recorded_at": "timestamptz",
     "occurred_at": "timestamptz", "verified_at": "timestamptz", "day": "date", "on_time": "boolean",
-    "known_at": "timestamptz",
 }  # fmt: skip
-_UNNEST = ", ".join(f"${i}::{_TYPES.get(name, 'text')}[]" for i, name in enumerate(COLUMNS, start=1))
-_SELECTED = ", ".join("persons::uuid[]" if name == "persons" else name for name in COLUMNS)
+_SENT = COLUMNS[:-1]
+"""All but the last, ``known_at``, which a batch shares."""
+_UNNEST = ", ".join(f"${i}::{_TYPES.get(name, 'text')}[]" for i, name in enumerate(_SENT, start=2))
+_SELECTED = ", ".join("persons::uuid[]" if name == "persons" else name for name in _SENT)
 _NAMES = ", ".join(COLUMNS)
 _OLD = ", ".join(f"old.{name}" for name in COLUMNS)
 _SET = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS if name != "action_id")
@@ -38,7 +39,7 @@ COUNTED = (
 
 UPSERT = (
     f"WITH stored AS (INSERT INTO fact AS held ({_NAMES}) "
-    f"SELECT {_SELECTED} FROM unnest({_UNNEST}) AS sent ({_NAMES}) "
+    f"SELECT {_SELECTED}, $1::timestamptz FROM unnest({_UNNEST}) AS sent ({', '.join(_SENT)}) "
     f"ON CONFLICT (action_id) DO UPDATE SET {_SET} WHERE held.version < excluded.version "
     f"RETURNING new.action_id AS stored_id, {_OLD}), "
     f"replaced AS (INSERT INTO fact_history ({_NAMES}) SELECT {_NAMES} FROM stored WHERE action_id IS NOT NULL) "
@@ -72,8 +73,8 @@ def fact_of(action: ActionEvent) -> Fact:
 
 async def store(pg: Pg, facts: Sequence[Fact], known_at: datetime) -> dict[UUID, Counted | None]:
     """Store newer versions. What each stored action counted for before; None when it counted for nothing."""
-    rows = [row(fact, known_at) for fact in facts]
-    stored = await pg.fetch(UPSERT, *map(list, zip(*rows, strict=True)))
+    rows = [row(fact) for fact in facts]
+    stored = await pg.fetch(UPSERT, known_at, *map(list, zip(*rows, strict=True)))
     return {old["stored_id"]: counted(old) if old["action_id"] is not None else None for old in stored}
 
 
@@ -82,8 +83,8 @@ async def same_content(pg: Pg, facts: Mapping[UUID, Fact]) -> dict[UUID, bool]:
     found = await pg.fetch(_SAME_VERSION, list(facts), [fact.action.version for fact in facts.values()])
     same: dict[UUID, bool] = {}
     for held in found:
-        sent = row(facts[held["action_id"]], held["known_at"])
-        same[held["action_id"]] = all(_equal(held[name], value) for name, value in zip(COLUMNS, sent, strict=True))
+        sent = row(facts[held["action_id"]])
+        same[held["action_id"]] = all(_equal(held[name], value) for name, value in zip(_SENT, sent, strict=True))
     return same
 
 
@@ -91,15 +92,15 @@ def _equal(held: Any, sent: Any) -> bool:
     return bool(_persons(held) == sent) if isinstance(held, list) else bool(held == sent)
 
 
-def row(fact: Fact, known_at: datetime) -> tuple[Any, ...]:
-    """A fact in the order of ``COLUMNS``."""
+def row(fact: Fact) -> tuple[Any, ...]:
+    """A fact in the order of the columns, without ``known_at``."""
     action, path = fact.action, fact.action.path
     return (
         action.id, action.version, action.status, action.programme_class, action.programme, action.sector,
         action.kind, action.household_id, action.household_seq, _persons(action.persons), action.actor_id,
         action.division, path.city, path.county, path.township, path.village, path.managing_unit, action.place,
         action.quantity, action.amount_fen, action.first_recorded_at, action.recorded_at, action.occurred_at,
-        action.verified_at, fact.day, fact.on_time, known_at,
+        action.verified_at, fact.day, fact.on_time,
     )  # fmt: skip
 
 

@@ -63,9 +63,8 @@ STATEMENTS = (
     f"CREATE TABLE fact ({FACT} PRIMARY KEY (action_id))",
     # Counting a household again, and what stands behind a row of a table:
     "CREATE INDEX fact_household ON fact (household_seq, day)",
-    "CREATE INDEX fact_managing_unit ON fact (managing_unit, day, action_id)",
+    "CREATE INDEX fact_day ON fact (day, action_id)",
     "CREATE INDEX fact_township ON fact (township, day, action_id)",
-    "CREATE INDEX fact_programme ON fact (programme, day, action_id)",
     "CREATE INDEX fact_late ON fact (first_recorded_at) WHERE NOT on_time",
     f"CREATE TABLE fact_history ({FACT} PRIMARY KEY (action_id, version))",
     *(
