@@ -109,7 +109,7 @@ async def designate_many(
     pg: Pg, registry: Registry, caller: Caller, lines: Sequence[DesignationLine | list[Fault]], *, each: bool
 ) -> Tally:
     """Give designations line by line: unless ``each``, a single refusal leaves everything as it was."""
-    tree = await load_tree(pg)
+    tree = await registry.divisions.get(pg)
     codes = {line.code for line in lines if isinstance(line, DesignationLine)}
     before = {d.code: d for d in await _lock(pg, codes) if within(caller, tree, d.code, today(registry))}
     after = dict(before)
@@ -164,7 +164,7 @@ async def hand_over(
 
 async def _locked(pg: Pg, registry: Registry, caller: Caller, code: str, expected: int) -> DivisionEvent:
     found = next(iter(await _lock(pg, [code])), None)
-    if found is None or not within(caller, await load_tree(pg), code, today(registry)):
+    if found is None or not within(caller, await registry.divisions.get(pg), code, today(registry)):
         raise Problem(errors.NOT_FOUND)
     check_version(found.version, expected)
     return found

@@ -59,15 +59,11 @@ class Since(NamedTuple):
     value: str
 
 
-def dated(entries: Sequence[Since], change: Since) -> tuple[Since, ...]:
-    """The entries with a change from its day until the next entry; entries that change nothing are left out."""
-    kept = [entry for entry in entries if entry.valid_from != change.valid_from]
-    ordered = sorted([*kept, change])
-    return tuple(
-        entry
-        for before, entry in zip([None, *ordered], ordered, strict=False)
-        if before is None or before.value != entry.value
-    )
+def dated(entries: tuple[Since, ...], change: Since) -> tuple[Since, ...]:
+    """The entries with a change from its day until the next entry; as they are where it says what holds then."""
+    if value_on(entries, change.valid_from) == change.value:
+        return entries
+    return tuple(sorted([*(entry for entry in entries if entry.valid_from != change.valid_from), change]))
 
 
 def value_on(entries: Sequence[Since], day: date) -> str:

@@ -8,7 +8,6 @@ from datetime import date, datetime
 from uuid import UUID
 
 from services.registry.context import Registry, today, within
-from services.registry.divisions.service import load_tree
 from services.registry.keys.schemas import KeyIn
 from shared import errors
 from shared.auth import Caller, new_secret, upsert_key
@@ -54,7 +53,7 @@ async def seed_bootstrap(pg: Pg, settings: Settings, plain: str, city: str, now:
 
 async def issue(pg: Pg, registry: Registry, caller: Caller, content: KeyIn) -> tuple[KeyEvent, str]:
     """A new key and its plain text. Raises 422 where it would give away more than its issuer holds."""
-    faults = list(_grant_faults(caller, content, await load_tree(pg), today(registry)))
+    faults = list(_grant_faults(caller, content, await registry.divisions.get(pg), today(registry)))
     now = registry.runtime.clock.now()
     if content.expires_at is not None and content.expires_at <= now:
         faults.append(fault("/expires_at", "in_past", "lies in the past", "到期时间不得早于当前时间"))
@@ -79,7 +78,7 @@ async def revoke(pg: Pg, registry: Registry, caller: Caller, key_id: UUID, expec
     """End a key of the caller's divisions; it opens nothing anywhere within 30 seconds. Raises 404, 412."""
     body = await pg.fetchval("SELECT body::text FROM api_key WHERE id = $1 FOR UPDATE", key_id)
     key = None if body is None else KeyEvent.model_validate_json(body)
-    tree, day = await load_tree(pg), today(registry)
+    tree, day = await registry.divisions.get(pg), today(registry)
     if key is None or not _manages(caller, key, tree, day):
         raise Problem(errors.NOT_FOUND)
     check_version(key.version, expected)
