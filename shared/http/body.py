@@ -166,7 +166,9 @@ async def read_lines(request: Request, *, limit: int) -> list[bytes]:
         *whole, rest = (rest + chunk).split(b"\n")
         lines += [line for line in whole if line.strip()]
         if len(lines) > limit:
-            raise Problem(errors.TOO_LARGE, Text(f"at most {limit} lines", f"最多 {limit} 行"))
+            break
     if rest.strip():
         lines.append(rest)
+    if len(lines) > limit:
+        raise Problem(errors.TOO_LARGE, Text(f"at most {limit} lines", f"最多 {limit} 行"))
     return lines
