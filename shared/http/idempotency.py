@@ -98,10 +98,9 @@ async def idempotency_key(
     if idempotency_key is None:
         return IdempotencyKey(None, "", b"")
     caller: Caller = request.state.caller
-    body = await request.body()
-    route = f"{request.method} {request.url.path}?{request.url.query}"
-    digest = hashlib.sha256(route.encode() + b"\n" + body).digest()
-    return IdempotencyKey(parse_key(idempotency_key), f"{caller.key_id} {request.method} {request.url.path}", digest)
+    address = f"{request.method} {request.scope['path']}"
+    asked = address.encode() + b"?" + request.scope["query_string"] + b"\n" + await request.body()
+    return IdempotencyKey(parse_key(idempotency_key), f"{caller.key_id} {address}", hashlib.sha256(asked).digest())
 
 
 def parse_key(header: str) -> str:
