@@ -140,6 +140,27 @@ async def test_targets_replace_the_default(world: World) -> None:
     assert (completion["numerator"], completion["denominator"]) == ("1", "9/5")
 
 
+async def test_targets_in_every_metric(world: World) -> None:
+    """Quantity, money and persons: counted from facts for a programme, from the counters for all of them."""
+    await populate(world)
+    await world.mirror(
+        target(county, 100, programme=code, metric=metric, cadence="day", period="2018-10-10")
+        for county, code in ((WAN, "visit"), (WO, "*"))
+        for metric in ("actions", "households", "persons", "quantity", "amount_fen")
+    )
+    people = [UUID(int=5), UUID(int=6)]
+    for county, seq in ((WAN, 1), (WO, 21)):
+        here = {"path": path(county), "household_seq": seq, "quantity": 7, "amount_fen": 30, "persons": people}
+        await world.take_in(
+            action(**here), action(**here), action(**here, programme="medical", programme_class="benefit")
+        )
+    world.clock.advance(timedelta(days=1))
+    for county in (WAN, WO):
+        address = f"/v1/league-tables/daily/2018-10-10/units/{county}"
+        tasks = {task["metric"]: task["done"] for task in (await world.get(address)).json()["tasks"]}
+        assert tasks == {"actions": 2, "households": 1, "persons": 4, "quantity": 14, "amount_fen": 60}
+
+
 async def test_designated_units_stand_apart(world: World) -> None:
     await populate(world)
     await world.mirror([division(WO, "卧龙区", "county", CITY, 2, "unranked", version=2)])
