@@ -28,7 +28,6 @@ class Importer:
         body = {"name": name, "label": "测试", "divisions": list(divisions), "mode": mode}
         answer = await self.world.send("POST", "/v1/sources", body=body)
         assert answer.status_code == 201, answer.text
-        self.handler = Intake(self.world.assistance, sources())
 
     def message(self, ce_id: str, *, source: str = SOURCE, age: timedelta = timedelta(), **data: Any) -> Record:
         said = {
@@ -136,6 +135,12 @@ async def test_random_bytes_stop_nothing(importer: Importer) -> None:
     verdicts = await importer.submit(*rubbish, importer.message("good"))
     assert sorted(verdicts) == list(range(200))
     assert all(isinstance(verdict, Poison) for verdict in verdicts.values())
+
+
+async def test_a_source_registered_a_moment_ago_is_known(importer: Importer) -> None:
+    assert await importer.submit(importer.message("1")) == {}
+    await importer.register("urn:new")
+    assert await importer.submit(importer.message("1", source="urn:new", external_id="2")) == {}
 
 
 async def test_unregistered_sources_and_later_versions_are_poison(importer: Importer) -> None:

@@ -131,7 +131,6 @@ def test_from_registrys_events_to_a_receipt(running: Running) -> None:
     assert running.client.post("/v1/actions", json=visit).status_code == 201
     source = {"name": SOURCE, "label": "导入", "divisions": [CITY]}
     _until(lambda: running.client.post("/v1/sources", json=source).status_code in (201, 409))
-    time.sleep(1.1)  # sources are looked up at most once a second
     for number in range(500):
         running.producer.produce(running.prefix + ACTION_SUBMISSIONS.name, os.urandom(number % 64))
     running.submit("1")

@@ -17,6 +17,7 @@ from shared.http.problems import faults_of
 from shared.record import Poison, Record, cloud_event
 
 _MAJOR_VERSION = re.compile(r"\.v([0-9]+)$")
+UNREGISTERED = "unregistered_source"
 
 
 def read_submission(index: int, record: Record, sources: Mapping[str, Source]) -> Submission:
@@ -31,7 +32,7 @@ def read_submission(index: int, record: Record, sources: Mapping[str, Source]) -
         raise Poison("unknown_version")
     source = sources.get(event.source)
     if source is None:
-        raise Poison("unregistered_source")
+        raise Poison(UNREGISTERED)
     data = _data(event)
     try:
         envelope = Envelope.model_validate(data)

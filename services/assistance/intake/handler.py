@@ -13,7 +13,7 @@ from services.assistance.actions.schemas import ActionOut
 from services.assistance.context import Assistance
 from services.assistance.intake import service
 from services.assistance.intake.contracts import ACTION_OUTCOMES, ACTION_SUBMISSIONS, ActionOutcome, OutcomeError
-from services.assistance.intake.decoding import read_submission
+from services.assistance.intake.decoding import UNREGISTERED, read_submission
 from services.assistance.intake.rules import Accept, Decision, Reject, Source, Submission, Unchanged, Wait, decide
 from shared.db import Pg
 from shared.outbox import INSERT_BATCH, Event, columns
@@ -34,14 +34,7 @@ class Intake:
 
     async def __call__(self, pg: Pg, records: Sequence[Record]) -> Mapping[int, Verdict]:
         """Decide every record. Raises ``SerializationError``, to be tried again, when another batch was faster."""
-        sources = await self._sources.get(pg)
-        verdicts: dict[int, Verdict] = {}
-        read: list[Submission] = []
-        for index, record in enumerate(records):
-            try:
-                read.append(read_submission(index, record, sources))
-            except Poison as poison:
-                verdicts[index] = poison
+        read, verdicts = await self._read(pg, records)
         leaders, followers = _first_of_each(read, verdicts)
         fresh = await self._known_before(pg, leaders, verdicts)
         for wave in _waves(fresh):
@@ -50,6 +43,17 @@ class Intake:
             if isinstance(verdict := verdicts.get(leader), Park):
                 verdicts[follower] = verdict
         return verdicts
+
+    async def _read(self, pg: Pg, records: Sequence[Record]) -> tuple[list[Submission], dict[int, Verdict]]:
+        """Submissions, and the verdicts on what is none. A source may have been registered a moment ago."""
+        sources = await self._sources.get(pg)
+        read, verdicts = _read_all(records, sources)
+        if any(poison.code == UNREGISTERED for poison in verdicts.values()):
+            self._sources.expire()
+            present = await self._sources.get(pg)
+            if present is not sources:
+                read, verdicts = _read_all(records, present)
+        return read, dict(verdicts)
 
     async def _known_before(
         self, pg: Pg, submissions: Sequence[Submission], verdicts: dict[int, Verdict]
@@ -101,6 +105,17 @@ class Intake:
         events = [_receipt(outcome, correlation) for outcome, correlation in outcomes]
         if events:
             await pg.execute(INSERT_BATCH, *columns(self._assistance.runtime.settings, events))
+
+
+def _read_all(records: Sequence[Record], sources: Mapping[str, Source]) -> tuple[list[Submission], dict[int, Poison]]:
+    read: list[Submission] = []
+    poisoned: dict[int, Poison] = {}
+    for index, record in enumerate(records):
+        try:
+            read.append(read_submission(index, record, sources))
+        except Poison as poison:
+            poisoned[index] = poison
+    return read, poisoned
 
 
 def _split(entries: Iterable[Entry]) -> tuple[list[Entry], list[Entry]]:
