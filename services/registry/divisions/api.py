@@ -140,9 +140,9 @@ async def register_division(
 async def designate_division(
     code: str,
     body: DesignationIn,
-    expected: Expected,
     response: Response,
     caller: Admin,
+    expected: Expected,
     registry: RegistryDep,
     key: Key,
 ) -> DivisionOut:
@@ -164,9 +164,9 @@ async def end_designation(
     code: str,
     kind: DesignationKind,
     body: DesignationEnd,
-    expected: Expected,
     response: Response,
     caller: Admin,
+    expected: Expected,
     registry: RegistryDep,
 ) -> DivisionOut:
     """From a day on it no longer holds; it still held on the days before."""
@@ -182,9 +182,14 @@ async def end_designation(
     responses=CHANGES,
 )
 async def hand_over_division(
-    code: str, body: Handover, expected: Expected, request: Request, response: Response, caller: Admin,
+    code: str,
+    body: Handover,
+    request: Request,
+    response: Response,
+    caller: Admin,
+    expected: Expected,
     registry: RegistryDep,
-) -> DivisionOut:  # fmt: skip
+) -> DivisionOut:
     """From a day on; what happened before still counts for the unit of its day.
 
     Households living there get the new unit into their dated states, and are published again.

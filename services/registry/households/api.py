@@ -197,9 +197,9 @@ async def list_household_versions(household: str, caller: Reader, registry: Regi
 async def change_household(
     household: str,
     body: HouseholdPatch,
-    expected: Expected,
     response: Response,
     caller: Recorder,
+    expected: Expected,
     registry: RegistryDep,
 ) -> HouseholdDetail:
     """Standing, village (from a day on), cause, welfare, relations. What happened before keeps its village.
@@ -221,9 +221,9 @@ async def change_household(
 async def deregister_household(
     household: str,
     body: Deregistration,
-    expected: Expected,
     response: Response,
     caller: Recorder,
+    expected: Expected,
     registry: RegistryDep,
 ) -> HouseholdDetail:
     """From a day on it counts nowhere; its past stays."""

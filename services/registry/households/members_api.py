@@ -59,9 +59,9 @@ async def get_member(
 async def add_member(
     household: str,
     body: MemberIn,
-    expected: Expected,
     response: Response,
     caller: Recorder,
+    expected: Expected,
     key: Key,
     registry: RegistryDep,
 ) -> HouseholdDetail:
@@ -83,9 +83,9 @@ async def change_member(
     household: str,
     member: Id,
     body: MemberPatch,
-    expected: Expected,
     response: Response,
     caller: Recorder,
+    expected: Expected,
     registry: RegistryDep,
 ) -> HouseholdDetail:
     """Attributes, identity, death, departure, return. To change the head, patch the household's `relations`."""

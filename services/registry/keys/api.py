@@ -61,7 +61,7 @@ async def list_keys(
     responses={**NOT_FOUND_RESPONSE, **VERSION_RESPONSES},
 )
 async def revoke_key(
-    key_id: Id, expected: Expected, response: Response, caller: Admin, registry: RegistryDep
+    key_id: Id, response: Response, caller: Admin, expected: Expected, registry: RegistryDep
 ) -> KeyOut:
     """Takes effect in every service within 30 seconds."""
     async with command(registry.runtime) as pg:
