@@ -82,11 +82,11 @@ def _alone(directory: Path) -> Iterator[None]:
 
 def _download(target: Path) -> None:
     """Fills a directory beside the target, then renames it: nobody ever meets half a set of jars."""
+    if target.exists() and any(target.iterdir()):
+        raise KafkaError(f"{target} holds something other than Apache Kafka {version()}")
     partial = Path(tempfile.mkdtemp(prefix="kafka-download-", dir=target.parent))
     try:
         _maven(partial)
-        if target.exists():  # an empty directory somebody made, or an older version under APACHE_KAFKA_LIBS
-            shutil.rmtree(target)
         partial.rename(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

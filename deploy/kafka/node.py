@@ -12,7 +12,7 @@ from deploy.kafka.libraries import KafkaError
 from deploy.local.ports import LOOPBACK, free_port, holder, is_answering, is_free
 from deploy.local.process import Daemon
 
-START_LIMIT = 60.0
+START_LIMIT = 120.0
 """Seconds the node may take to accept connections (3 s on an idle machine)."""
 STOP_LIMIT = 30.0
 CLUSTER_ID = "YmFuZ2Z1LWxvY2FsLTAwMA"

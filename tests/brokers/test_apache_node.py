@@ -65,6 +65,16 @@ def test_fetched_once(machine: Machine) -> None:
     assert ApacheKafka.available() is None
 
 
+def test_foreign_directory_is_left_alone(machine: Machine) -> None:
+    machine.install_java("21")
+    machine.install("mvn", "exit 0")
+    machine.jars.mkdir(parents=True)
+    (machine.jars / "somebody.jar").touch()
+    with pytest.raises(KafkaError, match="something other"):
+        libraries.resolve()
+    assert (machine.jars / "somebody.jar").exists()
+
+
 @pytest.fixture
 def node(kafka: Broker) -> ApacheKafka:
     if not isinstance(kafka, ApacheKafka):
