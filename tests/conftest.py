@@ -25,13 +25,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_report_header(config: pytest.Config) -> str | None:
+    return None if _soaks(config) else "soak tests are left out; `-m soak` runs them"
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """On Apache Kafka only those tests run that touch a broker: those that ask for the fixture `kafka`."""
-    if config.getoption("--broker") == "embedded":
-        return
-    elsewhere = [item for item in items if "kafka" not in getattr(item, "fixturenames", ())]
-    config.hook.pytest_deselected(items=elsewhere)
-    items[:] = [item for item in items if item not in elsewhere]
+    on_apache, soaks = config.getoption("--broker") == "apache", _soaks(config)
+    left_out = [
+        item
+        for item in items
+        if (on_apache and "kafka" not in getattr(item, "fixturenames", ()))
+        or (not soaks and item.get_closest_marker("soak") is not None)
+    ]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _soaks(config: pytest.Config) -> bool:
+    return "soak" in str(config.getoption("-m"))
 
 
 @pytest.fixture(scope="session")

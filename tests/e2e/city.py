@@ -20,7 +20,7 @@ from shared.contracts.key import KEY
 from shared.contracts.programme import PROGRAMME, TARGET
 from shared.settings import Settings
 from tests.faults.waiting import eventually
-from tests.stack import Stack
+from tests.stack import Databases, Stack
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 PUBLISHED = {"registry": (DIVISION, HOUSEHOLD, PERSON, KEY), "assistance": (PROGRAMME, TARGET, ACTION)}
@@ -51,8 +51,9 @@ def periods(day: date) -> dict[str, str]:
 class City:
     """A running stack, its bootstrap key, and what tests do with it."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, databases: Databases) -> None:
         self.stack = stack
+        self.databases = databases
         self._clients: dict[tuple[str, str], httpx.Client] = {}
 
     # HTTP
@@ -150,11 +151,19 @@ class City:
         found["notice"] = next((c["new"] for c in notice["counties"] if c["unit"]["code"] == county), {})
         return {face: (each.get("actions", 0), each.get("households", 0)) for face, each in found.items()}
 
+    def settled_faces(self, day: date, county: str) -> dict[str, tuple[int, int]]:
+        """The faces once nothing that was recorded before is on its way any more."""
+        self.wait_until_quiet()
+        return self.faces(day, county)
+
     # Behind the interfaces
 
     def sql(self, service: str, query: str, *arguments: object) -> list[asyncpg.Record]:
+        return self.sql_at(self.stack.databases[service], query, *arguments)
+
+    def sql_at(self, url: str, query: str, *arguments: object) -> list[asyncpg.Record]:
         async def fetch() -> list[asyncpg.Record]:
-            pg = await asyncpg.connect(self.stack.databases[service])
+            pg = await asyncpg.connect(url)
             try:
                 return list(await pg.fetch(query, *arguments))
             finally:

@@ -10,8 +10,6 @@ from deploy.local.postgres import EmbeddedPostgres
 from tests.e2e.city import City
 from tests.stack import Broker, Databases, Stack, make_broker
 
-EMBEDDED_SETTINGS = {"BANGFU_KAFKA_FETCH_WAIT_MS": "20"}
-
 
 @pytest.fixture(scope="session")
 def kafka(request: pytest.FixtureRequest, run_directory: Path) -> Iterator[Broker]:
@@ -23,15 +21,14 @@ def kafka(request: pytest.FixtureRequest, run_directory: Path) -> Iterator[Broke
 
 
 @pytest.fixture(scope="session")
-def city(request: pytest.FixtureRequest, run_directory: Path, kafka: Broker) -> Iterator[City]:
+def city(run_directory: Path, kafka: Broker) -> Iterator[City]:
     """The three services, running, with the real divisions loaded and mirrored; tests use their own households."""
     server = EmbeddedPostgres(run_directory / "postgres-of-city", durable=False)
     server.start()
-    stack = Stack(run_directory / "city", Databases(server, run_directory / "city"), kafka, f"t{uuid.uuid4().hex[:8]}.")
-    for name in ("registry", "assistance", "ranking"):
-        stack.service(name, settings=EMBEDDED_SETTINGS if request.config.getoption("--broker") == "embedded" else {})
+    databases = Databases(server, run_directory / "city")
+    stack = Stack(run_directory / "city", databases, kafka, f"t{uuid.uuid4().hex[:8]}.")
     stack.start()
-    running = City(stack)
+    running = City(stack, databases)
     running.wait_until_quiet()
     yield running
     running.close()

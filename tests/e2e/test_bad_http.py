@@ -158,16 +158,17 @@ def test_a_bad_member_is_a_problem(city: City, name: str) -> None:
 
 
 def test_44_id_numbers_are_read_alike_however_they_are_typed(city: City) -> None:
-    """Lowercase x and full-width digits name the same person: the second registration collides or is refused alike."""
-    statuses = []
+    """Lowercase x and full-width digits name the same person, who is registered once."""
+    answers = []
     for typed in ("11010519491231002X", "11010519491231002x", "１１０１０５１９４９１２３１００２Ｘ"):
         body = household(city.villages("411323000000")[0])
         del body["members"][0]["sex"], body["members"][0]["birth_date"]
         body["members"][0]["id_number"] = typed
-        answer = city.post("registry", "/v1/households", body)
-        assert typed not in answer.text
-        statuses.append(answer.status_code)
-    assert statuses == [201, 422, 422] or statuses == [201, 409, 409]
+        answers.append(city.post("registry", "/v1/households", body))
+        assert typed not in answers[-1].text
+    first, *others = [answer.status_code for answer in answers]
+    assert first == 201
+    assert others in ([200, 200], [409, 409], [422, 422])
 
 
 def test_46_rare_characters_come_back_as_they_were(city: City, home: Json) -> None:

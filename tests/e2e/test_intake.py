@@ -32,7 +32,7 @@ def submission(household: Json, op: str = "record", **changes: object) -> Json:
 
 def test_a_submission_gets_its_receipt_and_moves_the_tables(city: City, importer: Importer, receipts: Receipts) -> None:
     home = city.household(city.villages(XIXIA)[0])
-    before = city.faces(today(), XIXIA)
+    before = city.settled_faces(today(), XIXIA)
     sent = submission(home)
     first = importer.submit(sent)
     outcome = importer.outcome(first)
@@ -76,7 +76,7 @@ def test_a_submission_may_come_before_its_household(city: City, importer: Import
 def test_a_test_source_gets_receipts_and_reaches_no_table(city: City) -> None:
     home = city.household(city.villages(XIXIA)[0])
     importer = Importer(city, mode="test")
-    before = city.faces(today(), XIXIA)
+    before = city.settled_faces(today(), XIXIA)
     outcome = importer.outcome(importer.submit(submission(home)))
     assert (outcome["outcome"], outcome["mode"], outcome["action_id"]) == ("accepted", "test", None)
     city.wait_until_quiet()
@@ -93,7 +93,7 @@ def test_a_rejected_submission_says_why(city: City, importer: Importer) -> None:
 def test_ten_thousand_records_of_random_bytes_stop_nothing(city: City, importer: Importer) -> None:
     """Each becomes one dead letter; submissions before, among and after them get their receipts."""
     home = city.household(city.villages(XIXIA)[0])
-    before = city.faces(today(), XIXIA)
+    before = city.settled_faces(today(), XIXIA)
     [[letters]] = city.sql("assistance", "SELECT count(*) FROM dead_letter")
     noise = os.urandom(RANDOM_RECORDS * 32)
     among = []

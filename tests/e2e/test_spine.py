@@ -18,7 +18,7 @@ def counted(city: City, county: str, before: dict[str, tuple[int, int]], added: 
 
 def test_an_action_is_counted_within_a_second_moved_by_a_correction_and_removed_by_a_revocation(city: City) -> None:
     here, there = city.villages(XIXIA)[0], city.villages(TONGBAI)[0]
-    before = {county: city.faces(today(), county) for county in (XIXIA, TONGBAI)}
+    before = {county: city.settled_faces(today(), county) for county in (XIXIA, TONGBAI)}
     assert set(before[XIXIA]) == set(FACES)
 
     action = city.recorded(city.household(here))  # registered a moment ago: the ledger awaits its mirror
@@ -51,14 +51,14 @@ def test_from_201_to_every_table_takes_less_than_a_second(city: City) -> None:
     home = city.household(city.villages(XIXIA)[0])
     city.recorded(home)
     city.wait_until_quiet()
-    before = city.faces(today(), XIXIA)
+    before = city.settled_faces(today(), XIXIA)
     city.recorded(city.household(city.villages(XIXIA)[0]))
     counted(city, XIXIA, before, 1, within=1.0)
 
 
 def test_the_same_idempotency_key_changes_nothing(city: City) -> None:
     home = city.household(city.villages(XIXIA)[0])
-    before = city.faces(today(), XIXIA)
+    before = city.settled_faces(today(), XIXIA)
     action = visit(home)
     first = city.record(action, idempotency_key="spine-1")
     again = city.record(action, idempotency_key="spine-1")

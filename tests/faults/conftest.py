@@ -76,8 +76,9 @@ def _doomed(request: pytest.FixtureRequest, run_directory: Path) -> Iterator[Doo
     broker.start()
     server = EmbeddedPostgres(directory / "postgres", durable=False)
     server.start()
-    stack = Stack(directory, Databases(server, directory), broker, f"t{uuid.uuid4().hex[:8]}.")
-    city = DoomedCity(stack, server, directory)
+    databases = Databases(server, directory)
+    stack = Stack(directory, databases, broker, f"t{uuid.uuid4().hex[:8]}.")
+    city = DoomedCity(stack, databases, directory)
     yield city
     city.close()
     stack.kill()

@@ -4,13 +4,12 @@ from collections import Counter
 from pathlib import Path
 
 from deploy.local.ports import is_free
-from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.service import Service
 from tests.e2e.city import City, Json, visit
 from tests.faults.failpoints import VARIABLE
 from tests.faults.load import Load, Plan
 from tests.oracle import cells
-from tests.stack import Stack
+from tests.stack import Databases, Stack
 
 PROCESSES = {
     "registry": ("registry", "all"),
@@ -32,9 +31,9 @@ class ArmedService(Service):
 class DoomedCity(City):
     """A running stack in five processes, its servers, and what is left of it after each fault."""
 
-    def __init__(self, stack: Stack, server: EmbeddedPostgres, directory: Path) -> None:
-        super().__init__(stack)
-        self.server = server
+    def __init__(self, stack: Stack, databases: Databases, directory: Path) -> None:
+        super().__init__(stack, databases)
+        self.server = databases.server
         self.broker = stack.broker
         self._directory = directory
         self._loads = 0

@@ -20,6 +20,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 VARIABLE = "TEST_FAILPOINT"
 IDLE_VARIABLE = "TEST_IDLE_IN_TRANSACTION"
+GROUP_VARIABLE = "TEST_GROUP_SUFFIX"
+"""Appended to the names of consumer groups, so that a second reader of everything can be started."""
 
 _inside: ContextVar[str] = ContextVar("inside", default="")
 
@@ -44,6 +46,8 @@ def arm() -> None:
     """Wrap the named points, as the environment asks. Called before the service's own ``main``."""
     if idle := os.environ.get(IDLE_VARIABLE):
         shared.db.SESSION_SETTINGS["idle_in_transaction_session_timeout"] = idle
+    if suffix := os.environ.get(GROUP_VARIABLE):
+        Consumer.__init__ = _renamed(Consumer.__init__, suffix)  # type: ignore[method-assign]
     if specification := os.environ.get(VARIABLE):
         pass_by = _Failpoint(specification).pass_by
         Relay._send = _around(Relay._send, pass_by, "relay.before_send", "relay.after_ack")  # type: ignore[method-assign]
@@ -54,6 +58,13 @@ def arm() -> None:
         Transaction._Transaction__commit = _around_commit(Transaction._Transaction__commit, pass_by)  # type: ignore[attr-defined]
         if specification.startswith("api."):
             _arm_ledger(pass_by)
+
+
+def _renamed(initialise: Callable[..., None], suffix: str) -> Any:
+    def wrapped(self: Consumer, *, group: str, **rest: Any) -> None:
+        initialise(self, group=group + suffix, **rest)
+
+    return wrapped
 
 
 def _arm_ledger(pass_by: Callable[[str], None]) -> None:

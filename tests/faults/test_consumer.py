@@ -1,14 +1,17 @@
 """The consumer alone: every version counts once whatever dies or comes twice (F6, F7, F21, F22, F23)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from shared import broker
+from shared.consumer import Consumer
 from shared.deadletter import DeadLetterLimit
 from shared.settings import Settings
 from tests.faults import sample
@@ -59,6 +62,33 @@ async def test_a_killed_consumer_counts_everything_once(
     async with asyncio.TaskGroup() as group:
         for point in POINTS:
             group.create_task(kill_at(point))
+
+
+async def test_offsets_follow_the_database(plumbing: Plumbing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Architecture rule 4: whenever offsets are committed, another connection already sees what they stand for."""
+    settings, database = plumbing.settings, plumbing.database
+    seen: list[bool] = []
+    commit = Consumer._commit
+
+    async def watched(self: Consumer, client: Any, offsets: Mapping[TopicPartition, int]) -> None:
+        seen.append(await counted(database) >= await _handed_over(handle))
+        await commit(self, client, offsets)
+
+    monkeypatch.setattr(Consumer, "_commit", watched)
+    handle = Recording()
+    async with running(sample.relay(settings, database).run(), sample.consumer(settings, database, handle).run()):
+        await change_many(database, settings, 30)
+        await until_equal(lambda: counted(database), 30, what="read")
+        await until(lambda: _has_committed(seen), what="an offset commit")
+    assert all(seen)
+
+
+async def _handed_over(recording: Recording) -> int:
+    return max(1, len(recording.deliveries))
+
+
+async def _has_committed(seen: list[bool]) -> bool:
+    return bool(seen)
 
 
 async def test_what_is_delivered_again_counts_once(plumbing: Plumbing) -> None:

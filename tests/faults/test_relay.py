@@ -38,18 +38,22 @@ async def test_nothing_is_lost_and_versions_keep_their_order_under_16_writers(pl
 
 
 async def test_a_position_committed_late_is_sent(plumbing: Plumbing) -> None:
-    """A long transaction holds the lowest position while later ones are sent and the relay is restarted."""
-    settings, database, _ = plumbing.settings, plumbing.database, plumbing.broker
-    late = uuid4()
-    async with Reader(settings) as reader:
-        async with database.transaction() as conn:
-            await change(conn, settings, late)
-            async with running(sample.relay(settings, database).run()):
+    """F5: two long transactions hold the lowest positions while later ones are sent, and the relay is restarted."""
+    settings, database = plumbing.settings, plumbing.database
+    late, later = uuid4(), uuid4()
+    async with Reader(settings) as reader, database.transaction() as held_longer:
+        async with running(sample.relay(settings, database).run()):
+            async with database.transaction() as held:
+                await change(held, settings, late)
+                await change(held_longer, settings, later)
                 await change_many(database, settings, 5)
                 everything = await committed(database)
                 await until_equal(reader.read, everything, what="the others did not wait")
+            await until_equal(reader.read, everything | {(str(late), 1)}, within=5, what="the late one came")
+        await held_longer.commit()
         async with running(sample.relay(settings, database).run()):
-            await until_equal(reader.read, everything | {(str(late), 1)}, what="the late one came")
+            await until_equal(reader.read, await committed(database), what="so did the one before a restart")
+    assert len(reader.things) == 7
 
 
 async def test_two_relays_take_turns_and_lose_nothing(plumbing: Plumbing) -> None:

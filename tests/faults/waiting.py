@@ -1,6 +1,7 @@
 """Waiting on conditions, never on luck: every wait of these tests has a condition and a deadline."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -8,11 +9,13 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 STEP_SECONDS = 0.02
+PATIENCE = float(os.environ.get("TEST_PATIENCE", "1"))
+"""Scales every deadline: those who expect a test to fail (tests/mutants) need not wait so long for it."""
 
 
 async def until(condition: Callable[[], Awaitable[T]], *, within: float = 30.0, what: str = "") -> T:
     """Ask until the answer is true; fails, saying what was last answered, after ``within`` seconds."""
-    deadline = time.monotonic() + within
+    deadline = time.monotonic() + within * PATIENCE
     while True:
         found = await condition()
         if found:
@@ -23,7 +26,7 @@ async def until(condition: Callable[[], Awaitable[T]], *, within: float = 30.0, 
 
 async def until_equal(actual: Callable[[], Awaitable[T]], expected: T, *, within: float = 30.0, what: str = "") -> None:
     """Ask until the answer is the expected one; the failure shows both."""
-    deadline = time.monotonic() + within
+    deadline = time.monotonic() + within * PATIENCE
     found = await actual()
     while found != expected and time.monotonic() < deadline:
         await asyncio.sleep(STEP_SECONDS)
@@ -47,7 +50,7 @@ async def running(*works: Coroutine[Any, Any, None]) -> AsyncIterator[list[async
 
 def eventually(condition: Callable[[], T], *, within: float = 30.0, what: str = "", step: float = STEP_SECONDS) -> T:
     """`until` for tests that are not coroutines; ``step`` is longer where asking is dear."""
-    deadline = time.monotonic() + within
+    deadline = time.monotonic() + within * PATIENCE
     while not (found := condition()):
         assert time.monotonic() < deadline, f"not within {within:.0f} s: {what or condition}; last: {found!r}"
         time.sleep(step)
