@@ -98,7 +98,23 @@ async def log_incarnation(settings: Settings) -> str:
             first = await reader.getone(partition)
             return str(first.value.decode())
         finally:
-            await reader.stop()
+            await close(reader)
+
+
+async def close(client: AIOKafkaConsumer) -> None:
+    """Stop a consumer, whatever state the broker is in; raises ``TimeoutError`` after ten seconds.
+
+    While the broker is away, aiokafka's ``stop`` awaits a fetch it has itself cancelled and raises
+    ``CancelledError``, which would end whoever called it as if the service were shutting down.
+    """
+    async with asyncio.timeout(SEND_LIMIT):
+        try:
+            await client.stop()
+        except asyncio.CancelledError:
+            await client._client.close()  # what stop() did not come to
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
 
 
 async def _write_meta_record(settings: Settings, incarnation: str) -> None:

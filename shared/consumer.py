@@ -121,8 +121,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 if fetched:
                     await self._take_in(client, fetched)
         finally:
-            async with asyncio.timeout(5):
-                await client.stop()
+            await broker.close(client)
 
     async def _take_in(self, client: AIOKafkaConsumer, fetched: Mapping[TopicPartition, Sequence[Any]]) -> None:
         now = self._clock.now()

@@ -12,6 +12,7 @@ from aiokafka.errors import CommitFailedError
 from aiokafka.structs import ConsumerRecord
 
 from shared import broker
+from shared.broker import close
 from shared.settings import Settings
 
 PATIENCE = 30.0
@@ -68,22 +69,6 @@ class Member:
                 await self.client.commit(offsets)
         except (CommitFailedError, TimeoutError):
             self.failed_commits += 1
-
-
-async def close(client: AIOKafkaConsumer) -> None:
-    """Stop a consumer whatever the broker does.
-
-    While the broker is away, `stop` awaits a fetch that it has cancelled: it raises CancelledError, as if the test had
-    been cancelled, and its connections stay open.
-    """
-    async with asyncio.timeout(10):
-        try:
-            await client.stop()
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            await client._client.close()
 
 
 class Clients:

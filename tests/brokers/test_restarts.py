@@ -7,8 +7,9 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, UnknownError
 
 from shared import broker
+from shared.broker import close
 from shared.settings import Settings
-from tests.brokers.clients import PATIENCE, Clients, close, send
+from tests.brokers.clients import PATIENCE, Clients, send
 from tests.stack import Broker
 
 OLD = [b"old %d" % number for number in range(5)]
