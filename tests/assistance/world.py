@@ -172,7 +172,11 @@ class World:
         if body is not None:
             content = body if isinstance(body, str) else json.dumps(body)
             sent.setdefault("content-type", "application/json")
-        return await self.client.request(method, path, headers=sent, content=content)
+        for _ in range(3):
+            answer = await self.client.request(method, path, headers=sent, content=content)
+            if answer.status_code != 503:  # a machine too busy to open a connection in time: try again, as it says
+                break
+        return answer
 
     async def record(self, by: str = "city", village: str = XIAYING, **more: Any) -> httpx.Response:
         return await self.send("POST", "/v1/actions", by=by, body=self.visit(village, **more))
