@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import uvloop
 
 from services.ranking.facts.consumers import FactsHandler
-from shared import broker
+from shared import broker, collector
 from shared.clock import SystemClock
 from shared.collector import collect_less_often
 from shared.consumer import Consumer
@@ -106,6 +106,7 @@ if __name__ == "__main__":
     order = Order(**json.load(sys.stdin))
     collect_less_often()  # as every service does
     side = {"floor": floor, "project": project}[sys.argv[1]]
+    collector.collect_less_often()  # as in every service
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         seconds = runner.run(side(order, Settings.load("ranking", order.environment)))
         print(json.dumps({"seconds": seconds}))

@@ -19,6 +19,7 @@ from sqlalchemy import BigInteger, DateTime, Identity, LargeBinary
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from shared import collector
 from shared.db import SESSION_SETTINGS
 
 POOL = 20
@@ -154,5 +155,6 @@ APPS: dict[str, Callable[[str], FastAPI]] = {"raw": raw_app, "orm": orm_app, "st
 
 if __name__ == "__main__":
     name, port, argument = sys.argv[1:]
+    collector.collect_less_often()  # as in every service
     uvicorn.run(APPS[name](argument), port=int(port), http="httptools", loop="uvloop", log_level="warning",
                 access_log=False, server_header=False)  # fmt: skip
