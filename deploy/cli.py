@@ -16,10 +16,10 @@ from deploy.kafka.libraries import unavailable
 from deploy.local.broker import BrokerError
 from deploy.local.demo.loading import DemonstrationError
 from deploy.local.demo.running import Addresses, opened
-from deploy.local.ports import LOOPBACK
+from deploy.local.ports import LOOPBACK, PortTakenError
 from deploy.local.postgres_programs import PostgresError
 from deploy.local.service import NAMES, ROOT, ServiceError
-from deploy.local.stack import PortsTakenError, Stack
+from deploy.local.stack import Stack
 from deploy.local.state import State, StateError
 
 app = typer.Typer(
@@ -32,7 +32,7 @@ PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
 FAILURES = (
     BrokerError,
     DemonstrationError,
-    PortsTakenError,
+    PortTakenError,
     PostgresError,
     ServiceError,
     StateError,
@@ -51,7 +51,7 @@ def up(
     detach: Annotated[bool, typer.Option("--detach", help="Return when ready; ./bangfu down stops it.")] = False,
     scale: Annotated[int, typer.Option(min=1, help="Demonstration: one household for N of the city's 144,000.")] = 100,
     port: Annotated[
-        str | None, typer.Option(help="First of five ports (default 8101), or auto to move off taken ones.")
+        str | None, typer.Option(help="First of five ports (default 8101), or auto for the next five free ones.")
     ] = None,
 ) -> None:
     """Start everything, with a living demonstration unless --no-demo; Ctrl-C stops it."""
@@ -65,10 +65,10 @@ def up(
         if ran_already:
             say("runs already")
             stack.watch()
-        else:
-            if not stack.anything_runs:
-                stack.configure(os.environ, port=port, demonstration=scale if demonstrate else None)
+        elif stack.anything_runs:
             stack.up(say)
+        else:
+            start(stack, port, scale if demonstrate else None)
     show_addresses(stack)
     if detach:
         if demonstrate:
@@ -85,6 +85,18 @@ def up(
             say("the demonstration stopped; everything else goes on until ./bangfu down")
         else:
             stop(state)
+
+
+def start(stack: Stack, port: str | None, demonstration: int | None) -> None:
+    """Start what does not run at all, on other ports when somebody takes one while we start and that is allowed."""
+    while True:
+        stack.configure(os.environ, port=port, demonstration=demonstration)
+        try:
+            return stack.up(say)
+        except PortTakenError as error:
+            if port != "auto":
+                raise
+            say(str(error))
 
 
 def demonstration_wanted(stack: Stack, no_demo: bool, scale: int) -> bool:
@@ -238,7 +250,11 @@ def pytest_on(broker: str, arguments: list[str]) -> int:
     if broker == "apache" and (reason := unavailable()):
         say(reason)
         return 1
-    parallel = [] if any(argument.startswith("-n") for argument in arguments) else ["-n", str(os.cpu_count() or 1)]
+    parallel = (
+        []
+        if any(argument.startswith("-n") for argument in arguments)
+        else ["-n", str(os.cpu_count() or 1), "--dist=loadgroup"]
+    )
     command = [sys.executable, "-m", "pytest", "--broker", broker, *parallel, *arguments]
     return run(command, {name: value for name, value in os.environ.items() if not name.startswith("BANGFU_")})
 

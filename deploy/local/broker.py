@@ -11,7 +11,7 @@ import shutil
 import time
 from pathlib import Path
 
-from deploy.local.ports import LOOPBACK, free_port, holder, is_answering, is_free
+from deploy.local.ports import LOOPBACK, free_port, require_free
 from deploy.local.process import Daemon
 
 START_LIMIT = 20.0
@@ -42,15 +42,14 @@ class EmbeddedBroker:
     def start(self) -> None:
         """Start and wait until it accepts connections; the port is kept for later starts.
 
-        Raises BrokerError when the port is taken or the broker ends at once.
+        Raises PortTakenError, and BrokerError when the broker ends at once.
         """
         if self.running:
             self.port = int(self._port_record.read_text())
             return
         if self.port is None:
             self.port = free_port()
-        elif not is_free(self.port):
-            raise BrokerError(f"port {self.port} for the broker is held by {holder(self.port)}")
+        require_free(self.port, "the broker")
         self.directory.mkdir(parents=True, exist_ok=True)
         self._port_record.write_text(str(self.port))
         address = f"tcp://{LOOPBACK}:{self.port}"
@@ -58,9 +57,10 @@ class EmbeddedBroker:
         command += ["--advertised-listener-url", address, "--storage-engine", "memory://tansu/"]
         self.daemon.start(command, cwd=self.directory, env=_without_broker_settings())
         deadline = time.monotonic() + START_LIMIT
-        while not is_answering(self.port):
+        while not self.daemon.listens(self.port):
             if not self.running or time.monotonic() > deadline:
                 self.kill()
+                require_free(self.port, "the broker")  # somebody may have been faster
                 raise BrokerError(f"the broker did not start:\n{self.daemon.tail()}")
             time.sleep(0.02)
 

@@ -9,6 +9,7 @@ import sys
 import time
 
 from deploy.local.broker import BrokerError
+from deploy.local.ports import PortTakenError
 from deploy.local.postgres_programs import PostgresError
 from deploy.local.process import set_aside
 from deploy.local.service import ServiceError
@@ -55,7 +56,7 @@ def main() -> None:
             pause = CHECK_SECONDS
         except StateError:
             continue  # another command is at work, and will leave things as it wants them
-        except (BrokerError, PostgresError, ServiceError) as error:
+        except (BrokerError, PortTakenError, PostgresError, ServiceError) as error:
             say(str(error))
             pause = min(2 * pause, LONGEST_PAUSE)
 

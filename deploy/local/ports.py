@@ -7,6 +7,16 @@ LOOPBACK = "127.0.0.1"
 _LISTEN = "0A"
 
 
+class PortTakenError(Exception):
+    """A port we want is held by another program; the message names both."""
+
+
+def require_free(port: int, part: str, host: str = LOOPBACK) -> None:
+    """Raises PortTakenError unless a server could listen there now."""
+    if not is_free(port, host):
+        raise PortTakenError(f"port {port} for {part} is held by {holder(port)}")
+
+
 def free_port() -> int:
     """A port that was free a moment ago."""
     with socket.socket() as probe:
@@ -32,6 +42,11 @@ def is_answering(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex((LOOPBACK, port)) == 0
+
+
+def listens(pid: int, port: int) -> bool:
+    """Whether it is this process that accepts connections there, and not somebody else's."""
+    return bool(_listening_inodes(port) & _socket_inodes(Path(f"/proc/{pid}")))
 
 
 def holder(port: int) -> str:

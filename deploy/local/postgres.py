@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
-from deploy.local.ports import LOOPBACK, free_port, holder, is_free
+from deploy.local.ports import LOOPBACK, free_port, require_free
 from deploy.local.postgres_programs import PostgresError, PostgresPrograms
 from deploy.local.process import Identity
 
@@ -79,7 +79,7 @@ class EmbeddedPostgres:
     def start(self) -> None:
         """Start, after making the cluster if there is none; no-op when it runs. Later starts keep the port.
 
-        Raises PostgresError when the port is taken or the server does not come up.
+        Raises PortTakenError, and PostgresError when the server does not come up.
         """
         postmaster = self._postmaster()
         if postmaster is not None:
@@ -88,12 +88,15 @@ class EmbeddedPostgres:
         self._clear_leftovers()
         if self.port is None:
             self.port = free_port()
-        elif not is_free(self.port):
-            raise PostgresError(f"port {self.port} for PostgreSQL is held by {holder(self.port)}")
+        require_free(self.port, "PostgreSQL")
         if not (self.data / "PG_VERSION").exists():
             self._initialise()
         self._write_configuration()
-        self._pg_ctl("start", "--wait", f"--timeout={START_LIMIT}", f"--log={self.log}")
+        try:
+            self._pg_ctl("start", "--wait", f"--timeout={START_LIMIT}", f"--log={self.log}")
+        except PostgresError:
+            require_free(self.port, "PostgreSQL")  # somebody may have been faster
+            raise
         self._ensure_role()
 
     def stop(self) -> None:

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from deploy.local.ports import listens
+
 LOG_LIMIT = 20 * 1024 * 1024
 """Bytes after which a log is set aside as `<name>.log.1`; the one before that goes."""
 
@@ -85,6 +87,11 @@ class Daemon:
     @property
     def running(self) -> bool:
         return self.identity is not None
+
+    def listens(self, port: int) -> bool:
+        """Whether this process accepts connections on a port."""
+        identity = self.identity
+        return identity is not None and listens(identity.pid, port)
 
     @property
     def memory(self) -> int:

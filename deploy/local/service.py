@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from deploy.local.ports import LOOPBACK, holder, is_free
+from deploy.local.ports import LOOPBACK, require_free
 from deploy.local.process import Daemon
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -81,20 +81,23 @@ class Service:
     def start(self, *, migrate: bool = False) -> None:
         """Start without waiting, bringing the database's schema up to date first if asked; no-op if it runs.
 
-        Raises ServiceError when the port is taken.
+        Raises PortTakenError.
         """
         if self.running:
             return
-        if not is_free(self.port, self.host):
-            raise ServiceError(f"port {self.port} for {self.name} is held by {holder(self.port)}")
+        require_free(self.port, self.name, self.host)
         command = self.command_line("serve", "--role", self.role, *(["--migrate"] if migrate else []))
         self.daemon.start(command, cwd=ROOT, env=self.environment)
 
     def wait_ready(self, timeout: float = 60.0) -> None:
-        """Wait for `/readyz`. Raises ServiceError when the process ends or does not get ready in time."""
+        """Wait until it listens and `/readyz` says yes.
+
+        Raises ServiceError when it ends or is not ready in time, PortTakenError when somebody took its port first.
+        """
         deadline = time.monotonic() + timeout
-        while state := self.state():
+        while state := self.state() if self.daemon.listens(self.port) else "does not listen yet":
             if not self.running:
+                require_free(self.port, self.name, self.host)
                 raise ServiceError(f"{self.name} ended:\n{self.daemon.tail()}")
             if time.monotonic() > deadline:
                 raise ServiceError(f"{self.name} is not ready after {timeout:.0f} s: {state}\n{self.daemon.tail()}")

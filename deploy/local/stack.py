@@ -9,17 +9,22 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 from deploy.local.broker import EmbeddedBroker
-from deploy.local.ports import free_port, holder, is_free
+from deploy.local.ports import PortTakenError, holder, is_free
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import Daemon
 from deploy.local.service import NAMES, ROOT, Service
 from deploy.local.state import Configuration, State, settings_from
 
+PARTS = (*NAMES, "kafka", "postgres")
 FIRST_PORT = 8101
-"""registry, assistance, ranking, the broker and PostgreSQL listen on five ports from here on."""
+"""The five parts listen on five ports from here on."""
+
+STEP = 10
+"""Where five ports from 8101 on are not all free, `--port auto` looks at those from 8111 on, and so forth."""
 
 READY_LIMIT = 120.0
 """Seconds a service may take to get ready: after a crash it first catches up."""
@@ -28,10 +33,6 @@ DRAIN_LIMIT = 15.0
 """Seconds `down` waits until all events are sent and read; what is missing is sent again at the next start."""
 
 Say = Callable[[str], None]
-
-
-class PortsTakenError(Exception):
-    """Ports we want are held by others; the message has a line for each."""
 
 
 class Stack:
@@ -120,18 +121,15 @@ class Stack:
     def configure(self, environ: Mapping[str, str], *, port: str | None, demonstration: int | None) -> None:
         """Decide ports and settings of a stack that does not run, and remember them.
 
-        `port`: None keeps the last ones (first time: from FIRST_PORT on), `auto` moves off taken ones, a
-        number starts there. `demonstration` is its scale, None for real use; the first one stays.
-        Raises PortsTakenError naming each taken port and who holds it.
+        `port`: None keeps the last ones (first time: from FIRST_PORT on), a number starts there, `auto` takes
+        the next five free ones. `demonstration` is its scale, None for real use; the first one stays.
+        Raises PortTakenError naming each taken port and who holds it.
         """
         settings = settings_from(environ)
-        ports = _wanted_ports(self.configuration.ports, settings, port)
-        taken = [name for name, number in ports.items() if not is_free(number)]
-        if port == "auto":
-            ports |= {name: free_port() for name in taken}
-        elif taken:
-            lines = [f"port {ports[name]} for {name} is held by {holder(ports[name])}" for name in taken]
-            raise PortsTakenError("\n".join(lines))
+        ports = _chosen_ports(self.configuration.ports, port) | _given_ports(settings)
+        taken = [f"port {ports[name]} for {name} is held by {holder(ports[name])}" for name in _taken(ports)]
+        if taken:
+            raise PortTakenError("\n".join(taken))
         scale = self.configuration.demonstration or demonstration
         self.configuration = Configuration(ports, settings, scale)
         self.state.save(self.configuration)
@@ -140,7 +138,7 @@ class Stack:
     def up(self, say: Say) -> None:
         """Start what does not run and wait until all is ready; a start from nothing that fails leaves nothing.
 
-        Raises PostgresError, BrokerError or ServiceError with the last lines of the log in question.
+        Raises PortTakenError, and PostgresError, BrokerError or ServiceError with the last lines of the log.
         """
         afresh = not self.anything_runs
         try:
@@ -229,12 +227,24 @@ def database_variable(service: str) -> str:
     return f"BANGFU_{service}_DATABASE_URL".upper()
 
 
-def _wanted_ports(last: dict[str, int], settings: Mapping[str, str], port: str | None) -> dict[str, int]:
-    names = [*NAMES, "kafka", "postgres"]
-    if port is None or port == "auto":
-        ports = {name: FIRST_PORT + i for i, name in enumerate(names)} | last
-    else:
-        ports = {name: int(port) + i for i, name in enumerate(names)}
-    for name in NAMES:
-        ports[name] = int(settings.get(f"BANGFU_{name}_PORT".upper(), ports[name]))
-    return ports
+def _chosen_ports(last: dict[str, int], port: str | None) -> dict[str, int]:
+    if port is None:
+        return last or _ports_from(FIRST_PORT)
+    if port != "auto":
+        return _ports_from(int(port))
+    blocks = (_ports_from(first) for first in range(FIRST_PORT, 2**16 - len(PARTS), STEP))
+    return next(block for block in chain([last] if last else [], blocks) if not _taken(block))
+
+
+def _ports_from(first: int) -> dict[str, int]:
+    return {part: first + i for i, part in enumerate(PARTS)}
+
+
+def _given_ports(settings: Mapping[str, str]) -> dict[str, int]:
+    """Ports that BANGFU_<SERVICE>_PORT asks for: these are never moved."""
+    variables = {name: f"BANGFU_{name}_PORT".upper() for name in NAMES}
+    return {name: int(settings[variable]) for name, variable in variables.items() if variable in settings}
+
+
+def _taken(ports: Mapping[str, int]) -> list[str]:
+    return [part for part, number in ports.items() if not is_free(number)]

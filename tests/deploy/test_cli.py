@@ -25,6 +25,8 @@ from deploy.local.service import NAMES, ROOT
 from deploy.local.stack import Stack
 from deploy.local.state import State, StateError
 
+on_one_stack = pytest.mark.xdist_group("stack")
+
 
 class Launcher:
     """Runs commands against one state directory."""
@@ -68,6 +70,7 @@ def launcher(run_directory: Path) -> Iterator[Launcher]:
     launcher.run("reset", "--yes")
 
 
+@on_one_stack
 def test_status_for_scripts(launcher: Launcher) -> None:
     status = launcher.status()
     assert set(status) == {"services", "kafka", "databases", "api_key"}
@@ -82,12 +85,14 @@ def test_status_for_scripts(launcher: Launcher) -> None:
     assert answer.status_code == 200
 
 
+@on_one_stack
 def test_second_up_changes_nothing(launcher: Launcher) -> None:
     before = processes(Stack(launcher.state))
     assert "runs already" in launcher.up()
     assert processes(Stack(launcher.state)) == before
 
 
+@on_one_stack
 def test_real_data_is_not_mixed_with_a_demonstration(launcher: Launcher) -> None:
     code, out, err = launcher.run("up", "--detach")
     assert code == 0
@@ -95,6 +100,7 @@ def test_real_data_is_not_mixed_with_a_demonstration(launcher: Launcher) -> None
     assert "演示数据" not in out
 
 
+@on_one_stack
 def test_survives_down_and_up(launcher: Launcher) -> None:
     before = launcher.status()
     ran = processes(Stack(launcher.state))
@@ -107,6 +113,7 @@ def test_survives_down_and_up(launcher: Launcher) -> None:
     assert launcher.status() == before
 
 
+@on_one_stack
 def test_survives_kill_of_everything(launcher: Launcher) -> None:
     before = launcher.status()
     Stack(launcher.state).kill()
@@ -115,6 +122,7 @@ def test_survives_kill_of_everything(launcher: Launcher) -> None:
     assert launcher.status() == before
 
 
+@on_one_stack
 @pytest.mark.parametrize("part", ["ranking", "broker", "postgres"])
 def test_keeper_starts_a_killed_part_again(launcher: Launcher, part: str) -> None:
     stack = Stack(launcher.state)
@@ -125,6 +133,7 @@ def test_keeper_starts_a_killed_part_again(launcher: Launcher, part: str) -> Non
         time.sleep(0.1)
 
 
+@on_one_stack
 def test_broker_that_has_grown_is_started_anew(launcher: Launcher) -> None:
     before = launcher.status()
     grown = Stack(launcher.state).broker.daemon.identity
@@ -138,6 +147,7 @@ def test_broker_that_has_grown_is_started_anew(launcher: Launcher) -> None:
     assert launcher.status() == before
 
 
+@on_one_stack
 def test_logs_of_one_part(launcher: Launcher) -> None:
     code, out, _ = launcher.run("logs", "postgres")
     assert code == 0

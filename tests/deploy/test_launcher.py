@@ -16,8 +16,12 @@ TOOLS = ("sh", "cat", "dirname", "readlink", "sha256sum")
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
+    """A fresh checkout."""
+    return make_checkout(tmp_path / "a checkout")
+
+
+def make_checkout(checkout: Path) -> Path:
     """A checkout whose command line only says what it was given."""
-    checkout = tmp_path / "a checkout"
     (checkout / "deploy").mkdir(parents=True)
     shutil.copy(ROOT / "bangfu", checkout)
     shutil.copy(ROOT / "deploy" / "install.py", checkout / "deploy")
@@ -25,6 +29,19 @@ def checkout(tmp_path: Path) -> Path:
     (checkout / "deploy" / "requirements.lock").touch()
     (checkout / "deploy" / "cli.py").write_text("import sys\nprint(sys.argv[1:])\n")
     return checkout
+
+
+@pytest.fixture(scope="module")
+def installed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    checkout = make_checkout(tmp_path_factory.mktemp("installed") / "checkout")
+    assert run(checkout / "bangfu", cwd=checkout)[0] == 0
+    return checkout
+
+
+@pytest.fixture
+def installed(installed_once: Path, tmp_path: Path) -> Path:
+    """A checkout that was installed before."""
+    return Path(shutil.copytree(installed_once, tmp_path / "installed", symlinks=True))
 
 
 def path_with(directory: Path, **programs: str) -> str:
@@ -59,13 +76,12 @@ def test_installs_once_and_hands_arguments_over(checkout: Path, tmp_path: Path) 
     assert run(checkout / "bangfu", cwd=tmp_path) == (0, "[]\n", "")
 
 
-def test_through_links_from_anywhere_and_beside_files_named_like_our_modules(checkout: Path, tmp_path: Path) -> None:
-    link, link_to_link = tmp_path / "link", checkout / "link"
-    link.symlink_to(checkout / "bangfu")
+def test_through_links_from_anywhere_beside_files_named_like_our_modules(installed: Path, tmp_path: Path) -> None:
+    link, link_to_link = tmp_path / "link", installed / "link"
+    link.symlink_to(installed / "bangfu")
     link_to_link.symlink_to("../link")
     (tmp_path / "deploy.py").write_text("raise SystemExit('not this one')")
-    code, out, _ = run(link_to_link, "status", cwd=tmp_path)
-    assert (code, out) == (0, "['status']\n")
+    assert run(link_to_link, "status", cwd=tmp_path) == (0, "['status']\n", "")
 
 
 def test_several_at_once_install_once(checkout: Path, tmp_path: Path) -> None:
@@ -75,20 +91,24 @@ def test_several_at_once_install_once(checkout: Path, tmp_path: Path) -> None:
     assert sum("installing into" in err for _, err in answers) == 1
 
 
-def test_interrupted_or_broken_environment_is_mended(checkout: Path, tmp_path: Path) -> None:
-    run(checkout / "bangfu", cwd=tmp_path)
-    python = checkout / ".venv" / "bin" / "python"
+def test_broken_environment_is_mended(installed: Path, tmp_path: Path) -> None:
+    python = installed / ".venv" / "bin" / "python"
     python.unlink()
     python.symlink_to("/gone/with/an/upgrade")
-    code, out, err = run(checkout / "bangfu", cwd=tmp_path)
+    code, out, err = run(installed / "bangfu", cwd=tmp_path)
     assert (code, out) == (0, "[]\n")
     assert "installing" in err
 
 
-def test_changed_requirements_are_installed(checkout: Path, tmp_path: Path) -> None:
-    run(checkout / "bangfu", cwd=tmp_path)
-    (checkout / "deploy" / "requirements.lock").write_text("# changed\n")
-    assert "installing" in run(checkout / "bangfu", cwd=tmp_path)[2]
+def test_interrupted_installation_is_taken_up_again(installed: Path, tmp_path: Path) -> None:
+    (installed / ".venv" / "installed.lock").unlink()  # written last
+    assert "installing" in run(installed / "bangfu", cwd=tmp_path)[2]
+    assert run(installed / "bangfu", cwd=tmp_path) == (0, "[]\n", "")
+
+
+def test_changed_requirements_are_installed(installed: Path, tmp_path: Path) -> None:
+    (installed / "deploy" / "requirements.lock").write_text("# changed\n")
+    assert "installing" in run(installed / "bangfu", cwd=tmp_path)[2]
 
 
 @pytest.mark.parametrize(
@@ -114,12 +134,12 @@ def test_no_python_to_use_is_one_line(checkout: Path, tmp_path: Path, programs: 
     assert err.count("\n") == 1
 
 
-def test_failed_installation_is_one_line_and_tried_again(checkout: Path, tmp_path: Path) -> None:
-    lock = checkout / "deploy" / "requirements.lock"
+def test_failed_installation_is_one_line_and_tried_again(installed: Path, tmp_path: Path) -> None:
+    lock = installed / "deploy" / "requirements.lock"
     lock.write_text(f"bangfu-test==1 --hash=sha256:{'0' * 64}\n")
     nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "1", "PIP_CONFIG_FILE": os.devnull}
-    code, out, err = run(checkout / "bangfu", cwd=tmp_path, env=nowhere)
+    code, out, err = run(installed / "bangfu", cwd=tmp_path, env=nowhere)
     assert (code, out) == (1, "")
     assert "installing failed: the package index cannot be reached" in err.splitlines()[-1]
     lock.write_text("")
-    assert run(checkout / "bangfu", cwd=tmp_path)[0] == 0
+    assert run(installed / "bangfu", cwd=tmp_path)[0] == 0

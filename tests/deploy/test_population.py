@@ -11,7 +11,7 @@ VILLAGES = {"411323102217": 2.0, "411323102218": 1.0}
 
 
 @pytest.mark.parametrize(
-    ("scale", "households", "people"), [(1, 144_000, 334_200), (100, 1_440, 3_342), (1000, 144, 334)]
+    ("scale", "households", "people"), [(10, 14_400, 33_420), (100, 1_440, 3_342), (1000, 144, 334)]
 )
 def test_the_articles_totals(scale: int, households: int, people: int) -> None:
     made = list(population(VILLAGES, scale))

@@ -5,10 +5,12 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 
 import asyncpg
 import pytest
 
+from deploy.local.ports import PortTakenError
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.postgres_programs import PostgresError
 
@@ -76,8 +78,18 @@ def test_taken_port_is_named_with_its_holder(run_directory: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         server = EmbeddedPostgres(run_directory / "taken" / "postgres", port)
-        with pytest.raises(PostgresError, match=rf"port {port} .* held by process {os.getpid()}"):
+        with pytest.raises(PortTakenError, match=rf"port {port} .* held by process {os.getpid()}"):
             server.start()
+
+
+def test_port_that_somebody_takes_while_we_start_is_named_too(run_directory: Path) -> None:
+    with socket.socket() as rival:
+        rival.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        rival.bind(("127.0.0.1", 0))
+        port = rival.getsockname()[1]
+        Timer(0.1, rival.listen).start()  # while the cluster is being made
+        with pytest.raises(PortTakenError, match=rf"port {port} .* held by process {os.getpid()}"):
+            EmbeddedPostgres(run_directory / "rival" / "postgres", port).start()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another account")

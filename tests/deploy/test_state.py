@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.ports import holder
+from deploy.local.ports import PortTakenError, holder
 from deploy.local.service import ROOT
-from deploy.local.stack import PortsTakenError, Stack
+from deploy.local.stack import Stack
 from deploy.local.state import QUIET, Configuration, State, StateError, settings_from
 
 
@@ -62,15 +62,23 @@ def test_launcher_variables_are_not_for_the_services() -> None:
 class TestPorts:
     """Which ports a stack takes."""
 
-    def test_taken_port_is_named_with_its_holder_or_left(self, state: State) -> None:
+    def test_taken_port_is_named_with_its_holder(self, state: State) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             environ = {"BANGFU_RANKING_PORT": str(port)}
-            with pytest.raises(PortsTakenError, match=f"port {port} for ranking is held by process {os.getpid()}"):
-                Stack(state).configure(environ, port="21001", demonstration=None)
+            for wanted in ("21001", "auto", None):  # a port asked for by name is never moved
+                with pytest.raises(PortTakenError, match=f"port {port} for ranking .* process {os.getpid()}"):
+                    Stack(state).configure(environ, port=wanted, demonstration=None)
+
+    def test_auto_takes_the_next_five_free_ones(self, state: State) -> None:
+        Stack(state).configure({}, port="21001", demonstration=None)
+        with socket.create_server(("127.0.0.1", 21004)):
             stack = Stack(state)
-            stack.configure(environ, port="auto", demonstration=None)
-            assert stack.services["ranking"].port != port
+            stack.configure({}, port="auto", demonstration=None)
+            first, *others = stack.configuration.ports.values()
+            assert first % 10 == 1
+            assert others == [first + i for i in range(1, 5)]
+            assert first != 21001
 
     def test_ports_are_kept_for_the_next_start(self, state: State) -> None:
         Stack(state).configure({}, port="21001", demonstration=None)
