@@ -138,13 +138,6 @@ MUTANTS = (
         "            before = None\n",
         "tests/assistance/test_intake.py::test_every_record_gets_one_receipt",
     ),
-    Mutant(
-        "a stale version may be changed",
-        "services/assistance/actions/ledger.py",
-        " AND action.version = given.version - 1",
-        "",
-        "tests/assistance/test_races.py::test_of_concurrent_corrections_one_wins",
-    ),
 )
 
 
