@@ -1,26 +1,24 @@
 """The command line: `./bangfu <command>`."""
 
-import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
 from typing import Annotated
 
 import httpx
 import typer
-from rich.console import Console
 
 from deploy.kafka.libraries import unavailable
 from deploy.local.broker import BrokerError
 from deploy.local.demo.loading import DemonstrationError
-from deploy.local.demo.running import Addresses, opened
 from deploy.local.ports import LOOPBACK, PortTakenError
 from deploy.local.postgres_programs import PostgresError
-from deploy.local.service import NAMES, ROOT, ServiceError
+from deploy.local.service import NAMES, ServiceError
 from deploy.local.stack import Stack
 from deploy.local.state import State, StateError
+from deploy.starting import demonstrate_on, demonstration_wanted, start, stop, wait_for_ctrl_c
+from deploy.terminal import fail, run, say, show
 
 app = typer.Typer(
     help="Bangfu 帮扶: the register, aid ledger and rankings of a poverty-alleviation campaign, on one machine.",
@@ -28,6 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+DEFAULT_SCALE = 100
 PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
 FAILURES = (
     BrokerError,
@@ -36,31 +35,29 @@ FAILURES = (
     PostgresError,
     ServiceError,
     StateError,
-    httpx.HTTPError,
 )
-
-
-def say(line: str) -> None:
-    """One line about what is going on; on standard error, which scripts need not read."""
-    print(f"bangfu: {line}", file=sys.stderr, flush=True)
 
 
 @app.command()
 def up(
     no_demo: Annotated[bool, typer.Option("--no-demo", help="Start empty, for real use.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Return when ready; ./bangfu down stops it.")] = False,
-    scale: Annotated[int, typer.Option(min=1, help="Demonstration: one household for N of the city's 144,000.")] = 100,
+    scale: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="One household for N of the city's 144,000 (default 100).")
+    ] = None,
     port: Annotated[
         str | None, typer.Option(help="First of five ports (default 8101), or auto for the next five free ones.")
     ] = None,
 ) -> None:
     """Start everything, with a living demonstration unless --no-demo; Ctrl-C stops it."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     if port is not None and port != "auto" and not (port.isdecimal() and 0 < int(port) <= 65_531):
         raise typer.BadParameter("a port number up to 65531, or auto", param_hint="--port")
     state = State.find()
     with state.locked(say):
         stack = Stack(state)
         demonstrate = demonstration_wanted(stack, no_demo, scale)
+        scale = stack.configuration.demonstration or scale or DEFAULT_SCALE
         ran_already = stack.running
         if ran_already:
             say("runs already")
@@ -70,75 +67,12 @@ def up(
         else:
             start(stack, port, scale if demonstrate else None)
     show_addresses(stack)
-    if detach:
-        if demonstrate:
-            asyncio.run(load_demonstration(stack))
-        return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
-    try:
-        if demonstrate:
-            asyncio.run(run_demonstration(stack))
-        while not ran_already:
-            signal.pause()
-    except KeyboardInterrupt:
-        if ran_already:
-            say("the demonstration stopped; everything else goes on until ./bangfu down")
-        else:
-            stop(state)
-
-
-def start(stack: Stack, port: str | None, demonstration: int | None) -> None:
-    """Start what does not run at all, on other ports when somebody takes one while we start and that is allowed."""
-    while True:
-        stack.configure(os.environ, port=port, demonstration=demonstration)
-        try:
-            return stack.up(say)
-        except PortTakenError as error:
-            if port != "auto":
-                raise
-            say(str(error))
-
-
-def demonstration_wanted(stack: Stack, no_demo: bool, scale: int) -> bool:
-    """Whether to demonstrate. Data once demonstrated stays marked; data of real use is never mixed with it."""
-    if not stack.state.exists:
-        return not no_demo
-    before = stack.configuration.demonstration
-    if before is None and not no_demo:
-        say("this was started for real use: no demonstration; ./bangfu reset starts anew")
-    if before is not None and no_demo:
-        say("this holds demonstration data, and everything goes on saying so; ./bangfu reset starts anew")
-    if before not in (None, scale) and not no_demo:
-        say(f"the population was loaded at scale {before} and stays; ./bangfu reset starts anew")
-    return before is not None and not no_demo
-
-
-def scale_of(stack: Stack) -> int:
-    assert stack.configuration.demonstration is not None  # asked only when there is a demonstration
-    return stack.configuration.demonstration
-
-
-async def load_demonstration(stack: Stack) -> None:
-    """The population and a first batch of actions."""
-    async with opened(addresses_of(stack), say) as demonstration:
-        await demonstration.first_batch(await demonstration.load(scale_of(stack)))
-
-
-async def run_demonstration(stack: Stack) -> None:
-    """The population, then actions and what they change, until Ctrl-C."""
-    async with opened(addresses_of(stack), say) as demonstration:
-        households = await demonstration.load(scale_of(stack))
-        say("recording actions; Ctrl-C stops")
-        await demonstration.act(households, Console())
-
-
-def addresses_of(stack: Stack) -> Addresses:
-    return Addresses(
-        services={name: service.url for name, service in stack.services.items()},
-        bootstrap_servers=stack.bootstrap_servers,
-        kafka_prefix=stack.configuration.settings.get("BANGFU_KAFKA_PREFIX", ""),
-        api_key=stack.api_key,
-    )
+    if demonstrate:
+        demonstrate_on(stack, scale, stay=not detach, stop_with_us=not ran_already)
+    elif not (detach or ran_already):
+        wait_for_ctrl_c()
+    if not (detach or ran_already):
+        stop(state)
 
 
 def show_addresses(stack: Stack) -> None:
@@ -148,23 +82,6 @@ def show_addresses(stack: Stack) -> None:
     show([*rows, ("stop", "./bangfu down")])
     if stack.configuration.demonstration is not None:
         print("演示数据 This is demonstration data and marked as such; ./bangfu reset deletes it.")
-
-
-def show(rows: list[tuple[str, ...]]) -> None:
-    """Rows of words in columns, whole words whatever the width of the terminal."""
-    for row in rows:
-        print("".join(word.ljust(14 if i == 0 else 40) for i, word in enumerate(row)).rstrip())
-
-
-def stop(state: State) -> None:
-    """Stop what runs, in order."""
-    with state.locked(say):
-        stack = Stack(state)
-        if stack.anything_runs:
-            stack.down(say)
-            say("stopped")
-        else:
-            say("does not run")
 
 
 @app.command()
@@ -298,16 +215,6 @@ def run_in_service(service: str, *arguments: str) -> None:
     raise typer.Exit(run(found.command_line(*arguments), found.environment))
 
 
-def run(command: list[str], environment: dict[str, str]) -> int:
-    """Run a program in the checkout to its end; Ctrl-C is the program's to handle."""
-    process = subprocess.Popen(command, cwd=ROOT, env={**environment, "PYTHONPATH": str(ROOT)})
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            continue
-
-
 def started_stack() -> Stack:
     """The stack of this checkout; ends the program when it was never started."""
     state = State.find()
@@ -316,18 +223,17 @@ def started_stack() -> Stack:
     return Stack(state)
 
 
-def fail(line: str) -> None:
-    say(line)
-    raise typer.Exit(1)
-
-
 def main() -> None:
     """Run the command; failures that a person can do something about are a few lines, not a traceback."""
     try:
         app(prog_name="./bangfu")
     except FAILURES as error:
         say(str(error))
-        sys.exit(1)
+    except httpx.HTTPError as error:
+        say(str(error).splitlines()[0])
+    else:
+        return
+    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,12 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 NAMES = ("registry", "assistance", "ranking")
 
+_OPEN_TO_EVERY_KEY = {
+    "registry": "/v1/divisions?limit=1",
+    "assistance": "/v1/programmes?limit=1",
+    "ranking": "/v1/rule-sets",
+}
+
 
 class ServiceError(Exception):
     """A service could not be started, or one of its commands failed; the message ends with its log."""
@@ -102,6 +108,19 @@ class Service:
             if time.monotonic() > deadline:
                 raise ServiceError(f"{self.name} is not ready after {timeout:.0f} s: {state}\n{self.daemon.tail()}")
             time.sleep(0.05)
+
+    def wait_for_key(self, api_key: str, timeout: float = 60.0) -> None:
+        """Wait until the service knows an API key: registry's keys reach the others as events.
+
+        Raises ServiceError when it does not in time.
+        """
+        deadline = time.monotonic() + timeout
+        headers = {"Authorization": f"Bearer {api_key}"}
+        url = self.url + _OPEN_TO_EVERY_KEY[self.name]
+        while httpx.get(url, headers=headers, timeout=5.0, trust_env=False).status_code == httpx.codes.UNAUTHORIZED:
+            if time.monotonic() > deadline:
+                raise ServiceError(f"{self.name} does not know the API key after {timeout:.0f} s")
+            time.sleep(0.1)
 
     def drain(self) -> None:
         """Ask it to refuse writes and let its backlog run out; `drained` tells when."""

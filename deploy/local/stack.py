@@ -135,6 +135,12 @@ class Stack:
         self.state.save(self.configuration)
         self._build()
 
+    def unmark(self) -> None:
+        """Take the mark of demonstration data back: it was refused, and none was loaded."""
+        self.configuration.demonstration = None
+        self.state.save(self.configuration)
+        self._build()
+
     def up(self, say: Say) -> None:
         """Start what does not run and wait until all is ready; a start from nothing that fails leaves nothing.
 
@@ -148,6 +154,8 @@ class Stack:
                 service.start(migrate=True)
             for service in self.services.values():
                 service.wait_ready(READY_LIMIT)
+            for service in self.services.values():
+                service.wait_for_key(self.api_key)
             self.watch()
         except BaseException:  # Ctrl-C too
             if afresh:

@@ -19,6 +19,7 @@ import pytest
 
 from deploy.local import keeper
 from deploy.local.demo.actions import CITY_TIME
+from deploy.local.demo.loading import Loader, RealDataError
 from deploy.local.demo.running import FIRST_BATCH
 from deploy.local.process import Identity
 from deploy.local.service import NAMES, ROOT
@@ -78,11 +79,9 @@ def test_status_for_scripts(launcher: Launcher) -> None:
     assert all(service["ready"] is True for service in status["services"].values())
     assert set(status["databases"]) == set(NAMES)
     assert re.fullmatch(r"127\.0\.0\.1:\d+", status["kafka"]["bootstrap_servers"])
-    answer = httpx.get(
-        f"{status['services']['registry']['url']}/v1/divisions",
-        headers={"Authorization": f"Bearer {status['api_key']}"},
-    )
-    assert answer.status_code == 200
+    with httpx.Client(headers={"Authorization": f"Bearer {status['api_key']}"}) as client:  # good everywhere
+        for name, path in (("registry", "divisions"), ("assistance", "programmes"), ("ranking", "rule-sets")):
+            assert client.get(f"{status['services'][name]['url']}/v1/{path}").status_code == 200
 
 
 @on_one_stack
@@ -98,6 +97,28 @@ def test_real_data_is_not_mixed_with_a_demonstration(launcher: Launcher) -> None
     assert code == 0
     assert "started for real use: no demonstration" in err
     assert "演示数据" not in out
+
+
+@on_one_stack
+async def test_loader_refuses_a_register_with_real_households(launcher: Launcher) -> None:
+    status = launcher.status()
+    clients = [
+        httpx.AsyncClient(
+            base_url=status["services"][name]["url"], headers={"Authorization": f"Bearer {status['api_key']}"}
+        )
+        for name in ("registry", "assistance")
+    ]
+    household = {
+        "village": "411323102217",
+        "standing": "poor",
+        "members": [{"name": "测试甲", "relation": "head", "sex": "male", "birth_date": "1968-03-12"}],
+    }
+    made = await clients[0].post("/v1/households", json=household, headers={"Idempotency-Key": '"real"'})
+    assert made.status_code == 201, made.text
+    with pytest.raises(RealDataError):
+        await Loader(clients[0], clients[1], print).load(1000)
+    for client in clients:
+        await client.aclose()
 
 
 @on_one_stack

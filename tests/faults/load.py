@@ -73,11 +73,11 @@ async def _send(client: httpx.AsyncClient, ledger: Ledger, number: int, body: Ma
         try:
             headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
             answer = await client.post("/v1/actions", content=content, headers=headers)
-            status, named = answer.status_code, answer.json().get("id")
-            retry_after = answer.headers.get("retry-after")
+            status, said, retry_after = answer.status_code, answer.json(), answer.headers.get("retry-after")
         except httpx.TransportError:
-            status, named, retry_after = UNKNOWN, None, None
-        ledger.write(id=number, status=status, action_id=named, retry_after=retry_after)
+            status, said, retry_after = UNKNOWN, {}, None
+        names = {"action_id": said.get("id"), "problem": said.get("code"), "retry_after": retry_after}
+        ledger.write(id=number, status=status, **names)
         if status not in (UNKNOWN, 503) or number % 7 == 0 or time.monotonic() > deadline:
             return
         await asyncio.sleep(0.1)
@@ -132,6 +132,7 @@ class Load:
             may={names[i] for i in names if {200, 201}.isdisjoint(statuses.get(i, [UNKNOWN]))},
             statuses={status for each in statuses.values() for status in each},
             named={line["action_id"] for line in heard if line["status"] in (200, 201)},
+            unexpected=[line for line in heard if line["status"] not in (UNKNOWN, 200, 201, 503)],
             unhelpful=[line for line in heard if line["status"] == 503 and not line["retry_after"]],
         )
 
@@ -144,6 +145,8 @@ class Outcome:
     may: set[str]
     statuses: set[int]
     named: set[str]
+    unexpected: list[dict[str, Any]]
+    """Answers with another status than 2xx and 503."""
     unhelpful: list[dict[str, Any]]
     """503 without Retry-After."""
 

@@ -95,8 +95,11 @@ class HttpRecorder:
     def __init__(self, assistance: httpx.AsyncClient) -> None:
         self._assistance = assistance
 
-    async def record(self, action: Mapping[str, Any]) -> None:
-        """Record, waiting while the service is away. Raises httpx.HTTPStatusError when it is refused."""
+    async def record(self, action: Mapping[str, Any]) -> bool:
+        """Record, waiting while the service is away; False when the content is refused.
+
+        (Somebody may have taken the household off the register.) Raises httpx.HTTPStatusError when we are refused.
+        """
         headers = {"Idempotency-Key": f'"{action["external_id"]}"'}
         while True:
             try:
@@ -107,8 +110,10 @@ class HttpRecorder:
             if answer.status_code in (429, 503):
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
+            if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
+                return False
             answer.raise_for_status()
-            return
+            return True
 
 
 class KafkaRecorder:
@@ -119,8 +124,8 @@ class KafkaRecorder:
         self._topic = topic
         self._producer: AIOKafkaProducer | None = None
 
-    async def record(self, action: Mapping[str, Any]) -> None:
-        """Publish, waiting while the broker is away; a record sent twice counts once."""
+    async def record(self, action: Mapping[str, Any]) -> bool:
+        """Publish, waiting while the broker is away; a record sent twice counts once. True: the receipt decides."""
         event = CloudEvent(
             id=action["external_id"],
             source=SOURCE,
@@ -134,7 +139,7 @@ class KafkaRecorder:
                 async with asyncio.timeout(SEND_LIMIT):
                     producer = await self._started()
                     await producer.send_and_wait(self._topic, value, key=event.id.encode(), headers=headers)
-                return
+                return True
             except (KafkaError, TimeoutError):
                 await self.close()
                 await asyncio.sleep(RETRY_SECONDS)

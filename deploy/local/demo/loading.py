@@ -28,7 +28,11 @@ Say = Callable[[str], None]
 
 
 class DemonstrationError(Exception):
-    """The demonstration cannot be loaded: real data is there, with which it is never mixed, or it was refused."""
+    """The demonstration could not be loaded; the message says why."""
+
+
+class RealDataError(DemonstrationError):
+    """The register holds real households, with which a demonstration is never mixed; nothing was loaded."""
 
 
 class Loader:
@@ -40,10 +44,10 @@ class Loader:
         self._say = say
 
     async def load(self, scale: int) -> list[Beneficiary]:
-        """Bring everything in and return the households. Raises DemonstrationError, httpx.HTTPError."""
+        """Bring everything in and return the households. Raises RealDataError, DemonstrationError, httpx.HTTPError."""
         loaded = await self._count(source_system=SOURCE)
-        if await self._count() != loaded:
-            raise DemonstrationError("the register holds real households; start with --no-demo")
+        if not loaded and await self._count():
+            raise RealDataError("the register holds real households; start with --no-demo")
         wanted = HOUSEHOLDS // scale
         if loaded < wanted:
             self._say(f"registering {wanted - loaded} synthetic households")

@@ -4,7 +4,6 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import httpx
@@ -12,32 +11,24 @@ from rich.console import Console
 from rich.live import Live
 
 from deploy.local.demo.actions import TOPIC, ActionMaker, Beneficiary, HttpRecorder, KafkaRecorder, Reviewer
-from deploy.local.demo.loading import Loader, Say
+from deploy.local.demo.loading import DemonstrationError, Loader, Say
 from deploy.local.demo.screen import Screen
+from deploy.local.stack import Stack
 
 ACTIONS_A_SECOND = 3.0
 FIRST_BATCH = 200
 SUMMARY_SECONDS = 10.0
 
 
-@dataclass(frozen=True)
-class Addresses:
-    """Where the stack is, and the key to it."""
-
-    services: Mapping[str, str]
-    bootstrap_servers: str
-    kafka_prefix: str
-    api_key: str
-
-
 class Recorder(Protocol):
     """One way to have an action recorded."""
 
-    async def record(self, action: Mapping[str, Any]) -> None: ...
+    async def record(self, action: Mapping[str, Any]) -> bool:
+        """Have it recorded, however long that takes; False when it was refused."""
 
 
 class Demonstration:
-    """A running demonstration; `opened` makes one."""
+    """A running demonstration."""
 
     def __init__(self, clients: Mapping[str, httpx.AsyncClient], kafka: KafkaRecorder, say: Say) -> None:
         self._loader = Loader(clients["registry"], clients["assistance"], say)
@@ -57,10 +48,16 @@ class Demonstration:
             await asyncio.gather(*(self._record(way, maker) for way in self._recorders))
 
     async def act(self, households: Sequence[Beneficiary], console: Console) -> None:
-        """Record actions at a gentle rate and show what they change, until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._stream(households))
-            tasks.create_task(self._show(console) if console.is_terminal else self._summarise(console))
+        """Record actions at a gentle rate and show what they change, until cancelled.
+
+        Raises DemonstrationError when our key is no longer good for that.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._stream(households))
+                tasks.create_task(self._show(console) if console.is_terminal else self._summarise(console))
+        except* httpx.HTTPStatusError as refused:
+            raise DemonstrationError(str(refused.exceptions[0])) from None
 
     async def _stream(self, households: Sequence[Beneficiary]) -> None:
         maker = ActionMaker(households, random.Random())  # noqa: S311 - nothing secret
@@ -75,8 +72,7 @@ class Demonstration:
 
     async def _record(self, way: str, maker: ActionMaker) -> dict[str, Any]:
         action = maker.make()
-        await self._recorders[way].record(action)
-        self._recorded[way] += 1
+        self._recorded[way] += await self._recorders[way].record(action)
         return action
 
     async def _show(self, console: Console) -> None:
@@ -91,11 +87,24 @@ class Demonstration:
             console.print(await self._screen.summary(self._recorded))
 
 
+async def load(stack: Stack, scale: int, say: Say) -> None:
+    """Bring the population in, and a first batch of actions."""
+    async with _opened(stack, say) as demonstration:
+        await demonstration.first_batch(await demonstration.load(scale))
+
+
+async def run(stack: Stack, scale: int, say: Say) -> None:
+    """Bring the population in, then record actions and show what they change, until cancelled."""
+    async with _opened(stack, say) as demonstration:
+        households = await demonstration.load(scale)
+        say("recording actions; Ctrl-C stops")
+        await demonstration.act(households, Console())
+
+
 @asynccontextmanager
-async def opened(addresses: Addresses, say: Say) -> AsyncIterator[Demonstration]:
-    """A demonstration with its connections, closed at the end."""
-    kafka = KafkaRecorder(addresses.bootstrap_servers, addresses.kafka_prefix + TOPIC)
-    clients = {name: _client(url, addresses.api_key) for name, url in addresses.services.items()}
+async def _opened(stack: Stack, say: Say) -> AsyncIterator[Demonstration]:
+    kafka = KafkaRecorder(stack.bootstrap_servers, stack.configuration.settings.get("BANGFU_KAFKA_PREFIX", "") + TOPIC)
+    clients = {name: _client(service.url, stack.api_key) for name, service in stack.services.items()}
     try:
         yield Demonstration(clients, kafka, say)
     finally:
