@@ -216,7 +216,8 @@ def _add_operations(app: FastAPI, runtime: Runtime, role: Role) -> None:
     async def readyz() -> Response:
         """Looks at the database, the broker, the age of the oldest unsent event, and every consumer."""
         relay = runtime.relay if role in ("all", "relay") else None
-        found = await health.check(runtime.settings.service, runtime.database, relay, runtime.consumers)
+        consumers = runtime.consumers if role in ("all", "consumer") else []
+        found = await health.check(runtime.settings.service, runtime.database, relay, consumers)
         if runtime.draining and found.ready:
             found.drained = await runtime.relay.mark_clean()
         return JSONResponse(found.model_dump(mode="json"), 200 if found.ready else 503)

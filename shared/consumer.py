@@ -22,11 +22,16 @@ from shared.contracts.base import Topic
 from shared.db import AWAY, Database, Pg
 from shared.deadletter import DeadLetterLimit, DeadLetterLimitError
 from shared.ids import uuid7
+from shared.log import LogWatch
 from shared.record import Park, Poison, Record, Verdict
 from shared.settings import Settings
 
 logger = logging.getLogger("bangfu.consumer")
 RETRY_SECONDS = 0.5
+BUSY_SECONDS = 5.0
+"""How long after a record the next one is looked for closely."""
+COMMIT_LIMIT = 5.0
+"""Seconds the broker may take over an offset."""
 PARKED_POLL_SECONDS = 0.25
 LONGEST_PARK_STEP = timedelta(seconds=30)
 _TRANSIENT = (*AWAY, asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError,
@@ -70,6 +75,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """Why it stopped for good; None while it works."""
         self.failing_since: float | None = None
         """``time.monotonic()`` of the first of a row of failures; for health."""
+        self.log = LogWatch(settings, topics)
         self._settings = settings
         self._database = database
         self._clock = clock
@@ -82,8 +88,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def run(self) -> None:
         """Consume until cancelled, or until the dead-letter limit stops it."""
-        parked = asyncio.create_task(self._run_parked(), name=f"{self.group} parked")
-        try:
+        async with asyncio.TaskGroup() as beside:
+            helpers = [beside.create_task(self.log.run()), beside.create_task(self._run_parked())]
             while self.stopped is None:
                 try:
                     await self._session()
@@ -92,9 +98,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 except (KafkaError, *_TRANSIENT) as error:
                     self._failed(error)
                     await asyncio.sleep(RETRY_SECONDS)
-        finally:
-            parked.cancel()
-            await asyncio.gather(parked, return_exceptions=True)
+            for helper in helpers:
+                helper.cancel()
 
     def _stop(self, reason: str) -> None:
         self.stopped = reason
@@ -107,19 +112,27 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         logger.warning("%s held up by %s %.200s", self.group, type(error).__name__, detail)
 
     async def _session(self) -> None:
-        await broker.ensure_topics(self._settings, self.topics)
+        """Read one log as a member of the group, until the broker holds another one.
+
+        A member would read on by itself, but on the embedded broker it may keep, for good, the few partitions that
+        its topics had for a moment when it first met the new log.
+        """
+        self.failing_since = self.failing_since or time.monotonic()  # until it reads
+        log = await self.log.known()  # and with it the topics, which must be there before they are mentioned
         client = broker.consumer(self._settings, self.group)
         client.subscribe([self._settings.topic(topic.name) for topic in self.topics], listener=self)
-        await client.start()
         try:
-            next_log_check = 0.0
-            while True:
-                if time.monotonic() >= next_log_check and client.assignment():
-                    await self._check_log(client)
-                    next_log_check = time.monotonic() + broker.LOG_CHECK_SECONDS
+            async with asyncio.timeout(broker.SEND_LIMIT):
+                await client.start()
+            adopted, busy_until = False, 0.0
+            while self.log.incarnation in (None, log):
+                adopted = adopted or await self._adopt_log(client, log)
+                broker.attend(client, self._settings, closely=time.monotonic() < busy_until)
                 fetched = await client.getmany(timeout_ms=200, max_records=self._max_records)
+                self.failing_since = None
                 if fetched:
                     await self._take_in(client, fetched)
+                    busy_until = time.monotonic() + BUSY_SECONDS
         finally:
             await broker.close(client)
 
@@ -142,7 +155,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             except _TRANSIENT as error:
                 self._failed(error)
                 await self._hold(client)
-        self.failing_since = None
         telemetry.BATCH_SECONDS.labels(self.group).observe(time.monotonic() - started)
         self._after_batch()
 
@@ -151,7 +163,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         assigned = client.assignment()
         client.pause(*assigned)
         await asyncio.sleep(RETRY_SECONDS)
-        await client.getmany(timeout_ms=0)
+        for partition, messages in (await client.getmany(timeout_ms=0)).items():
+            client.seek(partition, messages[0].offset)  # came with a rebalance, not paused: to be read again
         client.resume(*(assigned & client.assignment()))
 
     async def _in_transaction(self, records: Sequence[Record], offsets: Mapping[TopicPartition, int]) -> None:
@@ -183,7 +196,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _commit(self, client: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> None:
         ours = client.assignment()
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(COMMIT_LIMIT):
                 await client.commit({partition: offset for partition, offset in offsets.items() if partition in ours})
         except (CommitFailedError, IllegalStateError, TimeoutError, KafkaError) as error:
             # The database has the batch; whoever reads it again ignores it.
@@ -201,31 +214,33 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     # A replaced log
 
-    async def _check_log(self, client: AIOKafkaConsumer) -> None:
-        try:
-            await self._adopt_log(client)
-        except (KafkaError, *_TRANSIENT) as error:
-            self._failed(error)
+    async def _adopt_log(self, client: AIOKafkaConsumer, incarnation: str) -> bool:
+        """Read a replaced log from its start, even where a committed offset happens to lie within it.
 
-    async def _adopt_log(self, client: AIOKafkaConsumer) -> None:
-        """Read a replaced log from its start, even where a committed offset happens to lie within it."""
-        await broker.ensure_topics(self._settings, self.topics)
-        incarnation = await broker.log_incarnation(self._settings)
-        async with self._database.driver() as pg:
-            known = await pg.fetchval("SELECT incarnation FROM log_state WHERE reader = $1", self.group)
-            self.failing_since = None
-            if known == incarnation:
-                return
-            if known is not None:
-                logger.warning("%s reads the new log from its start", self.group)
-                await client.seek_to_beginning(*client.assignment())
-                await pg.execute("DELETE FROM consumed_position WHERE group_name = $1", self.group)
-            await pg.execute(
-                "INSERT INTO log_state (reader, incarnation) VALUES ($1, $2) "
-                "ON CONFLICT (reader) DO UPDATE SET incarnation = excluded.incarnation",
-                self.group,
-                incarnation,
-            )
+        False when that must wait, for partitions or for the database.
+        """
+        if not client.assignment():
+            return False
+        try:
+            async with self._database.driver() as pg:
+                known = await pg.fetchval("SELECT incarnation FROM log_state WHERE reader = $1", self.group)
+                if known not in (None, incarnation):
+                    logger.warning("%s reads the new log from its start", self.group)
+                    async with asyncio.timeout(COMMIT_LIMIT):
+                        await client.seek_to_beginning(*client.assignment())
+                    await self._commit(client, dict.fromkeys(client.assignment(), 0))  # holds after a rebalance, too
+                    await pg.execute("DELETE FROM consumed_position WHERE group_name = $1", self.group)
+                await pg.execute(
+                    "INSERT INTO log_state (reader, incarnation) VALUES ($1, $2) "
+                    "ON CONFLICT (reader) DO UPDATE SET incarnation = excluded.incarnation",
+                    self.group,
+                    incarnation,
+                )
+        except _TRANSIENT as error:
+            self._failed(error)
+            await self._hold(client)
+            return False
+        return True
 
     # Parked records
 

@@ -52,10 +52,11 @@ async def check(service: str, database: Database, relay: Relay | None, consumers
             await _look_at_database(health, service, database, consumers)
     except AWAY as error:
         health.problems.append(f"database: {type(error).__name__}")
-    if relay is not None:
-        health.broker = time.monotonic() - relay.last_contact < BROKER_SILENCE_SECONDS
-        if not health.broker:
-            health.problems.append("broker: no answer lately")
+    watches = [consumer.log for consumer in consumers if consumer.stopped is None]
+    watches += [relay.log] if relay is not None else []
+    health.broker = all(time.monotonic() - watch.last_contact < BROKER_SILENCE_SECONDS for watch in watches)
+    if not health.broker:
+        health.problems.append("broker: no answer lately")
     if health.outbox_oldest_seconds > OLDEST_EVENT_SECONDS:
         health.problems.append("outbox: events wait too long")
     for consumer in health.consumers:

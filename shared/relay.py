@@ -21,12 +21,15 @@ from shared import broker, telemetry
 from shared.contracts.base import Topic
 from shared.db import AWAY, Database, Pg
 from shared.events import CloudEvent, encode
+from shared.log import LogWatch, log_incarnation
 from shared.outbox import COLUMNS
 from shared.settings import Settings
 
 logger = logging.getLogger("bangfu.relay")
 BATCH = 2000
 POLL_SECONDS = 0.02
+LONGEST_POLL_SECONDS = 0.25
+"""Events of this process wake the relay; those of other processes are found by looking, less often after a while."""
 GATHER_SECONDS = 0.01
 """A batch begins no sooner after the one before: a batch costs a millisecond however small it is, and a busy service
 wakes the relay with every commit. An event that comes alone still leaves at once."""
@@ -69,9 +72,8 @@ class Relay:
         self._signal = asyncio.Event()
         self._producer: AIOKafkaProducer | None = None
         self._incarnation: str | None = None
-        self._idle = False
-        self.last_contact = 0.0
-        """``time.monotonic()`` when the broker last answered; for health."""
+        self._poll = POLL_SECONDS
+        self.log = LogWatch(settings, topics)
 
     def wake(self) -> None:
         """Say that an event was committed; it is sent without waiting for the next poll."""
@@ -79,33 +81,37 @@ class Relay:
 
     async def run(self) -> None:
         """Relay until cancelled; survives the broker and the database going away."""
-        next_log_check = 0.0
+        async with asyncio.TaskGroup() as beside:
+            beside.create_task(self.log.run())
+            try:
+                await self._run()
+            finally:
+                await self._drop_producer()
+
+    async def _run(self) -> None:
         woken = True
-        try:
-            while True:
-                started = time.monotonic()
-                try:
-                    if started >= next_log_check:
-                        await self._check_log()
-                        next_log_check = time.monotonic() + broker.LOG_CHECK_SECONDS
-                    sent = await self._send_batch() if woken or await self._has_events() else 0
-                    self._idle = sent == 0
-                except (*AWAY, KafkaError) as error:
-                    detail = error if isinstance(error, KafkaError) else ""
-                    logger.warning("relay held up by %s %.200s", type(error).__name__, detail)
-                    await self._drop_producer()
-                    next_log_check = 0.0
-                    await asyncio.sleep(0.5)
-                    continue
-                woken = sent == BATCH or await self._wait(started)
-        finally:
-            await self._drop_producer()
+        while True:
+            incarnation = await self.log.known()
+            started = time.monotonic()
+            try:
+                if incarnation != self._incarnation:
+                    await self._adopt_log(incarnation)
+                sent = await self._send_batch() if woken or await self._has_events() else 0
+            except (*AWAY, KafkaError) as error:
+                detail = error if isinstance(error, KafkaError) else ""
+                logger.warning("relay held up by %s %.200s", type(error).__name__, detail)
+                await self._drop_producer()
+                self.log.doubt()
+                await asyncio.sleep(0.5)
+                continue
+            self._poll = POLL_SECONDS if sent else min(2 * self._poll, LONGEST_POLL_SECONDS)
+            woken = sent == BATCH or await self._wait(started)
 
     async def _wait(self, started: float) -> bool:
         """Until the next batch may begin and somebody asks for it, or it is time to look; whether somebody asked."""
         await asyncio.sleep(started + GATHER_SECONDS - time.monotonic())
         try:
-            async with asyncio.timeout(POLL_SECONDS):
+            async with asyncio.timeout(self._poll):
                 await self._signal.wait()
         except TimeoutError:
             return False
@@ -136,7 +142,6 @@ class Relay:
                 topic = self._settings.topic(row["aggregatetype"])
                 waiting.append(await producer.send(topic, value, key=row["aggregateid"].encode(), headers=headers))
             acknowledged: list[RecordMetadata] = await asyncio.gather(*waiting)
-        self.last_contact = time.monotonic()
         for topic, count in Counter(row["aggregatetype"] for row in rows).items():
             telemetry.EVENTS_SENT.labels(self._settings.service, topic).inc(count)
         return acknowledged
@@ -160,32 +165,31 @@ class Relay:
 
     # The log's identity (architecture rule 3)
 
-    async def _check_log(self) -> None:
-        """Compare the broker's log with the one we knew; send again what the new one may lack."""
-        await broker.ensure_topics(self._settings, self._topics)
-        incarnation = await broker.log_incarnation(self._settings)
-        self.last_contact = time.monotonic()
-        if incarnation != self._incarnation:
-            await self._adopt_log(incarnation)
-            self._incarnation = incarnation
-
     async def _adopt_log(self, incarnation: str) -> None:
+        """Compare the broker's log with the one we knew; send again what the new one may lack."""
+        # A producer knows the partitions of the log it met first, and would send to some that a new one lacks: the
+        # embedded broker acknowledges that, and nobody ever reads it.
+        await self._drop_producer()
         async with self._database.driver() as pg, pg.transaction():
-            known = await pg.fetchrow("SELECT incarnation, clean_at FROM log_state WHERE reader = $1", READER)
-            if known is not None and known["incarnation"] == incarnation:
-                return
-            await pg.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
-            if known is not None:
-                count = await self._refill(pg, known["clean_at"])
-                telemetry.LOG_REFILLS.labels(self._settings.service).inc()
-                logger.warning("the broker's log was replaced: sending %d events again", count)
-            await pg.execute("DELETE FROM published_position")
-            await pg.execute(
-                "INSERT INTO log_state (reader, incarnation) VALUES ($1, $2) "
-                "ON CONFLICT (reader) DO UPDATE SET incarnation = excluded.incarnation",
-                READER,
-                incarnation,
-            )
+            await self._catch_up(pg, incarnation)
+        self._incarnation = incarnation
+
+    async def _catch_up(self, pg: Pg, incarnation: str) -> None:
+        known = await pg.fetchrow("SELECT incarnation, clean_at FROM log_state WHERE reader = $1", READER)
+        if known is not None and known["incarnation"] == incarnation:
+            return
+        await pg.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
+        if known is not None:
+            count = await self._refill(pg, known["clean_at"])
+            telemetry.LOG_REFILLS.labels(self._settings.service).inc()
+            logger.warning("the broker's log was replaced: sending %d events again", count)
+        await pg.execute("DELETE FROM published_position")
+        await pg.execute(
+            "INSERT INTO log_state (reader, incarnation) VALUES ($1, $2) "
+            "ON CONFLICT (reader) DO UPDATE SET incarnation = excluded.incarnation",
+            READER,
+            incarnation,
+        )
 
     async def _refill(self, pg: Pg, clean_at: datetime) -> int:
         if clean_at < datetime.now(UTC) - timedelta(days=KEPT_DAYS):
@@ -215,7 +219,7 @@ class Relay:
                 published.setdefault(group, {})[TopicPartition(topic, partition)] = next_offset
         if not await broker.have_read(self._settings, published):
             return False
-        if known is None or await broker.log_incarnation(self._settings) != known:
+        if known is None or await log_incarnation(self._settings) != known:
             return False  # a new log, not yet refilled: what the old one held may never have been read
         async with self._database.driver() as pg:
             await pg.execute(
@@ -231,7 +235,7 @@ class Relay:
                 if time.monotonic() >= next_cleaning:
                     await self.clean_up(datetime.now(UTC).date())
                     next_cleaning = time.monotonic() + 3600
-                if self._idle:
+                if self._poll > POLL_SECONDS:  # nothing was found to send
                     await self.mark_clean()
             except (*AWAY, KafkaError) as error:
                 logger.info("housekeeping waits: %s", type(error).__name__)

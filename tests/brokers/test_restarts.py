@@ -8,6 +8,7 @@ from aiokafka.errors import KafkaConnectionError, UnknownError
 
 from shared import broker
 from shared.broker import close
+from shared.log import log_incarnation
 from shared.settings import Settings
 from tests.brokers.clients import PATIENCE, Clients, send
 from tests.stack import Broker
@@ -53,7 +54,7 @@ async def test_clients_in_an_outage(kafka: Broker, clients: Clients, settings: S
     for attempt in (
         clients.producer,
         lambda: broker.ensure_topics(settings, []),
-        lambda: broker.log_incarnation(settings),
+        lambda: log_incarnation(settings),
     ):
         with pytest.raises(KafkaConnectionError):
             async with asyncio.timeout(5):
@@ -161,11 +162,11 @@ async def test_log_incarnation_changes_with_the_log(
     kafka: Broker, clients: Clients, settings: Settings, embedded: bool
 ) -> None:
     await broker.ensure_topics(settings, [])
-    before = await broker.log_incarnation(settings)
+    before = await log_incarnation(settings)
     await restart(kafka)
     await broker.ensure_topics(settings, [])
-    kept = await broker.log_incarnation(settings)
+    kept = await log_incarnation(settings)
     assert (kept == before) is not embedded
     await restart(kafka, wiped=True)
     await broker.ensure_topics(settings, [])
-    assert await broker.log_incarnation(settings) not in (before, kept)
+    assert await log_incarnation(settings) not in (before, kept)

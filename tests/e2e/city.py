@@ -12,12 +12,13 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import httpx
 
-from shared.broker import ensure_topics, log_incarnation
+from shared.broker import ensure_topics
 from shared.contracts.action import ACTION
 from shared.contracts.division import DIVISION
 from shared.contracts.household import HOUSEHOLD, PERSON
 from shared.contracts.key import KEY
 from shared.contracts.programme import PROGRAMME, TARGET
+from shared.log import log_incarnation
 from shared.settings import Settings
 from tests.faults.waiting import eventually
 from tests.stack import Databases, Stack

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from shared import broker
 from shared.consumer import Consumer
@@ -154,6 +154,30 @@ async def test_a_broken_database_holds_the_consumer_up_and_loses_nothing(plumbin
     assert await dead_letters(plumbing) == []
 
 
+async def test_what_arrives_while_a_batch_waits_is_not_passed_over(
+    plumbing: Plumbing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Partitions that come with a rebalance are not paused: what polling returns of them must be read again."""
+    settings = plumbing.settings
+    await broker.ensure_topics(settings, [sample.THING])
+    await send(settings, *[(b"key", b"%d" % number) for number in range(5)])
+    member = broker.consumer(settings, sample.GROUP)
+    member.subscribe([settings.topic(sample.THING.name)])
+    await member.start()
+    try:
+        await until(lambda: _fetched(member), what="records are at hand")
+        monkeypatch.setattr(member, "pause", lambda *_: None)  # as if the partitions had come after pausing
+        await sample.consumer(settings, plumbing.database)._hold(member)
+        [records] = (await member.getmany(timeout_ms=5000)).values()
+        assert [record.value for record in records] == [b"%d" % number for number in range(5)]
+    finally:
+        await broker.close(member)
+
+
+async def _fetched(member: AIOKafkaConsumer) -> bool:
+    return bool(member.assignment()) and member.highwater(sorted(member.assignment())[0]) == 5
+
+
 async def _refused_once(plumbing: Plumbing) -> None:
     """Until a batch has waited for the lock: its transaction shows in the server's view of waiters."""
     async with plumbing.database.driver() as pg:
@@ -172,8 +196,9 @@ async def test_poison_is_a_dead_letter_once_and_stops_nothing(plumbing: Plumbing
             await change_many(database, settings, 10)
             await until_equal(lambda: counted(database), 10, what="what follows is read")
             await until_equal(lambda: _count(plumbing, "dead_letter"), 4, what="dead letters")
-            async with database.driver() as pg:  # it takes the log for a new one and reads it again
-                await pg.execute("UPDATE log_state SET incarnation = 'another' WHERE reader = $1", sample.GROUP)
+        async with database.driver() as pg:  # the next one takes the log for a new one and reads it again
+            await pg.execute("UPDATE log_state SET incarnation = 'another' WHERE reader = $1", sample.GROUP)
+        async with running(sample.consumer(settings, database, handle).run()):
             await until(lambda: _all_twice(handle), what="everything was handed over again")
             await change_many(database, settings, 1)
             await until_equal(lambda: counted(database), 11, what="and settled")

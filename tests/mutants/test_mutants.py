@@ -51,14 +51,14 @@ MUTANTS = (
     Mutant(
         "a replaced log is not filled again",
         "shared/relay.py",
-        "            if known is not None:\n                count = await self._refill",
-        "            if False:\n                count = await self._refill",
+        "        if known is not None:\n            count = await self._refill",
+        "        if False:\n            count = await self._refill",
         f"{RELAY}::test_a_replaced_log_gets_again_what_was_sent_since_the_clean_mark",
     ),
     Mutant(
         "clean without asking which log it is",
         "shared/relay.py",
-        "if known is None or await broker.log_incarnation(self._settings) != known:",
+        "if known is None or await log_incarnation(self._settings) != known:",
         "if known is None:",
         f"{RELAY}::test_a_new_log_is_not_marked_clean_by_what_the_old_one_held",
     ),
