@@ -28,6 +28,7 @@ from shared.http import problems
 from shared.http.body import StrictRoute
 from shared.http.limits import Limits
 from shared.http.pagination import Cursors
+from shared.http.shortcuts import Shortcut, Shortcuts
 from shared.openapi import install_openapi
 from shared.relay import Relay
 from shared.settings import Settings
@@ -115,12 +116,13 @@ def create_app(
     jobs: Sequence[Job] = (),
     on_start: Sequence[Job] = (),
     authenticators: Sequence[Authenticator] = (),
+    shortcuts: Sequence[Shortcut] = (),
     role: Role = "all",
 ) -> FastAPI:
     """Build a service's application.
 
     ``on_start`` runs once before requests are served; ``jobs`` run beside them until shutdown. ``role`` picks the
-    parts this process runs. ``authenticators`` come before API keys in the chain.
+    parts this process runs. ``authenticators`` come before API keys in the chain, ``shortcuts`` before the routes.
     """
     settings = runtime.settings
     app: FastAPI = FastAPIOffline(
@@ -145,6 +147,8 @@ def create_app(
     _add_operations(app, runtime, role)
     _add_documents(app, publishes, reads)
     install_openapi(app)
+    if role in ("all", "api"):
+        app.add_middleware(Shortcuts, shortcuts=shortcuts)
     app.add_middleware(Limits, bulk_bytes=settings.max_body_mb * 1024 * 1024, draining=lambda: runtime.draining)
     app.add_middleware(Telemetry, service=settings.service)
     return app

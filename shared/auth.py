@@ -58,32 +58,43 @@ class ApiKeys:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._cache: dict[str, tuple[float, KeyEvent | None]] = {}
+        self._cache: dict[str, _Cached] = {}
 
     async def caller(self, token: str) -> Caller | None:
         prefix, _, secret = token.partition(".")
         if not prefix or not secret or len(token) > 200:
             return None
-        key = await self._find(prefix)
+        cached = self._cache.get(prefix)
+        if cached is None or cached.expires <= time.monotonic():
+            cached = await self._look_up(prefix)
+        key = cached.key
         digest = hashlib.sha256(secret.encode()).hexdigest()
         if key is None or not hmac.compare_digest(digest, key.secret_sha256) or key.status != "active":
             return None
         if key.expires_at is not None and key.expires_at <= self._clock.now():
             return None
-        return Caller(key.id, key.name, frozenset(key.roles), tuple(key.divisions))
+        return cached.caller
 
-    async def _find(self, prefix: str) -> KeyEvent | None:
-        cached = self._cache.get(prefix)
-        if cached is not None and cached[0] > time.monotonic():
-            return cached[1]
+    async def _look_up(self, prefix: str) -> "_Cached":
         async with self._database.driver() as pg:
             body = await pg.fetchval("SELECT body::text FROM api_key WHERE prefix = $1", prefix)
         key = KeyEvent.model_validate_json(body) if body is not None else None
         if len(self._cache) > 10_000:  # unknown prefixes must not grow it without bound
             self._cache.clear()
         # An unknown key is looked up again next time: it may be on its way here.
-        self._cache[prefix] = (time.monotonic() + (CACHE_SECONDS if key is not None else 0.2), key)
-        return key
+        expires = time.monotonic() + (CACHE_SECONDS if key is not None else 0.2)
+        caller = None if key is None else Caller(key.id, key.name, frozenset(key.roles), tuple(key.divisions))
+        self._cache[prefix] = found = _Cached(expires, key, caller)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Cached:
+    """A key as it was found, and whom it stands for if its secret is given."""
+
+    expires: float
+    key: KeyEvent | None
+    caller: Caller | None
 
 
 def new_secret() -> tuple[str, str, str]:

@@ -15,7 +15,7 @@ from shared.contracts.base import Topic
 from shared.settings import Settings
 
 META_TOPIC = "bangfu.meta.v1"
-QUIET_FETCH_WAIT_MS = 100
+QUIET_FETCH_WAIT_MS = 200
 SEND_LIMIT = 10.0
 """Seconds a batch may wait for acknowledgement; then the producer is thrown away (reliability.md finding 2)."""
 
@@ -57,7 +57,7 @@ def attend(client: AIOKafkaConsumer, settings: Settings, *, closely: bool) -> No
 
     The embedded broker does not end a fetch when a record comes, so fetches are short there; but a member of 72
     partitions that fetches every 20 ms costs a third of a processor, its own and the broker's, without a record.
-    Where nothing has come for a while a tenth of a second is short enough.
+    Where nothing has come for a while a fifth of a second is short enough.
     """
     wait = settings.kafka_fetch_wait_ms
     client._fetcher._fetch_max_wait_ms = wait if closely else max(wait, QUIET_FETCH_WAIT_MS)

@@ -19,7 +19,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from shared import broker, deadletter, telemetry
 from shared.clock import Clock
 from shared.contracts.base import Topic
-from shared.db import AWAY, Database, Pg
+from shared.db import AWAY, CONTENDED, Database, Pg
 from shared.deadletter import DeadLetterLimit, DeadLetterLimitError
 from shared.ids import uuid7
 from shared.log import LogWatch
@@ -34,8 +34,7 @@ COMMIT_LIMIT = 5.0
 """Seconds the broker may take over an offset."""
 PARKED_POLL_SECONDS = 0.25
 LONGEST_PARK_STEP = timedelta(seconds=30)
-_TRANSIENT = (*AWAY, asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError,
-              asyncpg.QueryCanceledError)  # fmt: skip
+_TRANSIENT = (*AWAY, *CONTENDED)
 
 
 class Handler(Protocol):

@@ -56,6 +56,14 @@ AWAY = (
 )
 """What asyncpg raises when the database is away or too busy: answered with 503, retried by consumers."""
 
+CONTENDED = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+)
+"""What asyncpg raises when others are in the way: the same may well succeed a moment later."""
+
 
 class Database:
     """A service's database through two small pools: SQLAlchemy's, and asyncpg's own for the hot paths.

@@ -42,6 +42,8 @@ class Event:
     """``ce_id``; by default ``<key>:<version>``, which makes a re-sent event recognisable."""
     correlation: str | None = None
     causation: str | None = None
+    traceparent: str | None = None
+    """W3C trace context; by default that of the work in hand."""
 
 
 def row(settings: Settings, event: Event) -> tuple[Any, ...]:
@@ -57,7 +59,7 @@ def row(settings: Settings, event: Event) -> tuple[Any, ...]:
         None if event.version is None else str(event.version),
         event.correlation,
         event.causation,
-        current_traceparent(),
+        event.traceparent or current_traceparent(),
         event.body.to_json(),
     )
 

@@ -90,6 +90,7 @@ def serve(app: FastAPI, runtime: Runtime) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing of ours asks where a caller is
         timeout_keep_alive=30,
         timeout_graceful_shutdown=GRACE_SECONDS,
         lifespan="on",

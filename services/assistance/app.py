@@ -4,7 +4,8 @@ from fastapi import FastAPI
 
 from services.assistance.actions import api as actions_api
 from services.assistance.actions.changing import OWN_RECORD, REVOKED, VERIFIED
-from services.assistance.actions.recording import NAME_TAKEN
+from services.assistance.actions.direct import RecordAction
+from services.assistance.actions.recording import NAME_TAKEN, Recording
 from services.assistance.actors import api as actors_api
 from services.assistance.catalogue import api as catalogue_api
 from services.assistance.catalogue import service as catalogue
@@ -76,12 +77,12 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
         async with database.driver() as pg:
             await catalogue.seed(pg, settings, clock.now())
 
+    recording = Recording(assistance)
     app = create_app(
         runtime,
         title="Bangfu assistance 帮扶服务",
         description=DESCRIPTION,
         routers=[
-            actions_api.recording_routes,
             actions_api.routes,
             catalogue_api.routes,
             actors_api.routes,
@@ -93,7 +94,9 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
         kinds=(NAME_TAKEN, OWN_RECORD, REVOKED, VERIFIED, TAKEN, REUSED),
         tags=TAGS,
         on_start=[seed],
+        shortcuts=[RecordAction(recording)],
         role=role,
     )
     app.state.assistance = assistance
+    app.state.recording = recording
     return app, runtime

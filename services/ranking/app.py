@@ -13,6 +13,7 @@ from services.ranking.tables import api as tables_api
 from services.ranking.tables import stream as tables_stream
 from services.ranking.tables.api import NO_EDITION
 from services.ranking.tables.live import LiveTables
+from services.ranking.tables.remembering import Remembered
 from shared.app import Role, Runtime, create_app
 from shared.clock import Clock, SystemClock
 from shared.consumer import Consumer
@@ -68,6 +69,8 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             after_batch=runtime.wake_relay,
         ),
     ]
+    table_answers = Remembered("/v1/league-tables/{cadence}/{period}")
+    notice_answers = Remembered("/v1/notices/daily/{date}")
     app = create_app(
         runtime,
         title="Bangfu ranking 排名通报服务",
@@ -77,8 +80,10 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
         reads=(ACTION, *mirror.TOPICS),
         kinds=(NO_EDITION, IN_FORCE),
         tags=TAGS,
+        shortcuts=[table_answers, notice_answers],
         role=role,
     )
     tables = LiveTables(settings, database, clock)
-    app.state.ranking = Ranking(runtime, tables, LiveNotices(settings, database, clock, tables.sources))
+    notices = LiveNotices(settings, database, clock, tables.sources)
+    app.state.ranking = Ranking(runtime, tables, notices, table_answers, notice_answers)
     return app, runtime

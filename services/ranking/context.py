@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 
 from services.ranking.notices.live import LiveNotices
 from services.ranking.tables.live import LiveTables
+from services.ranking.tables.remembering import Remembered
 from shared.app import Runtime
 
 
@@ -17,6 +18,8 @@ class Ranking:
     runtime: Runtime
     tables: LiveTables
     notices: LiveNotices
+    table_answers: Remembered
+    notice_answers: Remembered
 
 
 async def ranking_of(request: Request) -> Ranking:

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Match
 
@@ -137,6 +138,8 @@ def problem_of(error: Exception) -> Problem | None:
         return Problem(kind, headers=error.headers or {})
     if isinstance(error, DBAPIError):
         return _from_database(error)
+    if isinstance(error, ClientDisconnect):
+        return Problem(errors.MALFORMED)  # which nobody reads
     if isinstance(error, _BUSY):
         return Problem(errors.CONFLICT, Text("another request holds it, try again", "其他请求正在处理,请重试"))
     if isinstance(error, asyncpg.IntegrityConstraintViolationError):

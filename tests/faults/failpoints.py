@@ -71,7 +71,7 @@ def _arm_ledger(pass_by: Callable[[str], None]) -> None:
     """The statement that writes an action is its own transaction: before it, and when it is committed."""
     from services.assistance.actions import ledger
 
-    ledger.insert_one = _around(ledger.insert_one, pass_by, "api.before_commit", "api.after_commit")
+    ledger.insert = _around(ledger.insert, pass_by, "api.before_commit", "api.after_commit")
 
 
 def _around(

@@ -47,7 +47,7 @@ def test_everything_killed_at_once_loses_nothing(doomed: DoomedCity, homes: list
 @pytest.mark.parametrize("point", ["api.before_commit", "api.after_commit"])
 def test_the_ledger_killed_around_its_commit_records_once(doomed: DoomedCity, homes: list[Json], point: str) -> None:
     """F1: the client does not hear whether it was recorded, and asks again with the same key."""
-    armed = doomed.arm("assistance", f"{point}@20=KILL")
+    armed = doomed.arm("assistance", f"{point}@5=KILL")
     armed.wait_ready()
     with doomed.load(homes, 100) as load:
         eventually(lambda: doomed.has_killed_itself(armed), what="the failpoint is reached")

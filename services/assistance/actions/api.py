@@ -9,11 +9,11 @@ from fastapi import Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
-from services.assistance.actions import bulk, changing, ledger, queries, recording
+from services.assistance.actions import bulk, changing, ledger, queries
 from services.assistance.actions.changing import Change
-from services.assistance.actions.direct import DirectRoute
 from services.assistance.actions.queries import Filters
-from services.assistance.actions.recording import Answer
+from services.assistance.actions.recording import Answer, Recording
+from services.assistance.actions.recording import Request as RecordingRequest
 from services.assistance.actions.schemas import (
     ActionIn,
     ActionOut,
@@ -41,8 +41,6 @@ from shared.http.pagination import Page, page_of
 from shared.http.problems import language_of
 
 routes = router("actions")
-recording_routes = router("actions")
-recording_routes.route_class = DirectRoute
 Key = Annotated[IdempotencyKey, Depends(idempotency_key)]
 DryRun = Annotated[bool, Query(description="Check only; nothing is written 仅校验.")]
 Expected = Annotated[int, Depends(required_version)]
@@ -50,6 +48,14 @@ CHANGE_RESPONSES = {**NOT_FOUND_RESPONSE, **CONFLICT_RESPONSE, **VERSION_RESPONS
 LINES = {"type": "string", "description": "One action a line, each as in `items`."}
 NOBODY = UUID(int=0)
 """Stands for a household nobody knows: nothing is listed for it."""
+
+
+async def _recording(request: Request) -> Recording:
+    recording: Recording = request.app.state.recording
+    return recording
+
+
+RecordingDep = Annotated[Recording, Depends(_recording)]
 
 
 class ActionQuery(ListQuery):
@@ -78,7 +84,7 @@ class ActionQuery(ListQuery):
     external_id: ExternalName | None = Field(default=None, description="Its name there 来源编号.")
 
 
-@recording_routes.post(
+@routes.post(
     "/actions",
     operation_id="record_action",
     summary="Record an aid action 登记帮扶行动",
@@ -90,18 +96,15 @@ class ActionQuery(ListQuery):
     },
 )
 async def record_action(
-    content: ActionIn, caller: Recorder, key: Key, assistance: AssistanceDep, dry_run: DryRun = False
+    content: ActionIn, caller: Recorder, key: Key, recording: RecordingDep, dry_run: DryRun = False
 ) -> Response:
     """Record an action; it counts for the village responsible for the household on the day it happened.
 
     A second request with the same `(source_system, external_id)` answers 200 with the first action when it says
     the same, 409 otherwise. A household registered a moment ago is awaited for two seconds.
     """
-    answer = await recording.record(assistance, content, caller, key=key, dry_run=dry_run)
-    response = respond(answer, 201 if answer.created or answer.replayed else 200)
-    if not dry_run:
-        response.headers["Location"] = f"/v1/actions/{answer.action_id}"
-    return response
+    answer = await recording.record(RecordingRequest(content, caller, key), dry_run=dry_run)
+    return respond(answer) if dry_run else created(answer)
 
 
 @routes.get(
@@ -277,6 +280,13 @@ async def verify_action(
     """Vouch for an action as someone who neither recorded nor corrected it."""
     change = Change(action_id, expected, caller, key)
     return respond(await changing.verify(assistance, change, verification.note))
+
+
+def created(answer: Answer) -> Response:
+    """201 with the place of what was recorded now, or earlier by this very request; else 200."""
+    response = respond(answer, 201 if answer.created or answer.replayed else 200)
+    response.headers["Location"] = f"/v1/actions/{answer.action_id}"
+    return response
 
 
 def respond(answer: Answer, status: int = 200) -> Response:

@@ -101,7 +101,7 @@ async def _attempt(assistance: Assistance, pg: Pg, change: Change, compose: Comp
     if stored.state.status == "revoked":
         raise Problem(REVOKED)
     entry = await compose(pg, stored)
-    if await ledger.update_one(pg, assistance.runtime.settings, entry, change.key):
+    if await ledger.update(pg, assistance.runtime.settings, [entry], [change.key]):
         return Answer(entry.state.id, entry.state.version, entry.body)
     if (earlier := await find_replay(pg, change.key)) is not None:
         return earlier

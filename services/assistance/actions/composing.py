@@ -27,13 +27,14 @@ def recorded(
     by: UUID,
     submitted_by: str | None = None,
     source_version: int | None = None,
+    traceparent: str | None = None,
 ) -> Entry:
     """The first version of a new action."""
     state = _state(
         content, placed, action_id=uuid7(), version=1, first_recorded_at=now, recorded_at=now,
         source_system=content.source_system, external_id=content.external_id,
     )  # fmt: skip
-    return Entry("recorded", state, Provenance(by, by, submitted_by, source_version), by)
+    return Entry("recorded", state, Provenance(by, by, submitted_by, source_version), by, traceparent=traceparent)
 
 
 def corrected(

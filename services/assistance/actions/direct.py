@@ -1,45 +1,42 @@
-"""A shorter way to the hottest route: FastAPI's resolution of its arguments costs as much as the database does.
-
-The route keeps its signature, from which the documents are made. Only requests with nothing out of the ordinary go
-the short way; all others, and so every refusal, go FastAPI's (performance.md, B1).
-"""
-
-from collections.abc import Callable, Coroutine
-from typing import Any
+"""The shortcut to recording an action: requests with nothing out of the ordinary (performance.md, B1)."""
 
 from fastapi import Request, Response
 from pydantic import ValidationError
+from starlette.types import Scope
 
+from services.assistance.actions.api import created
+from services.assistance.actions.recording import Recording
+from services.assistance.actions.recording import Request as RecordingRequest
 from services.assistance.actions.schemas import ActionIn
 from services.assistance.context import RECORDING_ROLES
 from shared.auth import Caller
 from shared.errors import Problem
-from shared.http.body import StrictRoute, parse_json
+from shared.http.body import parse_json
 from shared.http.idempotency import idempotency_key
-
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-
-
-class DirectRoute(StrictRoute):
-    """The route of an endpoint that takes content, caller, key and assistance, as ``record_action`` does."""
-
-    def get_route_handler(self) -> Handler:
-        ordinary = super().get_route_handler()
-        endpoint = self.endpoint
-
-        async def direct(request: Request) -> Response:
-            arguments = await _arguments(request)
-            if arguments is None:
-                return await ordinary(request)
-            response: Response = await endpoint(**arguments)
-            return response
-
-        return direct
+from shared.http.shortcuts import Handle
 
 
-async def _arguments(request: Request) -> dict[str, Any] | None:
-    """The endpoint's arguments; None when anything is unusual or wrong."""
-    if request.scope["query_string"] or request.headers.get("content-type") != "application/json":
+class RecordAction:
+    """Answers ``POST /v1/actions``; all refusals of what was sent are FastAPI's."""
+
+    path = "/v1/actions"
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+
+    def find(self, scope: Scope) -> Handle | None:
+        """Any query asks for something unusual: a dry run, say."""
+        plain = scope["path"] == self.path and scope["method"] == "POST" and not scope["query_string"]
+        return self._record if plain else None
+
+    async def _record(self, request: Request) -> Response | None:
+        asked = await _asked(request)
+        return None if asked is None else created(await self._recording.record(asked, dry_run=False))
+
+
+async def _asked(request: Request) -> RecordingRequest | None:
+    """What the request asks for; None when anything is unusual or wrong."""
+    if request.headers.get("content-type") != "application/json":
         return None
     caller = await _caller(request)
     if caller is None:
@@ -51,7 +48,7 @@ async def _arguments(request: Request) -> dict[str, Any] | None:
         key = await idempotency_key(request, request.headers.get("idempotency-key"))
     except (Problem, ValidationError):
         return None
-    return {"content": content, "caller": caller, "key": key, "assistance": request.app.state.assistance}
+    return RecordingRequest(content, caller, key)
 
 
 async def _caller(request: Request) -> Caller | None:

@@ -27,6 +27,8 @@ class Entry:
     provenance: Provenance
     by: UUID
     reason: str | None = None
+    traceparent: str | None = None
+    """The request it comes from, where that is not the work in hand."""
 
     @cached_property
     def body(self) -> str:

@@ -26,11 +26,12 @@ _ACTION_COLUMNS = {
     "changed_by": "uuid",
 }  # fmt: skip
 _VERSION_COLUMNS = {"verb": "text", "body": "text", "by": "uuid", "reason": "text"}
-_GIVEN = {**_ACTION_COLUMNS, **_VERSION_COLUMNS}
+_KEY_COLUMNS = {"key_scope": "text", "key": "text", "fingerprint": "bytea"}
+_GIVEN = {**_ACTION_COLUMNS, **_VERSION_COLUMNS, **_KEY_COLUMNS}
 _NAMES = ", ".join(_ACTION_COLUMNS)
 _OUTBOX_TYPES = ("text",) * 11 + ("bytea",)
 _FIRST_OUTBOX = len(_GIVEN) + 1
-_FIRST_KEY = _FIRST_OUTBOX + len(_OUTBOX_TYPES)
+NO_KEY = IdempotencyKey(None, "", b"")
 
 
 def _rows(first: int, types: Iterable[str], *, many: bool) -> str:
@@ -41,7 +42,6 @@ def _rows(first: int, types: Iterable[str], *, many: bool) -> str:
 
 
 def _statement(written: str, *, many: bool) -> str:
-    k = _FIRST_KEY
     return f"""
 WITH given AS (SELECT * FROM {_rows(1, _GIVEN.values(), many=many)} AS given ({", ".join(_GIVEN)})),
 written AS ({written}),
@@ -56,8 +56,7 @@ events AS (
 ),
 claimed AS (
     INSERT INTO idempotency (scope, key, fingerprint, resource_id, version)
-    SELECT ${k}::text, ${k + 1}::text, ${k + 2}::bytea, id, version FROM given JOIN written USING (id)
-    WHERE ${k + 1}::text IS NOT NULL
+    SELECT key_scope, key, fingerprint, id, version FROM given JOIN written USING (id) WHERE key IS NOT NULL
 )
 SELECT id FROM written"""
 
@@ -71,35 +70,33 @@ _NEXT = (
     f"UPDATE action SET ({', '.join(_CHANGED)}) = ({', '.join(f'given.{name}' for name in _CHANGED)}) "
     "FROM given WHERE action.id = given.id AND action.version = given.version - 1 RETURNING action.id"
 )
-_INSERT_ONE, _INSERT_MANY = _statement(_NEW, many=False), _statement(_NEW, many=True)
-_UPDATE_ONE, _UPDATE_MANY = _statement(_NEXT, many=False), _statement(_NEXT, many=True)
+_INSERT = _statement(_NEW, many=False), _statement(_NEW, many=True)
+_UPDATE = _statement(_NEXT, many=False), _statement(_NEXT, many=True)
 _LOAD = (
     "SELECT v.body, a.recorded_by, a.changed_by, a.submitted_by, a.source_version FROM action a "
     "JOIN action_version v ON v.action_id = a.id AND v.version = a.version "
 )
 
 
-async def insert_one(pg: Pg, settings: Settings, entry: Entry, key: IdempotencyKey) -> bool:
-    """Record a new action; False, and nothing written, when its external name is taken.
+async def insert(
+    pg: Pg, settings: Settings, entries: Sequence[Entry], keys: Sequence[IdempotencyKey] | None = None
+) -> set[UUID]:
+    """Record new actions; returns the ids written. Those whose external name is taken are left out.
 
-    Raises ``asyncpg.UniqueViolationError``, and writes nothing, when ``key`` was used before.
+    ``keys`` names the requests, one an entry. Raises ``asyncpg.UniqueViolationError``, and writes nothing, when one
+    of them was used before.
     """
-    return await _write_one(pg, _INSERT_ONE, settings, entry, key)
+    return await _write(pg, _INSERT, settings, entries, keys)
 
 
-async def update_one(pg: Pg, settings: Settings, entry: Entry, key: IdempotencyKey) -> bool:
-    """Write the next version of an action; False, and nothing written, when it has moved on. Raises as above."""
-    return await _write_one(pg, _UPDATE_ONE, settings, entry, key)
+async def update(
+    pg: Pg, settings: Settings, entries: Sequence[Entry], keys: Sequence[IdempotencyKey] | None = None
+) -> set[UUID]:
+    """Write the next version of actions; returns the ids written. Those that have moved on are left out.
 
-
-async def insert(pg: Pg, settings: Settings, entries: Sequence[Entry]) -> set[UUID]:
-    """Record new actions; returns the ids written. Those whose external name is taken are left out."""
-    return await _write_many(pg, _INSERT_MANY, settings, entries)
-
-
-async def update(pg: Pg, settings: Settings, entries: Sequence[Entry]) -> set[UUID]:
-    """Write the next version of actions; returns the ids written. Those that have moved on are left out."""
-    return await _write_many(pg, _UPDATE_MANY, settings, entries)
+    Raises as ``insert`` does.
+    """
+    return await _write(pg, _UPDATE, settings, entries, keys)
 
 
 async def load(pg: Pg, action_id: UUID) -> Stored | None:
@@ -149,24 +146,30 @@ async def republish(pg: Pg, settings: Settings) -> int:
         written, last = written + len(rows), rows[-1]["id"]
 
 
-async def _write_one(pg: Pg, statement: str, settings: Settings, entry: Entry, key: IdempotencyKey) -> bool:
-    event = row(settings, _event(entry.verb, entry.state))
-    written = await pg.fetchval(statement, *_row(entry), *event, key.scope, key.value, key.fingerprint)
-    return written is not None
-
-
-async def _write_many(pg: Pg, statement: str, settings: Settings, entries: Sequence[Entry]) -> set[UUID]:
+async def _write(
+    pg: Pg,
+    statements: tuple[str, str],
+    settings: Settings,
+    entries: Sequence[Entry],
+    keys: Sequence[IdempotencyKey] | None,
+) -> set[UUID]:
     if not entries:
         return set()
+    pairs = zip(entries, keys or [NO_KEY] * len(entries), strict=True)
     # In one order everywhere, so that two batches that share names wait for each other instead of deadlocking.
-    ordered = sorted(entries, key=lambda entry: entry.name)
-    given = zip(*map(_row, ordered), strict=True)
-    events = columns(settings, [_event(entry.verb, entry.state) for entry in ordered])
-    written = await pg.fetch(statement, *given, *events, "", None, b"")
+    ordered = sorted(pairs, key=lambda pair: pair[0].name)
+    rows = [
+        _row(entry, key) + row(settings, _event(entry.verb, entry.state, entry.traceparent)) for entry, key in ordered
+    ]
+    one, many = statements
+    if len(rows) == 1:
+        written = await pg.fetch(one, *rows[0])
+    else:
+        written = await pg.fetch(many, *map(list, zip(*rows, strict=True)))
     return {each["id"] for each in written}
 
 
-def _row(entry: Entry) -> tuple[Any, ...]:
+def _row(entry: Entry, key: IdempotencyKey) -> tuple[Any, ...]:
     state, provenance, path = entry.state, entry.provenance, entry.state.path
     return (
         state.id, state.version, state.status, state.source_system, state.external_id, provenance.source_version,
@@ -174,11 +177,15 @@ def _row(entry: Entry) -> tuple[Any, ...]:
         None if state.household is None else state.household.id, None if state.actor is None else state.actor.id,
         state.division, path.city, path.managing_unit, path.township, path.village, state.occurred_at,
         local_day(state.occurred_at), state.recorded_at, state.verified_at, provenance.recorded_by,
-        provenance.changed_by, entry.verb, entry.body, entry.by, entry.reason,
+        provenance.changed_by, entry.verb, entry.body, entry.by, entry.reason, key.scope, key.value, key.fingerprint,
     )  # fmt: skip
 
 
-def _event(verb: str, state: ActionOut) -> Event:
+def _event_of(entry: Entry) -> Event:
+    return _event(entry.verb, entry.state, entry.traceparent)
+
+
+def _event(verb: str, state: ActionOut, traceparent: str | None = None) -> Event:
     body = ActionEvent(
         id=state.id,
         version=state.version,
@@ -201,7 +208,7 @@ def _event(verb: str, state: ActionOut) -> Event:
         amount_fen=state.amount_fen,
         verified_at=state.verified_at,
     )
-    return Event(ACTION, verb, str(state.id), body, state.recorded_at, state.version)
+    return Event(ACTION, verb, str(state.id), body, state.recorded_at, state.version, traceparent=traceparent)
 
 
 def _stored(found: Any) -> Stored:

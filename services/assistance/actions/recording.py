@@ -1,9 +1,9 @@
-"""Recording one action over HTTP: one look at what it refers to, one statement that writes everything."""
+"""Recording actions over HTTP: one look at what they refer to, one statement that writes everything."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import asyncpg
@@ -11,15 +11,17 @@ import asyncpg
 from services.assistance.actions import ledger
 from services.assistance.actions.composing import recorded, same_content
 from services.assistance.actions.entries import Entry
-from services.assistance.actions.rules import UNKNOWN, Placed, judge
+from services.assistance.actions.gathering import Gathering
+from services.assistance.actions.rules import UNKNOWN, Placed, World, judge
 from services.assistance.actions.schemas import ActionIn, ActionOut
 from services.assistance.claiming import find_earlier
 from services.assistance.context import Assistance
 from shared import errors
 from shared.auth import Caller
-from shared.db import Pg
+from shared.db import CONTENDED, Pg
 from shared.errors import Problem, Text, invalid
 from shared.http.idempotency import IdempotencyKey
+from shared.telemetry import current_traceparent
 
 REFERENCE_WAIT_SECONDS = 2.0
 """How long an unknown reference is awaited over HTTP: the mirror may be about to learn of it."""
@@ -43,19 +45,74 @@ class Answer:
     replayed: bool = False
 
 
-async def record(
-    assistance: Assistance, content: ActionIn, caller: Caller, *, key: IdempotencyKey, dry_run: bool
-) -> Answer:
-    """Record an action. Raises 422 with every fault, 409 when its external name holds another content."""
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One action to record, for whom, and under which key."""
 
-    async def attempt() -> Answer:
-        async with assistance.runtime.database.driver() as pg:
-            return await replaying(pg, key, lambda: _record(assistance, pg, content, caller, key, dry_run))
+    content: ActionIn
+    caller: Caller
+    key: IdempotencyKey
+    traceparent: str | None = field(default_factory=current_traceparent)
 
-    answer = await awaiting_references(attempt)
-    if answer.created:
-        assistance.runtime.wake_relay()
-    return answer
+
+class Recording:
+    """Records actions: those that arrive together in one statement, each as if it were alone."""
+
+    def __init__(self, assistance: Assistance) -> None:
+        self._assistance = assistance
+        self._together = Gathering(self._record_plain)
+
+    async def record(self, request: Request, *, dry_run: bool) -> Answer:
+        """Record an action. Raises 422 with every fault, 409 when its external name holds another content."""
+        answer = None if dry_run else await self._together(request)
+        if answer is None:
+            answer = await awaiting_references(lambda: self._alone(request, dry_run))
+        if answer.created:
+            self._assistance.runtime.wake_relay()
+        return answer
+
+    async def _record_plain(self, requests: Sequence[Request]) -> list[Answer | None]:
+        """Record what nothing speaks against; None for a request about which there is more to say."""
+        settings = self._assistance.runtime.settings
+        async with self._assistance.runtime.database.driver() as pg:
+            world = await self._assistance.world(pg, [request.content for request in requests])
+            entries = [_entry(request, world) for request in requests]
+            given = [(e, r.key) for e, r in zip(entries, requests, strict=True) if e is not None]
+            try:
+                written = await ledger.insert(pg, settings, [e for e, _ in given], [key for _, key in given])
+            except (asyncpg.IntegrityConstraintViolationError, *CONTENDED):
+                return [None] * len(requests)  # a key was used before, or somebody is about to use it
+        return [_created(e) if e is not None and e.state.id in written else None for e in entries]
+
+    async def _alone(self, request: Request, dry_run: bool) -> Answer:
+        async with self._assistance.runtime.database.driver() as pg:
+            return await replaying(pg, request.key, lambda: self._attempt(pg, request, dry_run))
+
+    async def _attempt(self, pg: Pg, request: Request, dry_run: bool) -> Answer:
+        world = await self._assistance.world(pg, (request.content,))
+        placed = judge(request.content, world, request.caller)
+        if not isinstance(placed, Placed):
+            raise invalid(*placed)
+        entry = _recorded(request, placed, world)
+        settings = self._assistance.runtime.settings
+        if not dry_run and await ledger.insert(pg, settings, [entry], [request.key]):
+            return _created(entry)
+        if not dry_run and (earlier := await find_replay(pg, request.key)) is not None:
+            return earlier
+        return await _existing(pg, entry, request.caller, dry_run=dry_run)
+
+
+def _entry(request: Request, world: World) -> Entry | None:
+    placed = judge(request.content, world, request.caller)
+    return _recorded(request, placed, world) if isinstance(placed, Placed) else None
+
+
+def _recorded(request: Request, placed: Placed, world: World) -> Entry:
+    return recorded(request.content, placed, now=world.now, by=request.caller.key_id, traceparent=request.traceparent)
+
+
+def _created(entry: Entry) -> Answer:
+    return Answer(entry.state.id, 1, entry.body, created=True)
 
 
 async def awaiting_references(attempt: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -72,21 +129,6 @@ async def awaiting_references(attempt: Callable[[], Awaitable[Answer]]) -> Answe
             if not heals or time.monotonic() >= deadline:
                 raise
         await asyncio.sleep(WAIT_STEP)
-
-
-async def _record(
-    assistance: Assistance, pg: Pg, content: ActionIn, caller: Caller, key: IdempotencyKey, dry_run: bool
-) -> Answer:
-    world = await assistance.world(pg, (content,))
-    placed = judge(content, world, caller)
-    if not isinstance(placed, Placed):
-        raise invalid(*placed)
-    entry = recorded(content, placed, now=world.now, by=caller.key_id)
-    if not dry_run and await ledger.insert_one(pg, assistance.runtime.settings, entry, key):
-        return Answer(entry.state.id, 1, entry.body, created=True)
-    if not dry_run and (earlier := await find_replay(pg, key)) is not None:
-        return earlier
-    return await _existing(pg, entry, caller, dry_run=dry_run)
 
 
 async def _existing(pg: Pg, entry: Entry, caller: Caller, *, dry_run: bool) -> Answer:

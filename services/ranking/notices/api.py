@@ -8,14 +8,12 @@ from services.ranking.context import RankingDep
 from services.ranking.notices.schemas import DailyNotice
 from services.ranking.periods import rules as periods
 from services.ranking.tables.api import ETAG_HEADERS, NOT_MODIFIED, IfNoneMatch, answer
-from services.ranking.tables.remembering import RememberingRoute, remember
 from shared import errors
 from shared.app import router
 from shared.auth import AnyCaller, Caller
 from shared.http.problems import language_of
 
 routes = router("notices")
-routes.route_class = RememberingRoute
 
 
 @routes.get(
@@ -55,5 +53,5 @@ async def get_daily_notice(
         return answer(request, snapshot.body, headers)
 
     response = await again(request, caller)
-    remember(request, again)
+    ranking.notice_answers.remember(request, again)
     return response

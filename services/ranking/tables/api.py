@@ -12,7 +12,6 @@ from services.ranking.tables import explanation, service
 from services.ranking.tables.assembly import TableKey
 from services.ranking.tables.live import LiveTables, Snapshot
 from services.ranking.tables.presentation import present
-from services.ranking.tables.remembering import RememberingRoute, remember
 from services.ranking.tables.rules import Standing
 from services.ranking.tables.schemas import Explanation, LeagueTable
 from services.ranking.tables.units import lies_in
@@ -24,7 +23,6 @@ from shared.errors import Problem, Text
 from shared.http.pagination import Limit, page_of
 
 routes = router("league-tables")
-routes.route_class = RememberingRoute
 
 NO_EDITION = errors.kind(
     "no_edition", 404, "No edition has been issued", "尚未印发",
@@ -140,7 +138,7 @@ async def get_league_table(
         return answer(request, body, {"ETag": snapshot.etag, "Cache-Control": "private, no-cache"})
 
     response = await again(request, caller)
-    remember(request, again)
+    ranking.table_answers.remember(request, again)
     return response
 
 

@@ -1,47 +1,44 @@
-"""Answers again, without solving dependencies again, what was asked before.
+"""The shortcut to live tables and notices: an address that was answered before is answered without looking at it again.
 
 A live table is in memory; FastAPI spends several times what the answer costs on taking the same address apart and
-validating it (performance.md, B6). So a route remembers how an address that it answered is answered. The caller
-is authenticated every time.
+validating it (performance.md, B6). The caller is authenticated every time.
 """
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from fastapi import Request, Response
+from starlette.types import Scope
 
 from shared.auth import Caller, authenticate, bearer
-from shared.http.body import StrictRoute
+from shared.http.shortcuts import Handle
 
 _KEPT = 1000
 Again = Callable[[Request, Caller], Awaitable[Response]]
 """Answers one address for a caller."""
 
 
-def remember(request: Request, again: Again) -> None:
-    """Said by a handler: requests of this very address can be answered so."""
-    request.state.again = again
+class Remembered:
+    """How the addresses of one route that were answered lately are answered."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._answers: OrderedDict[tuple[str, bytes], Handle] = OrderedDict()
+
+    def remember(self, request: Request, again: Again) -> None:
+        """Said by the route's handler: requests of this very address can be answered so."""
+
+        async def handle(request: Request) -> Response:
+            return await again(request, await authenticate(request, await bearer(request)))
+
+        self._answers[_address(request.scope)] = handle
+        if len(self._answers) > _KEPT:
+            self._answers.popitem(last=False)
+
+    def find(self, scope: Scope) -> Handle | None:
+        """How to answer an address that is known."""
+        return self._answers.get(_address(scope)) if scope["method"] == "GET" else None
 
 
-class RememberingRoute(StrictRoute):
-    """A route whose handlers may ``remember``."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The strict handler, asked only for addresses that are new."""
-        handle = super().get_route_handler()
-        remembered: OrderedDict[tuple[str, bytes], Again] = OrderedDict()
-
-        async def answer(request: Request) -> Response:
-            address = (request.scope["path"], request.scope["query_string"])
-            again = remembered.get(address)
-            if again is not None:
-                return await again(request, await authenticate(request, await bearer(request)))
-            response = await handle(request)
-            if hasattr(request.state, "again"):
-                remembered[address] = request.state.again
-                if len(remembered) > _KEPT:
-                    remembered.popitem(last=False)
-            return response
-
-        return answer
+def _address(scope: Scope) -> tuple[str, bytes]:
+    return scope["path"], scope["query_string"]
