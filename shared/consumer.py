@@ -9,19 +9,18 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
-import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
-from shared import broker, deadletter, telemetry
+from shared import broker, deadletter, parked, telemetry
 from shared.clock import Clock
 from shared.contracts.base import Topic
 from shared.db import AWAY, CONTENDED, Database, Pg
 from shared.deadletter import DeadLetterLimit, DeadLetterLimitError
-from shared.ids import uuid7
 from shared.log import LogWatch
 from shared.record import Park, Poison, Record, Verdict
 from shared.settings import Settings
@@ -30,22 +29,43 @@ logger = logging.getLogger("bangfu.consumer")
 RETRY_SECONDS = 0.5
 BUSY_SECONDS = 5.0
 """How long after a record the next one is looked for closely."""
+SMALL = 200
+"""Batches up to this size are read at once."""
 COMMIT_LIMIT = 5.0
 """Seconds the broker may take over an offset."""
 PARKED_POLL_SECONDS = 0.25
-LONGEST_PARK_STEP = timedelta(seconds=30)
 _TRANSIENT = (*AWAY, *CONTENDED)
 
 
 class Handler(Protocol):
     """What a service does with a batch."""
 
-    async def __call__(self, pg: Pg, records: Sequence[Record]) -> Mapping[int, Verdict]:
-        """Take records in within the open transaction of ``pg``.
+    async def __call__(self, pg: Pg, batch: Any, /) -> Mapping[int, Verdict]:
+        """Take a batch in, as it was read, within the open transaction of ``pg``.
 
         Returns a verdict by index for each record that was not taken in. Whatever it raises undoes the batch.
         """
         ...
+
+
+Read = Callable[[Sequence[Record]], Any]
+"""Takes the records of a batch apart, before they are taken in: while the batch before is being stored. Pure."""
+
+
+def as_they_are(records: Sequence[Record]) -> Sequence[Record]:
+    """The records themselves: for handlers that read them on their own."""
+    return records
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What was fetched at once, and read."""
+
+    records: Sequence[Record]
+    read: Any
+    offsets: Mapping[TopicPartition, int]
+    generation: int
+    """Partitions have changed hands since if the consumer's is another one by now."""
 
 
 class _RebalancedError(Exception):
@@ -65,6 +85,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         topics: Sequence[Topic],
         handle: Handler,
         limit: DeadLetterLimit | None,
+        read: Read = as_they_are,
         max_records: int = 2000,
         after_batch: Callable[[], None] = lambda: None,
     ) -> None:
@@ -78,6 +99,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._settings = settings
         self._database = database
         self._clock = clock
+        self._read = read
         self._handle = handle
         self._limit = limit
         self._max_records = max_records
@@ -123,31 +145,49 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             async with asyncio.timeout(broker.SEND_LIMIT):
                 await client.start()
-            adopted, busy_until = False, 0.0
+            await self._consume(client, log)
+        finally:
+            await broker.close(client)
+
+    async def _consume(self, client: AIOKafkaConsumer, log: str) -> None:
+        adopted, busy_until = False, 0.0
+        storing = asyncio.create_task(_nothing())
+        try:
             while self.log.incarnation in (None, log):
                 adopted = adopted or await self._adopt_log(client, log)
                 broker.attend(client, self._settings, closely=time.monotonic() < busy_until)
                 fetched = await client.getmany(timeout_ms=200, max_records=self._max_records)
                 self.failing_since = None
                 if fetched:
-                    await self._take_in(client, fetched)
+                    batch = await self._batch(fetched)
+                    await storing
+                    storing = asyncio.create_task(self._take_in(client, batch))
                     busy_until = time.monotonic() + BUSY_SECONDS
+                elif storing.done():
+                    await storing
+            await storing
         finally:
-            await broker.close(client)
+            storing.cancel()
+            await asyncio.gather(storing, return_exceptions=True)
 
-    async def _take_in(self, client: AIOKafkaConsumer, fetched: Mapping[TopicPartition, Sequence[Any]]) -> None:
+    async def _batch(self, fetched: Mapping[TopicPartition, Sequence[Any]]) -> _Batch:
         now = self._clock.now()
         records = [_record(message, now) for messages in fetched.values() for message in messages]
         offsets = {partition: messages[-1].offset + 1 for partition, messages in fetched.items()}
         generation = self._generation
+        # Beside the event loop, which goes on with the batch before.
+        read = await asyncio.to_thread(self._read, records) if len(records) > SMALL else self._read(records)
+        return _Batch(records, read, offsets, generation)
+
+    async def _take_in(self, client: AIOKafkaConsumer, batch: _Batch) -> None:
         while True:
             try:
                 async with self._attempt:
-                    if generation != self._generation:
+                    if batch.generation != self._generation:
                         raise _RebalancedError
                     started = time.monotonic()
-                    await self._in_transaction(records, offsets)
-                    await self._commit(client, offsets)
+                    await self._in_transaction(batch)
+                    await self._commit(client, batch.offsets)
                 break
             except _RebalancedError:
                 return
@@ -166,28 +206,22 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             client.seek(partition, messages[0].offset)  # came with a rebalance, not paused: to be read again
         client.resume(*(assigned & client.assignment()))
 
-    async def _in_transaction(self, records: Sequence[Record], offsets: Mapping[TopicPartition, int]) -> None:
+    async def _in_transaction(self, batch: _Batch) -> None:
         async with self._database.driver() as pg, pg.transaction():
-            verdicts = await self._handle(pg, records)
-            await self._settle(pg, records, verdicts)
-            if offsets:
-                await pg.execute(
-                    _POSITION,
-                    self.group,
-                    *zip(*((t, p, o) for (t, p), o in sorted(offsets.items())), strict=True),
-                )
+            await self._settle(pg, batch.records, await self._handle(pg, batch.read))
+            places = [(topic, partition, offset) for (topic, partition), offset in sorted(batch.offsets.items())]
+            await pg.execute(_POSITION, self.group, *zip(*places, strict=True))
 
     async def _settle(self, pg: Pg, records: Sequence[Record], verdicts: Mapping[int, Verdict]) -> None:
         poisoned = [(records[i], v.code) for i, v in verdicts.items() if isinstance(v, Poison)]
-        parked = [(records[i], v.reason) for i, v in verdicts.items() if isinstance(v, Park)]
+        waiting = [(records[i], v.reason) for i, v in verdicts.items() if isinstance(v, Park)]
         if poisoned:
             if self._limit is not None:
                 await deadletter.check_limit(pg, self.group, len(poisoned), self._limit)
             await deadletter.store(pg, self._settings, self.group, poisoned)
-        for record, reason in parked:
-            await pg.execute(_PARK, uuid7(), self.group, *_stored(record), reason, record.first_seen, self._clock.now())
+        await parked.park(pg, self.group, waiting, self._clock.now())
         for outcome, count in (
-            ("dead_letter", len(poisoned)), ("parked", len(parked)), ("taken_in", len(records) - len(verdicts))
+            ("dead_letter", len(poisoned)), ("parked", len(waiting)), ("taken_in", len(records) - len(verdicts))
         ):  # fmt: skip
             if count:
                 telemetry.RECORDS.labels(self.group, records[0].topic, outcome).inc(count)
@@ -254,22 +288,25 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 await asyncio.sleep(PARKED_POLL_SECONDS)
 
     async def retry_parked(self) -> int:
-        """Try parked records that are due once more; returns how many were tried."""
+        """Try parked records that are due once more; returns how many were settled."""
         now = self._clock.now()
         async with self._database.driver() as pg, pg.transaction():
-            rows = await pg.fetch(_DUE, self.group, now)
-            if not rows:
+            tried = await parked.due(pg, self.group, now)
+            if not tried:
                 return 0
-            records = [_parked(row) for row in rows]
-            verdicts = await self._handle(pg, records)
-            again = {i: v for i, v in verdicts.items() if isinstance(v, Park)}
-            await self._settle(pg, records, {i: v for i, v in verdicts.items() if i not in again})
-            await pg.execute(_UNPARK, [row["id"] for i, row in enumerate(rows) if i not in again])
-            for i in again:
-                step = min(timedelta(seconds=0.25 * 2 ** min(rows[i]["tries"], 10)), LONGEST_PARK_STEP)
-                await pg.execute(_PARK_AGAIN, rows[i]["id"], now + step)
+            records = [each.record for each in tried]
+            verdicts = await self._handle(pg, self._read(records))
+            again = {i for i, verdict in verdicts.items() if isinstance(verdict, Park)}
+            await self._settle(pg, records, {i: verdict for i, verdict in verdicts.items() if i not in again})
+            settled = [each for i, each in enumerate(tried) if i not in again]
+            await parked.unpark(pg, settled)
+            await parked.postpone(pg, [tried[i] for i in sorted(again)], now)
         self._after_batch()
-        return len(rows) - len(again)
+        return len(settled)
+
+
+async def _nothing() -> None:
+    """What is being stored before the first batch."""
 
 
 _POSITION = (
@@ -277,34 +314,10 @@ _POSITION = (
     "SELECT $1, * FROM unnest($2::text[], $3::int[], $4::bigint[]) "
     "ON CONFLICT (group_name, topic, partition) DO UPDATE SET next_offset = excluded.next_offset"
 )
-_PARK = (
-    'INSERT INTO parked_record (id, group_name, topic, partition, "offset", key, value, headers, timestamp_ms, '
-    "reason, first_seen, next_try_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
-)
-_DUE = (
-    "SELECT * FROM parked_record WHERE group_name = $1 AND next_try_at <= $2 "
-    "ORDER BY next_try_at LIMIT 500 FOR UPDATE SKIP LOCKED"
-)
-_UNPARK = "DELETE FROM parked_record WHERE id = ANY($1)"
-_PARK_AGAIN = "UPDATE parked_record SET tries = tries + 1, next_try_at = $2 WHERE id = $1"
 
 
 def _record(message: Any, now: datetime) -> Record:
     return Record(
         message.topic, message.partition, message.offset, message.key, message.value, message.headers,
         message.timestamp, now,
-    )  # fmt: skip
-
-
-def _stored(record: Record) -> tuple[Any, ...]:
-    return (
-        record.topic, record.partition, record.offset, record.key, record.value,
-        deadletter.headers_to_json(record.headers), record.timestamp_ms,
-    )  # fmt: skip
-
-
-def _parked(row: asyncpg.Record) -> Record:
-    return Record(
-        row["topic"], row["partition"], row["offset"], row["key"], row["value"],
-        deadletter.headers_from_json(row["headers"]), row["timestamp_ms"], row["first_seen"].astimezone(UTC),
     )  # fmt: skip

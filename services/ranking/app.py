@@ -4,6 +4,7 @@ from fastapi import FastAPI
 
 from services.ranking.context import Ranking
 from services.ranking.facts.consumers import FactsHandler
+from services.ranking.facts.reading import read_batch
 from services.ranking.indicators import api as indicators_api
 from services.ranking.indicators.api import IN_FORCE
 from services.ranking.mirror import consumers as mirror
@@ -53,6 +54,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             clock=clock,
             group="ranking-facts",
             topics=(ACTION,),
+            read=read_batch,
             handle=FactsHandler(clock),
             limit=DeadLetterLimit(),
             max_records=5000,

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import uvloop
 
 from services.ranking.facts.consumers import FactsHandler
+from services.ranking.facts.reading import Batch, read_batch
 from shared import broker, collector
 from shared.clock import SystemClock
 from shared.collector import collect_less_often
@@ -61,17 +62,19 @@ async def floor(order: Order, settings: Settings) -> float:
 
 @dataclass
 class Timed:
-    """The facts handler with a stop-watch."""
+    """The facts handler with a stop-watch: from the first records in hand."""
 
     handle: FactsHandler
-    events: int
     started: float = 0.0
     seen: int = 0
 
-    async def __call__(self, pg: Pg, records: Sequence[Record]) -> Mapping[int, Verdict]:
+    def read(self, records: Sequence[Record]) -> Batch:
         self.started = self.started or time.monotonic()
-        verdicts = await self.handle(pg, records)
-        self.seen += len(records) - len(verdicts)
+        return read_batch(records)
+
+    async def __call__(self, pg: Pg, batch: Batch) -> Mapping[int, Verdict]:
+        verdicts = await self.handle(pg, batch)
+        self.seen += sum(map(len, batch.places.values())) - len(verdicts)
         return verdicts
 
 
@@ -79,7 +82,7 @@ async def project(order: Order, settings: Settings) -> float:
     """The ranking service's consumer of facts as it is: its handler, its batches, offsets after the database."""
     clock = SystemClock()
     database = Database(settings.database_url)
-    timed = Timed(FactsHandler(clock), order.events)
+    timed = Timed(FactsHandler(clock))
     done = asyncio.Event()
     consumer = Consumer(
         settings=settings,
@@ -87,6 +90,7 @@ async def project(order: Order, settings: Settings) -> float:
         clock=clock,
         group=order.group,
         topics=(ACTION,),
+        read=timed.read,
         handle=timed,
         limit=DeadLetterLimit(),
         max_records=BATCH,

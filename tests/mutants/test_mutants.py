@@ -65,10 +65,10 @@ MUTANTS = (
     Mutant(
         "offsets before the database",
         "shared/consumer.py",
-        "                    await self._in_transaction(records, offsets)\n"
-        "                    await self._commit(client, offsets)\n",
-        "                    await self._commit(client, offsets)\n"
-        "                    await self._in_transaction(records, offsets)\n",
+        "                    await self._in_transaction(batch)\n"
+        "                    await self._commit(client, batch.offsets)\n",
+        "                    await self._commit(client, batch.offsets)\n"
+        "                    await self._in_transaction(batch)\n",
         f"{CONSUMER}::test_offsets_follow_the_database",
     ),
     Mutant(
@@ -81,8 +81,8 @@ MUTANTS = (
     Mutant(
         "what waits is taken for done",
         "shared/consumer.py",
-        "        for record, reason in parked:\n",
-        "        for record, reason in ():\n",
+        "await parked.park(pg, self.group, waiting, self._clock.now())",
+        "await parked.park(pg, self.group, (), self._clock.now())",
         f"{CONSUMER}::test_what_refers_to_something_unknown_waits_for_it",
     ),
     Mutant(

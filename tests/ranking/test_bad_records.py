@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,19 +15,19 @@ from tests.ranking.world import World, action, action_record, cells
 def with_payload(event: ActionEvent, **changes: Any) -> Record:
     """The record of an event whose payload was changed by hand."""
     sent = action_record(event)
-    return replace(sent, value=json.dumps(json.loads(sent.value or b"") | changes).encode())
+    return sent._replace(value=json.dumps(json.loads(sent.value or b"") | changes).encode())
 
 
 def without_header(event: ActionEvent, name: str) -> Record:
     sent = action_record(event)
-    return replace(sent, headers=[header for header in sent.headers if header[0] != name])
+    return sent._replace(headers=[header for header in sent.headers if header[0] != name])
 
 
 BAD: list[tuple[str, Callable[[ActionEvent], Record]]] = [
-    ("no_data", lambda event: replace(action_record(event), value=None)),
-    ("schema", lambda event: replace(action_record(event), value=b"")),
-    ("schema", lambda event: replace(action_record(event), value=bytes(range(256)))),
-    ("schema", lambda event: replace(action_record(event), value=b"[" * 60_000)),
+    ("no_data", lambda event: action_record(event)._replace(value=None)),
+    ("schema", lambda event: action_record(event)._replace(value=b"")),
+    ("schema", lambda event: action_record(event)._replace(value=bytes(range(256)))),
+    ("schema", lambda event: action_record(event)._replace(value=b"[" * 60_000)),
     ("schema", lambda event: with_payload(event, quantity=True)),
     ("schema", lambda event: with_payload(event, amount_fen=2**60)),
     ("schema", lambda event: with_payload(event, occurred_at="2018-10-10T09:00:00")),
@@ -39,8 +38,8 @@ BAD: list[tuple[str, Callable[[ActionEvent], Record]]] = [
     ("out_of_range", lambda event: with_payload(event, version=2**31)),
     ("out_of_range", lambda event: with_payload(event, occurred_at="9999-12-31T23:59:59Z")),
     ("out_of_range", lambda event: with_payload(event, verified_at="0001-01-01T00:00:00Z")),
-    ("key_mismatch", lambda event: replace(action_record(event), key=b"other")),
-    ("key_mismatch", lambda event: replace(action_record(event), key=None)),
+    ("key_mismatch", lambda event: action_record(event)._replace(key=b"other")),
+    ("key_mismatch", lambda event: action_record(event)._replace(key=None)),
     ("key_mismatch", lambda event: with_payload(event, id="01890000-0000-7000-8000-000000000000")),
     ("not_a_cloudevent:specversion", lambda event: without_header(event, "ce_specversion")),
     ("not_a_cloudevent:attribute_id", lambda event: without_header(event, "ce_id")),
@@ -67,8 +66,7 @@ async def test_structured_mode_and_later_fields(world: World, more: dict[str, in
     envelope = {
         "specversion": "1.0", "id": "x", "source": "y", "type": "z", "subject": str(event.id), "data": body
     }  # fmt: skip
-    structured = replace(
-        action_record(event),
+    structured = action_record(event)._replace(
         value=json.dumps(envelope).encode(),
         headers=[("content-type", b"application/cloudevents+json")],
     )

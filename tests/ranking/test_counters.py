@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.ranking.facts.consumers import FactsHandler
+from services.ranking.facts.reading import read_batch
 from services.ranking.rebuilding import service as rebuilding
 from shared.clock import FixedClock
 from shared.contracts.action import ActionEvent
@@ -103,7 +104,7 @@ async def _delivered(pg: Pg, batches: list[list[ActionEvent]]) -> None:
     async with pg.transaction():
         for batch in batches:
             async with pg.transaction():
-                verdicts = await handler(pg, [action_record(event) for event in batch])
+                verdicts = await handler(pg, read_batch([action_record(event) for event in batch]))
             assert not verdicts
             delivered += batch
             assert await cells(pg) == expected.cells(delivered)

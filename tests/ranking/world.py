@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from pyroaring import BitMap
 
 from services.ranking.facts.consumers import FactsHandler
+from services.ranking.facts.reading import read_batch
 from services.ranking.mirror.consumers import MirrorHandler
 from shared.app import Runtime
 from shared.clock import FixedClock
@@ -204,9 +205,9 @@ class World:
     _keys: list[str] = field(default_factory=list)
     _city: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def facts(self) -> FactsHandler:
-        return FactsHandler(self.clock)
+    async def facts(self, pg: Pg, records: Sequence[Record]) -> Mapping[int, Verdict]:
+        """A batch of records, in the transaction given."""
+        return await FactsHandler(self.clock)(pg, read_batch(records))
 
     async def take_in(self, *actions: ActionEvent) -> Mapping[int, Verdict]:
         """One batch of actions, in one transaction."""
