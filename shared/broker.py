@@ -92,8 +92,9 @@ _KEPT_FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy
 async def close(client: AIOKafkaConsumer) -> None:
     """Stop a consumer, whatever state the broker is in; raises ``TimeoutError`` after ten seconds.
 
-    While the broker is away, aiokafka's ``stop`` awaits a fetch it has itself cancelled and raises
-    ``CancelledError``, which would end whoever called it as if the service were shutting down.
+    aiokafka's ``stop`` confuses two cancellations: while the broker is away it raises the one of a fetch that it has
+    itself cancelled, which would end whoever called it as if the service were shutting down; and one that is meant
+    for us, it takes for its own and says nothing.
     """
     if isinstance(client._coordinator, GroupCoordinator):
         _say_goodbye(client._coordinator)
@@ -102,9 +103,9 @@ async def close(client: AIOKafkaConsumer) -> None:
             await client.stop()
         except asyncio.CancelledError:
             await client._client.close()  # what stop() did not come to
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
 
 
 def _say_goodbye(coordinator: GroupCoordinator) -> None:

@@ -160,12 +160,12 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 self.failing_since = None
                 if fetched:
                     batch = await self._batch(fetched)
-                    await storing
+                    await asyncio.shield(storing)
                     storing = asyncio.create_task(self._take_in(client, batch))
                     busy_until = time.monotonic() + BUSY_SECONDS
                 elif storing.done():
-                    await storing
-            await storing
+                    storing.result()  # raises what stops us
+            await asyncio.shield(storing)
         finally:
             storing.cancel()
             await asyncio.gather(storing, return_exceptions=True)

@@ -6,11 +6,17 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from deploy.local.postgres import EmbeddedPostgres
 from tests.leash import Leash
 from tests.stack import Broker, Databases, Stack, make_broker
+
+hypothesis.settings.register_profile(  # a busy machine is no fault of the code's
+    "bangfu", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("bangfu")
 
 for name in [name for name in os.environ if name.startswith("BANGFU_")]:
     del os.environ[name]  # a test run has nothing to do with the settings of the shell it runs in

@@ -32,6 +32,16 @@ async def test_two_members_share_and_hand_over(clients: Clients) -> None:
     assert sorted(one.values + two.values) == sorted([*VALUES, b"new"]), "nothing twice, nothing lost"
 
 
+async def test_the_first_member_says_goodbye(clients: Clients) -> None:
+    """Whoever joins next need not wait until its session has run out: the embedded broker begins with generation 0."""
+    topic = await clients.topic()
+    one = await clients.member("group", topic)
+    await eventually(lambda: len(one.partitions) == 12)
+    await one.stop()
+    two = await clients.member("group", topic)
+    await eventually(lambda: len(two.partitions) == 12, within=5)
+
+
 async def test_partitions_of_a_killed_member_are_taken_over(clients: Clients, settings: Settings) -> None:
     """After its session has run out (6 s); what it had not committed is read again."""
     topic = await clients.topic()

@@ -170,3 +170,17 @@ async def test_log_incarnation_changes_with_the_log(
     await restart(kafka, wiped=True)
     await broker.ensure_topics(settings, [])
     assert await log_incarnation(settings) not in (before, kept)
+
+
+async def test_a_cancellation_while_a_consumer_is_closed_is_not_lost(clients: Clients) -> None:
+    """aiokafka takes it for the end of its own fetch and says nothing."""
+    topic = await clients.topic()
+    consumers = await asyncio.gather(*[clients.consumer(f"group {number}", topic) for number in range(8)])
+    for moment, consumer in enumerate(consumers):
+        await consumer.getmany(timeout_ms=50)
+        closing = asyncio.create_task(close(consumer))
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait({closing})
+        assert closing.cancelled(), f"after {moment} turns of the loop"

@@ -202,6 +202,21 @@ class Reader:
         return order
 
 
+class Mention:
+    """An outsider's client that names the topic without making it; the broker then makes it as it likes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._client = AIOKafkaConsumer(
+            settings.topic(THING.name), bootstrap_servers=settings.kafka_bootstrap_servers, fetch_max_wait_ms=20
+        )
+
+    async def __aenter__(self) -> None:
+        await self._client.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.stop()
+
+
 async def committed(database: Database) -> set[tuple[str, int]]:
     """Every version the publisher ever committed."""
     async with database.driver() as pg:

@@ -266,3 +266,24 @@ async def test_a_new_log_is_read_from_its_start(plumbing: Plumbing) -> None:
         server.start()
         await change_many(database, settings, 5)
         await until_equal(lambda: counted(database), 30, what="every version counts once")
+
+
+async def test_a_new_log_with_other_partitions_is_read_whole(plumbing: Plumbing) -> None:
+    """The broker is replaced twice; the first time somebody mentions the topic before it is made.
+
+    A client that was there before knows the partitions of the log it met first: whatever it sends to, or is assigned
+    of, a partition that is no more, or does not know of, must not be lost.
+    """
+    settings, database, server = plumbing.settings, plumbing.database, plumbing.broker
+    async with running(sample.relay(settings, database).run(), sample.consumer(settings, database).run()):
+        await change_many(database, settings, 20)
+        await until_equal(lambda: counted(database), 20, what="read")
+        for mentioned in (True, False):
+            server.kill()
+            server.wipe()
+            server.start()
+            if mentioned:
+                async with sample.Mention(settings):
+                    await change_many(database, settings, 20)
+            await change_many(database, settings, 20)
+        await until_equal(lambda: counted(database), 80, what="every version counts once")
