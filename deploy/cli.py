@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import httpx
@@ -17,7 +18,7 @@ from deploy.local.postgres_programs import PostgresError
 from deploy.local.service import NAMES, ServiceError
 from deploy.local.stack import Stack
 from deploy.local.state import State, StateError
-from deploy.starting import demonstrate_on, demonstration_wanted, start, stop, wait_for_ctrl_c
+from deploy.starting import demonstrate_on, demonstration_wanted, start, stop
 from deploy.terminal import fail, run, say, show
 
 app = typer.Typer(
@@ -66,12 +67,14 @@ def up(
             stack.up(say)
         else:
             start(stack, port, scale if demonstrate else None)
-    show_addresses(stack)
-    if demonstrate:
-        demonstrate_on(stack, scale, stay=not detach, stop_with_us=not ran_already)
-    elif not (detach or ran_already):
-        wait_for_ctrl_c()
-    if not (detach or ran_already):
+    ours = not (detach or ran_already)
+    with suppress(KeyboardInterrupt):  # from the first word on that says how to stop
+        show_addresses(stack)
+        if demonstrate:
+            demonstrate_on(stack, scale, stay=not detach, stop_with_us=not ran_already)
+        elif ours:
+            signal.pause()
+    if ours:
         stop(state)
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 
 import httpx
 
@@ -53,13 +52,6 @@ def demonstrate_on(stack: Stack, scale: int, *, stay: bool, stop_with_us: bool) 
         if stop_with_us:
             stop(stack.state)
         raise
-
-
-def wait_for_ctrl_c() -> None:
-    try:
-        signal.pause()
-    except KeyboardInterrupt:
-        return
 
 
 def stop(state: State) -> None:

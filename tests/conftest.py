@@ -48,6 +48,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in left_out]
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tests of one group share servers: apart, each worker would start all of them, and nobody would notice."""
+    if getattr(session.config.option, "loadgroup", False):
+        apart = [item for item in session.items if item.get_closest_marker("xdist_group") and "@" not in item.nodeid]
+        if apart:
+            raise pytest.UsageError("this pytest-xdist does not keep groups of tests together")
+
+
 def _soaks(config: pytest.Config) -> bool:
     return "soak" in str(config.getoption("-m"))
 

@@ -7,6 +7,7 @@ the services are away for some seconds.
 import os
 import sys
 import time
+import traceback
 
 from deploy.local.broker import BrokerError
 from deploy.local.ports import PortTakenError
@@ -17,8 +18,8 @@ from deploy.local.stack import Stack
 from deploy.local.state import State, StateError
 
 CHECK_SECONDS = 2.0
-LONGEST_PAUSE = 60.0
-"""Between attempts to start something that does not start."""
+LONGEST_PAUSE = 15.0
+"""Between attempts to start something that does not start: what mends itself meanwhile is back within 30 s."""
 
 BROKER_LIMIT_MB = 2048
 
@@ -48,17 +49,20 @@ def main() -> None:
     """Check for ever; `down` ends us."""
     state = State.find()
     limit = int(os.environ.get("BANGFU_BROKER_LIMIT_MB", BROKER_LIMIT_MB)) * 1024 * 1024
-    pause = CHECK_SECONDS
+    failures = 0
     while True:
-        time.sleep(pause)
+        time.sleep(min(CHECK_SECONDS * max(1, failures), LONGEST_PAUSE))
         try:
             check(state, limit)
-            pause = CHECK_SECONDS
+            failures = 0
         except StateError:
             continue  # another command is at work, and will leave things as it wants them
         except (BrokerError, PortTakenError, PostgresError, ServiceError) as error:
             say(str(error))
-            pause = min(2 * pause, LONGEST_PAUSE)
+            failures += 1
+        except Exception:  # nobody looks after the keeper: it goes on, whatever it met
+            say(traceback.format_exc())
+            failures += 1
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import httpx
@@ -79,8 +79,12 @@ class Service:
         return "" if answer.status_code == 200 else ", ".join(answer.json().get("problems", [answer.text]))
 
     def _readiness(self) -> httpx.Response | None:
+        return self._get("/readyz", {})
+
+    def _get(self, path: str, headers: Mapping[str, str]) -> httpx.Response | None:
+        """The answer, or None when there is none."""
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=5.0, trust_env=False)
+            return httpx.get(self.url + path, headers=headers, timeout=5.0, trust_env=False)
         except httpx.TransportError:
             return None
 
@@ -95,32 +99,34 @@ class Service:
         command = self.command_line("serve", "--role", self.role, *(["--migrate"] if migrate else []))
         self.daemon.start(command, cwd=ROOT, env=self.environment)
 
-    def wait_ready(self, timeout: float = 60.0) -> None:
-        """Wait until it listens and `/readyz` says yes.
+    def wait_ready(self, timeout: float = 60.0, api_key: str = "", look: Callable[[], None] = lambda: None) -> None:
+        """Wait until it listens, `/readyz` says yes, and it knows `api_key`, if one is given.
 
-        Raises ServiceError when it ends or is not ready in time, PortTakenError when somebody took its port first.
+        (Registry's keys reach the other services as events.) `look` is called meanwhile, and may raise what makes
+        waiting pointless. Raises ServiceError when the service ends or is not ready in time, PortTakenError when
+        somebody took its port first.
         """
         deadline = time.monotonic() + timeout
-        while state := self.state() if self.daemon.listens(self.port) else "does not listen yet":
+        while state := self._lacks(api_key):
             if not self.running:
                 require_free(self.port, self.name, self.host)
                 raise ServiceError(f"{self.name} ended:\n{self.daemon.tail()}")
             if time.monotonic() > deadline:
                 raise ServiceError(f"{self.name} is not ready after {timeout:.0f} s: {state}\n{self.daemon.tail()}")
+            look()
             time.sleep(0.05)
 
-    def wait_for_key(self, api_key: str, timeout: float = 60.0) -> None:
-        """Wait until the service knows an API key: registry's keys reach the others as events.
+    def _lacks(self, api_key: str) -> str:
+        """What it still needs to serve whoever holds `api_key`; empty when nothing."""
+        if not self.daemon.listens(self.port):
+            return "does not listen yet"
+        return self.state() or ("" if not api_key or self.knows(api_key) else "does not know the API key yet")
 
-        Raises ServiceError when it does not in time.
-        """
-        deadline = time.monotonic() + timeout
+    def knows(self, api_key: str) -> bool:
+        """Whether it accepts an API key, whatever that may do."""
         headers = {"Authorization": f"Bearer {api_key}"}
-        url = self.url + _OPEN_TO_EVERY_KEY[self.name]
-        while httpx.get(url, headers=headers, timeout=5.0, trust_env=False).status_code == httpx.codes.UNAUTHORIZED:
-            if time.monotonic() > deadline:
-                raise ServiceError(f"{self.name} does not know the API key after {timeout:.0f} s")
-            time.sleep(0.1)
+        answer = self._get(_OPEN_TO_EVERY_KEY[self.name], headers)
+        return answer is not None and answer.status_code == httpx.codes.OK
 
     def drain(self) -> None:
         """Ask it to refuse writes and let its backlog run out; `drained` tells when."""

@@ -12,9 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 
-from deploy.local.broker import EmbeddedBroker
+from deploy.local.broker import BrokerError, EmbeddedBroker
 from deploy.local.ports import PortTakenError, holder, is_free
 from deploy.local.postgres import EmbeddedPostgres
+from deploy.local.postgres_programs import PostgresError
 from deploy.local.process import Daemon
 from deploy.local.service import NAMES, ROOT, Service
 from deploy.local.state import Configuration, State, settings_from
@@ -149,13 +150,15 @@ class Stack:
         afresh = not self.anything_runs
         try:
             self._start_servers(say)
-            say(f"starting {', '.join(name for name, service in self.services.items() if not service.running)}")
+            if stopped := [name for name, service in self.services.items() if not service.running]:
+                say(f"starting {', '.join(stopped)}")
             for service in self.services.values():
                 service.start(migrate=True)
+            registry = self.services["registry"]
+            registry.wait_ready(READY_LIMIT, look=self._require_servers)
+            api_key = self.api_key if registry.knows(self.api_key) else ""  # it may have been revoked since
             for service in self.services.values():
-                service.wait_ready(READY_LIMIT)
-            for service in self.services.values():
-                service.wait_for_key(self.api_key)
+                service.wait_ready(READY_LIMIT, api_key, self._require_servers)
             self.watch()
         except BaseException:  # Ctrl-C too
             if afresh:
@@ -178,6 +181,13 @@ class Stack:
         if self.embedded_broker and not self.broker.running:
             say("starting the broker")
             self.broker.start()
+
+    def _require_servers(self) -> None:
+        """Raises PostgresError or BrokerError when one has ended, without which no service gets ready."""
+        if self.embedded_databases and not self.postgres.running:
+            raise PostgresError("PostgreSQL ended")
+        if self.embedded_broker and not self.broker.running:
+            raise BrokerError(f"the broker ended:\n{self.broker.daemon.tail()}")
 
     def down(self, say: Say) -> None:
         """Stop everything so that the next `up` has nothing to send again (architecture rule 3)."""

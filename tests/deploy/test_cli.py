@@ -143,15 +143,30 @@ def test_survives_kill_of_everything(launcher: Launcher) -> None:
     assert launcher.status() == before
 
 
+def wait_until_mended(launcher: Launcher) -> None:
+    stack = Stack(launcher.state)
+    deadline = time.monotonic() + 30
+    while not (stack.running and all(service.ready for service in stack.services.values())):
+        assert time.monotonic() < deadline, launcher.run("status")[1] + stack.keeper.tail()
+        time.sleep(0.1)
+
+
 @on_one_stack
 @pytest.mark.parametrize("part", ["ranking", "broker", "postgres"])
 def test_keeper_starts_a_killed_part_again(launcher: Launcher, part: str) -> None:
     stack = Stack(launcher.state)
     {"ranking": stack.services["ranking"].kill, "broker": stack.broker.kill, "postgres": stack.postgres.kill}[part]()
-    deadline = time.monotonic() + 30
-    while not (stack.running and all(service.ready for service in stack.services.values())):
-        assert time.monotonic() < deadline, launcher.run("status")[1]
-        time.sleep(0.1)
+    wait_until_mended(launcher)
+
+
+@on_one_stack
+def test_keeper_mends_what_breaks_while_it_mends(launcher: Launcher) -> None:
+    stack = Stack(launcher.state)
+    stack.broker.kill()
+    while not stack.broker.running:
+        time.sleep(0.01)
+    stack.postgres.kill()  # no service gets ready now, however long the keeper waits
+    wait_until_mended(launcher)
 
 
 @on_one_stack
@@ -189,6 +204,20 @@ def test_ctrl_c_in_the_foreground_stops_everything(run_directory: Path) -> None:
     assert process.returncode == 0
     assert not any(one.alive for one in ran)
     assert not Stack(launcher.state).anything_runs
+
+
+def test_first_key_may_be_revoked(run_directory: Path) -> None:
+    launcher = Launcher(run_directory / "revoked")
+    launcher.up("--port", "auto")
+    status = launcher.status()
+    keys = f"{status['services']['registry']['url']}/v1/keys"
+    with httpx.Client(headers={"Authorization": f"Bearer {status['api_key']}"}) as client:
+        first = client.get(keys).json()["items"][0]["id"]
+        assert client.post(f"{keys}/{first}/revocation", headers={"If-Match": '"1"'}).status_code == 200
+        launcher.run("down")
+        launcher.up()
+        assert client.get(keys).status_code == 401
+    launcher.run("reset", "--yes")
 
 
 def test_demonstration_is_loaded_once_counted_and_stays_marked(run_directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""One running stack a session (and xdist worker): its own PostgreSQL and broker, which nobody else kills."""
+"""One running stack for these tests (and xdist worker): its own PostgreSQL and broker, which nobody else kills."""
 
 import uuid
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tests.e2e.city import City
 from tests.stack import Broker, Databases, Stack, make_broker
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def kafka(request: pytest.FixtureRequest, run_directory: Path) -> Iterator[Broker]:
     """The broker of these tests alone."""
     broker = make_broker(request.config.getoption("--broker"), run_directory / "kafka-of-city")
@@ -20,7 +20,7 @@ def kafka(request: pytest.FixtureRequest, run_directory: Path) -> Iterator[Broke
     broker.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def city(run_directory: Path, kafka: Broker) -> Iterator[City]:
     """The three services, running, with the real divisions loaded and mirrored; tests use their own households."""
     server = EmbeddedPostgres(run_directory / "postgres-of-city", durable=False)
@@ -33,3 +33,4 @@ def city(run_directory: Path, kafka: Broker) -> Iterator[City]:
     yield running
     running.close()
     stack.kill()
+    server.kill()

@@ -83,6 +83,7 @@ def _doomed(request: pytest.FixtureRequest, run_directory: Path) -> Iterator[Doo
     city.close()
     stack.kill()
     broker.kill()
+    server.kill()
 
 
 @pytest.fixture
