@@ -72,8 +72,11 @@ def run_directory() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgres(run_directory: Path) -> EmbeddedPostgres:
-    """The run's PostgreSQL (one a pytest-xdist worker). It can be killed and started again on its port."""
-    server = EmbeddedPostgres(run_directory / "postgres", durable=False)
+    """The run's PostgreSQL (one a pytest-xdist worker). It can be killed and started again on its port.
+
+    A mutant's run uses that of the run which planted it, in the directory TEST_POSTGRES.
+    """
+    server = EmbeddedPostgres(Path(os.environ.get("TEST_POSTGRES", run_directory / "postgres")), durable=False)
     server.start()
     return server
 

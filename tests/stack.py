@@ -2,6 +2,7 @@
 
 import base64
 import itertools
+import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,7 +47,7 @@ class Databases:
     def create(self, service: str | None = None) -> str:
         """URL of a new database: migrated for `service`, or empty."""
         template = self._template(service) if service else "template0"
-        name = f"test_{service or 'empty'}_{next(self._numbers)}"
+        name = f"test_{service or 'empty'}_{os.getpid()}_{next(self._numbers)}"
         self._names.append(name)
         return self.server.create_database(name, template)
 

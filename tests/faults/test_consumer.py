@@ -18,7 +18,7 @@ from tests.faults import sample
 from tests.faults.conftest import Plumbing
 from tests.faults.process import Armed
 from tests.faults.sample import Recording, change, change_many, counted, outbox_rows
-from tests.faults.waiting import running, until, until_equal
+from tests.faults.waiting import PATIENCE, running, until, until_equal
 
 
 async def send(settings: Settings, *records: tuple[bytes | None, bytes | None]) -> None:
@@ -229,7 +229,7 @@ async def test_too_much_poison_stops_the_consumer_and_drains_nothing(plumbing: P
     await broker.ensure_topics(settings, [sample.THING])
     consumer = sample.consumer(settings, database, limit=DeadLetterLimit(count=10, window=timedelta(minutes=1)))
     await send(settings, *[(b"a", b"poison") for _ in range(11)])
-    await asyncio.wait_for(consumer.run(), 30)
+    await asyncio.wait_for(consumer.run(), 30 * PATIENCE)
     assert consumer.stopped is not None
     assert await dead_letters(plumbing) == [], "the batch that would have passed the limit left nothing behind"
     assert await _commits(plumbing, sample.GROUP) == 0

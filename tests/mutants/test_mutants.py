@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.postgres import EmbeddedPostgres
+
 pytestmark = pytest.mark.mutants
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("services", "shared", "deploy", "tests")
@@ -142,13 +144,15 @@ MUTANTS = (
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_a_mutant_is_caught(mutant: Mutant, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_a_mutant_is_caught(
+    mutant: Mutant, tmp_path: Path, postgres: EmbeddedPostgres, request: pytest.FixtureRequest
+) -> None:
     tree = tmp_path / "tree"
     for name in COPIED:
         shutil.copytree(ROOT / name, tree / name, ignore=LEFT_OUT)
     shutil.copy(ROOT / "pyproject.toml", tree)
     _plant(mutant, tree)
-    ran = _run(mutant.caught_by, tree, request.config.getoption("--broker"))
+    ran = _run(mutant.caught_by, tree, postgres, request.config.getoption("--broker"))
     assert ran.returncode == TESTS_FAILED, f"{mutant.caught_by} does not notice it:\n{ran.stdout[-2000:]}"
     assert "1 failed" in ran.stdout, ran.stdout[-2000:]
 
@@ -163,10 +167,10 @@ def _plant(mutant: Mutant, tree: Path) -> None:
     file.write_text(text)
 
 
-def _run(test: str, tree: Path, broker: str) -> subprocess.CompletedProcess[str]:
-    """The test in the copy, by a pytest of its own that knows nothing of this one."""
+def _run(test: str, tree: Path, postgres: EmbeddedPostgres, broker: str) -> subprocess.CompletedProcess[str]:
+    """The test in the copy, by a pytest of its own that knows nothing of this one but its PostgreSQL."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "BANGFU_"))}
-    environment["TEST_PATIENCE"] = "0.3"
+    environment |= {"TEST_PATIENCE": "0.3", "TEST_POSTGRES": str(postgres.directory)}
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout", "60"]
     command += ["--broker", broker, test]
     return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=120)
