@@ -52,6 +52,7 @@ AWAY = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # of a connection that broke between two messages of one statement
     asyncpg.IdleInTransactionSessionTimeoutError,
 )
 """What asyncpg raises when the database is away or too busy: answered with 503, retried by consumers."""

@@ -181,7 +181,10 @@ class City:
 
     def unrest(self) -> list[str]:
         """What is still on its way."""
-        log = asyncio.run(self._log())
+        try:
+            log = asyncio.run(self._log())
+        except TimeoutError:
+            return ["the broker does not tell its log"]
         found = [
             f"{row['reader']} of {service} does not know the broker's log"
             for service in self.stack.databases

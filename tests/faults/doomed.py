@@ -88,7 +88,7 @@ class DoomedCity(City):
         held = Counter(row["external_id"] for row in self.sql("assistance", "SELECT external_id FROM action"))
         assert set(held.values()) <= {1}
         assert outcome.must <= set(held), "every 2xx is in the ledger (I1)"
-        assert not outcome.unexpected, "never a 5xx but 503, no 4xx"
+        assert not outcome.unexpected, f"never a 5xx but 503, no 4xx: {outcome.unexpected[:3]}"
         assert not outcome.unhelpful, "503 says when to come again"
         assert outcome.named <= {str(row["id"]) for row in self.sql("assistance", "SELECT id FROM action")}
         self.check_everything()
