@@ -44,7 +44,7 @@ class Recording:
         service = self.ground.service("assistance", url, self.prefix)
         service.start()
         try:
-            service.wait_ready()
+            service.wait_ready(api_key=self._plain_key)
             wait_until(url, _MIRRORED, self.households)  # in the first run
             wait_until(url, "SELECT count(*) = 0 FROM outbox", True)
             before = query(url, _WRITTEN)

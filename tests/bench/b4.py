@@ -42,7 +42,7 @@ class Freshness:
         for service in self._services.values():
             service.start()
         for service in self._services.values():
-            service.wait_ready()
+            service.wait_ready(api_key=self._plain_key)
         wait_until(self._urls["assistance"], "SELECT count(*) FROM mirror_household", self.households)
         wait_until(self._urls["ranking"], "SELECT count(*) FROM household", self.households)
 

@@ -48,7 +48,7 @@ class Reading:
         service = self.ground.service("ranking", self._url, self.prefix)
         service.start()
         try:
-            service.wait_ready()
+            service.wait_ready(api_key=self._plain_key)
             wait_until(self._url, "SELECT count(*) FROM household", self.households)
             etag = self._keep_table(service)
             return self._load(service.port, self._path, etag)
