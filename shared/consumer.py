@@ -20,7 +20,7 @@ from shared import broker, deadletter, parked, telemetry
 from shared.clock import Clock
 from shared.contracts.base import Topic
 from shared.db import AWAY, CONTENDED, Database, Pg
-from shared.deadletter import DeadLetterLimit, DeadLetterLimitError
+from shared.deadletter import Allowance, DeadLetterLimitError
 from shared.log import LogWatch
 from shared.record import Park, Poison, Record, Verdict
 from shared.settings import Settings
@@ -84,7 +84,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         group: str,
         topics: Sequence[Topic],
         handle: Handler,
-        limit: DeadLetterLimit | None,
+        allowance: Allowance,
         read: Read = as_they_are,
         max_records: int = 2000,
         after_batch: Callable[[], None] = lambda: None,
@@ -101,7 +101,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._clock = clock
         self._read = read
         self._handle = handle
-        self._limit = limit
+        self._allowance = allowance
         self._max_records = max_records
         self._after_batch = after_batch
         self._attempt = asyncio.Lock()
@@ -213,15 +213,15 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             await pg.execute(_POSITION, self.group, *zip(*places, strict=True))
 
     async def _settle(self, pg: Pg, records: Sequence[Record], verdicts: Mapping[int, Verdict]) -> None:
-        poisoned = [(records[i], v.code) for i, v in verdicts.items() if isinstance(v, Poison)]
+        poisoned = [(records[i], v) for i, v in verdicts.items() if isinstance(v, Poison)]
         waiting = [(records[i], v.reason) for i, v in verdicts.items() if isinstance(v, Park)]
-        if poisoned:
-            if self._limit is not None:
-                await deadletter.check_limit(pg, self.group, len(poisoned), self._limit)
-            await deadletter.store(pg, self._settings, self.group, poisoned)
+        admitted = await self._allowance.admit(pg, self.group, poisoned) if poisoned else []
+        if admitted:
+            await deadletter.store(pg, self._settings, self.group, admitted)
         await parked.park(pg, self.group, waiting, self._clock.now())
         for outcome, count in (
-            ("dead_letter", len(poisoned)), ("parked", len(waiting)), ("taken_in", len(records) - len(verdicts))
+            ("dead_letter", len(admitted)), ("over_quota", len(poisoned) - len(admitted)), ("parked", len(waiting)),
+            ("taken_in", len(records) - len(verdicts)),
         ):  # fmt: skip
             if count:
                 telemetry.RECORDS.labels(self.group, records[0].topic, outcome).inc(count)

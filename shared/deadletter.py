@@ -7,10 +7,11 @@ the topic holds a copy for whoever watches it.
 import base64
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -20,22 +21,72 @@ from shared.db import Pg
 from shared.events import MAX_BYTES
 from shared.ids import uuid7
 from shared.outbox import COLUMNS
-from shared.record import Record
+from shared.record import Poison, Record
 from shared.settings import Settings
 
 DEAD_LETTER_TYPE = "cn.bangfu.dead-letter.v1"
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetterLimit:
-    """More dead letters than this within the window mean that we are at fault, not the records."""
+Failed = tuple[Record, Poison]
 
-    count: int = 100
-    window: timedelta = timedelta(minutes=1)
+
+class Allowance(Protocol):
+    """How many dead letters a consumer may make (architecture rule 4)."""
+
+    async def admit(self, pg: Pg, group: str, failed: Sequence[Failed]) -> Sequence[Failed]:
+        """Those of a batch's failed records that are to be kept."""
+        ...
 
 
 class DeadLetterLimitError(RuntimeError):
     """Too many dead letters: the consumer stops rather than drain its topic into them."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterLimit:
+    """For our own topics: more than this within the window mean that we are at fault, not the records."""
+
+    count: int = 100
+    window: timedelta = timedelta(minutes=1)
+
+    async def admit(self, pg: Pg, group: str, failed: Sequence[Failed]) -> Sequence[Failed]:
+        """All of them. Raises ``DeadLetterLimitError`` past the limit; survives restarts, for rows are counted."""
+        recent = await pg.fetchval(
+            "SELECT count(*) FROM dead_letter WHERE group_name = $1 AND created_at > now() - $2::interval",
+            group,
+            self.window,
+        )
+        if recent + len(failed) > self.count:
+            raise DeadLetterLimitError(f"{group}: {recent + len(failed)} dead letters within {self.window}")
+        return failed
+
+
+@dataclass(frozen=True, slots=True)
+class OriginQuota:
+    """For topics that outsiders write to: of each origin so many are kept within the window, and no more.
+
+    Nobody can stop us or fill the database by sending rubbish; what is let go is counted in the metrics, and stays
+    on its topic as long as that is retained. All who are not registered share one quota.
+    """
+
+    count: int = 20_000
+    window: timedelta = timedelta(hours=1)
+
+    async def admit(self, pg: Pg, group: str, failed: Sequence[Failed]) -> Sequence[Failed]:
+        """The first ones of each origin, up to its quota."""
+        rows = await pg.fetch(
+            "SELECT origin, count(*) AS kept FROM dead_letter "
+            "WHERE group_name = $1 AND created_at > now() - $2::interval GROUP BY origin",
+            group,
+            self.window,
+        )
+        kept = Counter({row["origin"]: row["kept"] for row in rows})
+        admitted: list[Failed] = []
+        for record, poison in failed:
+            if kept[poison.origin] < self.count:
+                kept[poison.origin] += 1
+                admitted.append((record, poison))
+        return admitted
 
 
 def headers_to_json(headers: Sequence[tuple[str, bytes]]) -> str:
@@ -46,23 +97,12 @@ def headers_from_json(stored: str) -> list[tuple[str, bytes]]:
     return [(name, base64.b64decode(value)) for name, value in json.loads(stored)]
 
 
-async def check_limit(pg: Pg, group: str, new: int, limit: DeadLetterLimit) -> None:
-    """Raises ``DeadLetterLimitError`` when ``new`` more would pass the limit. Survives restarts: rows are counted."""
-    recent = await pg.fetchval(
-        "SELECT count(*) FROM dead_letter WHERE group_name = $1 AND created_at > now() - $2::interval",
-        group,
-        limit.window,
-    )
-    if recent + new > limit.count:
-        raise DeadLetterLimitError(f"{group}: {recent + new} dead letters within {limit.window}")
-
-
-async def store(pg: Pg, settings: Settings, group: str, failed: Sequence[tuple[Record, str]]) -> int:
+async def store(pg: Pg, settings: Settings, group: str, failed: Sequence[Failed]) -> int:
     """Keep records with the cause of each; returns how many are new (a redelivered one is kept once)."""
     kept = await pg.fetch(
         'INSERT INTO dead_letter (id, group_name, topic, partition, "offset", digest, key, value, headers, '
-        "timestamp_ms, cause) SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::bigint[], "
-        "$6::bytea[], $7::bytea[], $8::bytea[], $9::text[], $10::bigint[], $11::text[]) "
+        "timestamp_ms, cause, origin) SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], "
+        "$5::bigint[], $6::bytea[], $7::bytea[], $8::bytea[], $9::text[], $10::bigint[], $11::text[], $12::text[]) "
         'ON CONFLICT DO NOTHING RETURNING id, topic, partition, "offset", value, cause',
         *_columns(group, failed),
     )
@@ -73,7 +113,7 @@ async def store(pg: Pg, settings: Settings, group: str, failed: Sequence[tuple[R
     return len(kept)
 
 
-def _columns(group: str, failed: Sequence[tuple[Record, str]]) -> list[list[Any]]:
+def _columns(group: str, failed: Sequence[Failed]) -> list[list[Any]]:
     rows = [
         (
             uuid7(),
@@ -86,9 +126,10 @@ def _columns(group: str, failed: Sequence[tuple[Record, str]]) -> list[list[Any]
             record.value,
             headers_to_json(record.headers),
             record.timestamp_ms,
-            cause,
+            poison.code,
+            poison.origin,
         )
-        for record, cause in failed
+        for record, poison in failed
     ]
     return [list(column) for column in zip(*rows, strict=True)]
 
@@ -108,7 +149,7 @@ async def listed(pg: Pg, status: str, limit: int) -> list[asyncpg.Record]:
     """Dead letters of one status, newest first."""
     return list(
         await pg.fetch(
-            'SELECT id, group_name, topic, partition, "offset", cause, status, created_at FROM dead_letter '
+            'SELECT id, group_name, topic, partition, "offset", cause, origin, status, created_at FROM dead_letter '
             "WHERE status = $1 ORDER BY created_at DESC, id LIMIT $2",
             status,
             limit,

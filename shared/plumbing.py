@@ -129,6 +129,12 @@ CREATE TABLE api_key (
 """
 
 
+ORIGIN = """
+ALTER TABLE dead_letter ADD COLUMN origin text NOT NULL DEFAULT '';
+COMMENT ON COLUMN dead_letter.origin IS 'The registered source it came from; empty for all others';
+"""
+
+
 class Migration(Protocol):
     """The part of ``alembic.op`` this needs."""
 
@@ -137,6 +143,15 @@ class Migration(Protocol):
 
 def create(op: Migration) -> None:
     """Create the delivery tables; called by each service's first migration."""
-    for statement in DDL.split(";\n"):
+    _execute(op, DDL)
+
+
+def add_origin(op: Migration) -> None:
+    """Dead letters remember whose they are, for quotas; called by each service's second migration."""
+    _execute(op, ORIGIN)
+
+
+def _execute(op: Migration, statements: str) -> None:
+    for statement in statements.split(";\n"):
         if statement.strip():
             op.execute(statement)

@@ -26,11 +26,15 @@ class Record(NamedTuple):
 
 
 class Poison(Exception):
-    """The record can never be taken in; ``code`` is stable and never quotes the record."""
+    """The record can never be taken in; ``code`` is stable and never quotes the record.
 
-    def __init__(self, code: str) -> None:
+    ``origin`` is the registered source it came from; empty for our own topics and for whoever is not registered.
+    """
+
+    def __init__(self, code: str, origin: str = "") -> None:
         super().__init__(code)
         self.code = code
+        self.origin = origin
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,7 +189,7 @@ async def _dead_letters(settings: Settings, arguments: argparse.Namespace) -> in
         if arguments.action == "list":
             for row in await deadletter.listed(pg, arguments.status, arguments.limit):
                 print(row["id"], row["created_at"].isoformat(timespec="seconds"), row["group_name"],
-                      f"{row['topic']}/{row['partition']}/{row['offset']}", row["cause"])  # fmt: skip
+                      f"{row['topic']}/{row['partition']}/{row['offset']}", row["cause"], row["origin"])  # fmt: skip
             return 0
         ids = await _chosen(pg, arguments.ids)
         if arguments.action == "show":
@@ -218,7 +218,7 @@ async def _show(pg: Pg, ids: list[UUID]) -> int:
         value = row["value"]
         shown = {
             name: str(row[name])
-            for name in ("id", "group_name", "topic", "partition", "offset", "cause", "status", "created_at")
+            for name in ("id", "group_name", "topic", "partition", "offset", "cause", "origin", "status", "created_at")
         }
         shown["headers"] = {
             name: raw.decode("utf-8", "replace") for name, raw in deadletter.headers_from_json(row["headers"])

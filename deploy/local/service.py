@@ -131,9 +131,15 @@ class Service:
 
     def knows(self, api_key: str) -> bool:
         """Whether it accepts an API key, whatever that may do."""
-        headers = {"Authorization": f"Bearer {api_key}"}
-        answer = self._get(_OPEN_TO_EVERY_KEY[self.name], headers)
-        return answer is not None and answer.status_code == httpx.codes.OK
+        return self._answer_to(api_key) == httpx.codes.OK
+
+    def refuses(self, api_key: str) -> bool:
+        """Whether it does not accept an API key: that it has no answer at the moment is something else."""
+        return self._answer_to(api_key) == httpx.codes.UNAUTHORIZED
+
+    def _answer_to(self, api_key: str) -> int | None:
+        answer = self._get(_OPEN_TO_EVERY_KEY[self.name], {"Authorization": f"Bearer {api_key}"})
+        return None if answer is None else answer.status_code
 
     def drain(self) -> None:
         """Ask it to refuse writes and let its backlog run out; `drained` tells when."""

@@ -156,7 +156,7 @@ class Stack:
                 service.start(migrate=True)
             registry = self.services["registry"]
             registry.wait_ready(READY_LIMIT, look=self._require_servers)
-            api_key = self.api_key if registry.knows(self.api_key) else ""  # it may have been revoked since
+            api_key = "" if registry.refuses(self.api_key) else self.api_key  # it may have been revoked since
             for service in self.services.values():
                 service.wait_ready(READY_LIMIT, api_key, self._require_servers)
             self.watch()

@@ -23,7 +23,7 @@ from shared.app import Role, Runtime, create_app
 from shared.clock import Clock, SystemClock
 from shared.consumer import Consumer
 from shared.db import Database
-from shared.deadletter import DeadLetterLimit
+from shared.deadletter import DeadLetterLimit, OriginQuota
 from shared.http.idempotency import REUSED
 from shared.relay import Relay
 from shared.settings import Settings
@@ -57,7 +57,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             group=mirror_consumers.GROUP,
             topics=mirror_consumers.TOPICS,
             handle=mirror_consumers.Mirror(settings),
-            limit=DeadLetterLimit(),
+            allowance=DeadLetterLimit(),
             after_batch=runtime.wake_relay,
         ),
         Consumer(
@@ -67,7 +67,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             group=GROUP,
             topics=(ACTION_SUBMISSIONS,),
             handle=Intake(assistance, intake.sources()),
-            limit=None,  # outsiders must not be able to stop us by sending rubbish
+            allowance=OriginQuota(),
             max_records=MAX_RECORDS,
             after_batch=runtime.wake_relay,
         ),

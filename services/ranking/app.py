@@ -56,7 +56,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             topics=(ACTION,),
             read=read_batch,
             handle=FactsHandler(clock),
-            limit=DeadLetterLimit(),
+            allowance=DeadLetterLimit(),
             max_records=5000,
             after_batch=runtime.wake_relay,
         ),
@@ -67,7 +67,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             group="ranking-mirror",
             topics=mirror.TOPICS,
             handle=mirror.MirrorHandler(settings),
-            limit=DeadLetterLimit(),
+            allowance=DeadLetterLimit(),
             after_batch=runtime.wake_relay,
         ),
     ]

@@ -92,7 +92,7 @@ async def project(order: Order, settings: Settings) -> float:
         topics=(ACTION,),
         read=timed.read,
         handle=timed,
-        limit=DeadLetterLimit(),
+        allowance=DeadLetterLimit(),
         max_records=BATCH,
         after_batch=lambda: done.set() if timed.seen >= order.events else None,
     )

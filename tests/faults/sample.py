@@ -18,7 +18,7 @@ from shared.clock import SystemClock
 from shared.consumer import Consumer
 from shared.contracts.base import Contract, Topic
 from shared.db import Database, Pg
-from shared.deadletter import DeadLetterLimit
+from shared.deadletter import Allowance, DeadLetterLimit
 from shared.outbox import Event, emit
 from shared.record import Park, Poison, Record, Verdict, read_event
 from shared.relay import Relay
@@ -50,7 +50,7 @@ SCHEMA = (
 async def create_schema(url: str) -> None:
     pg = await asyncpg.connect(url)
     try:
-        for statement in (*plumbing.DDL.split(";\n"), *SCHEMA):
+        for statement in (*(plumbing.DDL + plumbing.ORIGIN).split(";\n"), *SCHEMA):
             if statement.strip():
                 await pg.execute(statement)
     finally:
@@ -148,7 +148,7 @@ def consumer(
     database: Database,
     handle: Recording | None = None,
     *,
-    limit: DeadLetterLimit | None = LIMIT,
+    allowance: Allowance = LIMIT,
 ) -> Consumer:
     return Consumer(
         settings=settings,
@@ -157,7 +157,7 @@ def consumer(
         group=GROUP,
         topics=[THING],
         handle=handle or Recording(),
-        limit=limit,
+        allowance=allowance,
     )
 
 

@@ -1,7 +1,7 @@
 """The consumer alone: every version counts once whatever dies or comes twice (F6, F7, F21, F22, F23)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from shared import broker
 from shared.consumer import Consumer
-from shared.deadletter import DeadLetterLimit
+from shared.db import Pg
+from shared.deadletter import DeadLetterLimit, OriginQuota
+from shared.record import Poison, Record, Verdict
 from shared.settings import Settings
 from tests.faults import sample
 from tests.faults.conftest import Plumbing
@@ -227,7 +229,7 @@ async def test_too_much_poison_stops_the_consumer_and_drains_nothing(plumbing: P
     """F23: after a bad release the topic must not end up in the dead letters."""
     settings, database = plumbing.settings, plumbing.database
     await broker.ensure_topics(settings, [sample.THING])
-    consumer = sample.consumer(settings, database, limit=DeadLetterLimit(count=10, window=timedelta(minutes=1)))
+    consumer = sample.consumer(settings, database, allowance=DeadLetterLimit(count=10, window=timedelta(minutes=1)))
     await send(settings, *[(b"a", b"poison") for _ in range(11)])
     await asyncio.wait_for(consumer.run(), 30 * PATIENCE)
     assert consumer.stopped is not None
@@ -235,6 +237,29 @@ async def test_too_much_poison_stops_the_consumer_and_drains_nothing(plumbing: P
     assert await _commits(plumbing, sample.GROUP) == 0
     nothing_read = {sample.GROUP: {TopicPartition(settings.topic(sample.THING.name), 0): 1}}
     assert not await broker.have_read(settings, nothing_read), "no offset was committed"
+
+
+async def test_outsiders_fill_their_own_quota_and_nobody_elses(plumbing: Plumbing) -> None:
+    """Architecture rule 4: rubbish past the quota of its origin is let go; what others send badly is still kept."""
+    settings, database = plumbing.settings, plumbing.database
+    await broker.ensure_topics(settings, [sample.THING])
+
+    class FromTwoOrigins(Recording):
+        async def __call__(self, pg: Pg, records: Sequence[Record]) -> Mapping[int, Verdict]:
+            await super().__call__(pg, records)
+            return {i: Poison("rubbish", (each.value or b"").decode()) for i, each in enumerate(records)}
+
+    consumer = sample.consumer(settings, database, FromTwoOrigins(), allowance=OriginQuota(count=3))
+    async with running(consumer.run()):
+        for sent in (4, 8):  # within a batch, and from one batch to the next
+            await send(settings, *[(b"a", b"county office")] * 4)
+            await until_equal(lambda: _commits(plumbing, sample.GROUP), sent, what="read")
+        await send(settings, (b"a", b"hospital"))
+        await until_equal(lambda: _commits(plumbing, sample.GROUP), 9, what="read")
+    assert consumer.stopped is None
+    async with database.driver() as pg:
+        kept = await pg.fetch("SELECT origin, count(*) AS n FROM dead_letter GROUP BY origin ORDER BY origin")
+    assert [tuple(row) for row in kept] == [("county office", 3), ("hospital", 1)]
 
 
 async def test_what_refers_to_something_unknown_waits_for_it(plumbing: Plumbing) -> None:

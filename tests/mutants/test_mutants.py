@@ -76,7 +76,7 @@ MUTANTS = (
     Mutant(
         "the dead-letter limit drains instead of stopping",
         "shared/deadletter.py",
-        "if recent + new > limit.count:",
+        "if recent + len(failed) > self.count:",
         "if False:",
         f"{CONSUMER}::test_too_much_poison_stops_the_consumer_and_drains_nothing",
     ),

@@ -72,7 +72,7 @@ async def toy_app(url: str, kafka: str = "127.0.0.1:1") -> FastAPI:
     settings = Settings(service="registry", database_url=url, kafka_bootstrap_servers=kafka, kafka_idempotence=False)
     database = Database(url, pool_size=4)
     async with database.driver() as pg:
-        for statement in plumbing.DDL.split(";\n"):
+        for statement in (plumbing.DDL + plumbing.ORIGIN).split(";\n"):
             if statement.strip():
                 await pg.execute(statement)
         await pg.execute("CREATE TABLE thing (id uuid PRIMARY KEY, name text NOT NULL)")

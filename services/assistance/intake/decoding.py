@@ -33,11 +33,7 @@ def read_submission(index: int, record: Record, sources: Mapping[str, Source]) -
     source = sources.get(event.source)
     if source is None:
         raise Poison(UNREGISTERED)
-    data = _data(event)
-    try:
-        envelope = Envelope.model_validate(data)
-    except ValidationError as error:
-        raise Poison("schema") from error
+    data, envelope = _named(event, source)
     content, faults = (None, []) if envelope.op == "revoke" else _content(data)
     return Submission(
         index=index,
@@ -50,6 +46,17 @@ def read_submission(index: int, record: Record, sources: Mapping[str, Source]) -
         first_seen=record.first_seen,
         correlation=event.extension("correlationid"),
     )
+
+
+def _named(event: CloudEvent, source: Source) -> tuple[dict[str, Any], Envelope]:
+    """What a submission says, and the record it names."""
+    try:
+        data = _data(event)
+        return data, Envelope.model_validate(data)
+    except Poison as poison:
+        raise Poison(poison.code, source.name) from poison
+    except ValidationError as error:
+        raise Poison("schema", source.name) from error
 
 
 def _data(event: CloudEvent) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class Intake:
             elif before.digest == each.digest:
                 again.append(before.outcome)
             else:
-                verdicts[each.index] = _clash()
+                verdicts[each.index] = _clash(each)
         await self._emit(pg, [(outcome, None) for outcome in again])
         return fresh
 
@@ -139,13 +139,13 @@ def _first_of_each(
         if leader.digest == each.digest:
             followers[each.index] = leader.index
         else:
-            verdicts[each.index] = _clash()
+            verdicts[each.index] = _clash(each)
     return list(first.values()), followers
 
 
-def _clash() -> Poison:
+def _clash(submission: Submission) -> Poison:
     BODY_CLASHES.labels(ACTION_SUBMISSIONS.name).inc()
-    return Poison("id_reused")
+    return Poison("id_reused", submission.source.name)
 
 
 def _waves(submissions: Iterable[Submission]) -> list[list[Submission]]:

@@ -9,7 +9,7 @@ from services.ranking.tables import service
 from services.ranking.tables.assembly import Moment, Table, TableKey, moment_of
 from services.ranking.tables.presentation import present
 from services.ranking.tables.sources import Sources
-from services.ranking.versions.cache import CHECK_SECONDS, Recipe, VersionedCache, Versions
+from services.ranking.versions.cache import Recipe, VersionedCache, Versions
 from shared.clock import Clock, local_day
 from shared.db import Database, Pg
 from shared.settings import Settings
@@ -50,7 +50,7 @@ class LiveTables:
                 yield snapshot
             else:
                 yield None
-            await asyncio.sleep(CHECK_SECONDS)
+            await asyncio.sleep(self._cache.fresh_for(key))
 
     def _moment(self, key: TableKey) -> Moment:
         return moment_of(key.period, local_day(self._clock.now()), official_calendar())

@@ -69,6 +69,11 @@ class VersionedCache(Generic[K, S]):
             assert entry.rendered is not None  # renewed
             return entry.rendered
 
+    def fresh_for(self, key: K) -> float:
+        """Seconds until a newer version is looked for."""
+        entry = self._entries.get(key)
+        return 0.0 if entry is None else max(0.0, entry.fresh_until - time.monotonic())
+
     def _remember(self, key: K) -> _Entry[S]:
         entry: _Entry[S] = _Entry()
         self._entries[key] = entry
