@@ -179,9 +179,9 @@ class PersonAttributes(_Attributes):
     health: Annotated[list[Health], AfterValidator(_without_doubles)] = Field(
         default=[], max_length=4, description="Health 健康状况; several may hold."
     )
-    disability_kind: (
-        Literal["sight", "hearing", "speech", "physical", "intellectual", "mental", "multiple"] | None
-    ) = Field(default=None, description="Kind of disability 残疾类别, GB/T 26341.")
+    disability_kind: Literal["sight", "hearing", "speech", "physical", "intellectual", "mental", "multiple"] | None = (
+        Field(default=None, description="Kind of disability 残疾类别, GB/T 26341.")
+    )
     skilled: bool | None = Field(default=None, description="Skilled worker 技能劳动力.")
     work: Work = Work()
     insurance: Insurance = Insurance()
