@@ -33,6 +33,11 @@ class Leash:
         self._watcher.communicate()
 
 
+def heed_ctrl_c() -> None:
+    """For a child that is to be interrupted as in a terminal: a run in the background passes Ctrl-C ignored on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def end_everything(directory: Path) -> None:
     """Kill the processes marked with `directory`, stop the databases below it, remove it."""
     mark = f"{MARK}={directory}".encode()

@@ -25,6 +25,7 @@ from deploy.local.process import Identity
 from deploy.local.service import NAMES, ROOT
 from deploy.local.stack import Stack
 from deploy.local.state import State, StateError
+from tests.leash import heed_ctrl_c
 
 on_one_stack = pytest.mark.xdist_group("stack")
 
@@ -39,7 +40,9 @@ class Launcher:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-P", "-m", "deploy.cli", *arguments]
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, env=self._environment, stdout=pipe, stderr=pipe, text=True)
+        return subprocess.Popen(
+            command, env=self._environment, stdout=pipe, stderr=pipe, text=True, preexec_fn=heed_ctrl_c
+        )
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
         process = self.start(*arguments)

@@ -11,6 +11,7 @@ import pytest
 
 from deploy.local.process import Identity
 from deploy.local.service import ROOT
+from tests.leash import heed_ctrl_c
 
 RUN = """
 import sys, time
@@ -34,7 +35,11 @@ def test_servers_end_with_the_run(ending: signal.Signals) -> None:
     directory = Path(tempfile.mkdtemp(prefix="bangfu-leash-", dir="/tmp"))
     directory.chmod(0o711)
     run = subprocess.Popen(
-        [sys.executable, "-c", RUN, str(directory)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", RUN, str(directory)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=heed_ctrl_c,
     )
     assert run.stdout is not None
     servers = [int(pid) for pid in run.stdout.readline().split()]

@@ -53,7 +53,7 @@ async def test_a_position_committed_late_is_sent(plumbing: Plumbing) -> None:
         await held_longer.commit()
         async with running(sample.relay(settings, database).run()):
             await until_equal(reader.read, await committed(database), what="so did the one before a restart")
-    assert len(reader.things) == 7
+    assert len(set(reader.things)) == 7  # ended between the sending and its commit, a relay's successor sends again
 
 
 async def test_two_relays_take_turns_and_lose_nothing(plumbing: Plumbing) -> None:
