@@ -1,6 +1,7 @@
 """The registry service: divisions, households and persons, API keys, statistics."""
 
 from datetime import date
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -20,6 +21,8 @@ from services.registry.households.registering import TAKEN
 from services.registry.identity import check_data_key
 from services.registry.keys import api as keys_api
 from services.registry.keys import service as keys
+from services.registry.rule_runs import api as rule_runs_api
+from services.registry.rule_runs import service as rule_runs
 from services.registry.settings import bootstrap_key, vault_of
 from services.registry.statistics import api as statistics_api
 from services.registry.years import api as years_api
@@ -88,6 +91,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             incomes_api.routes,
             years_api.routes,
             checks_api.routes,
+            rule_runs_api.routes,
             codes_api.routes,
             divisions_api.routes,
             statistics_api.routes,
@@ -98,6 +102,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
         kinds=(REUSED, DEREGISTERED, TAKEN, division_rules.CODE_TAKEN),
         tags=TAGS,
         on_start=[seed],
+        jobs=[partial(rule_runs.work, registry)],
         role=role,
     )
     app.state.registry = registry

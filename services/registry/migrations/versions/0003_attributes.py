@@ -30,7 +30,29 @@ CREATE TABLE locked_year (
     locked_at timestamptz NOT NULL,
     locked_by uuid NOT NULL
 );
-COMMENT ON TABLE locked_year IS 'Years whose figures do not change any more'
+COMMENT ON TABLE locked_year IS 'Years whose figures do not change any more';
+
+CREATE TABLE rule_run (
+    id uuid PRIMARY KEY,
+    division text NOT NULL,
+    state text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'running', 'completed')),
+    requested_at timestamptz NOT NULL,
+    requested_by uuid NOT NULL,
+    finished_at timestamptz,
+    households int NOT NULL DEFAULT 0,
+    last_id uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000'
+);
+COMMENT ON COLUMN rule_run.last_id IS 'The last household that was looked at: where the run goes on';
+CREATE INDEX rule_run_open ON rule_run (id) WHERE state <> 'completed';
+CREATE TABLE rule_finding (
+    seq bigint GENERATED ALWAYS AS IDENTITY,
+    run_id uuid NOT NULL REFERENCES rule_run,
+    number text NOT NULL,
+    village text NOT NULL,
+    rule text NOT NULL,
+    pointer text NOT NULL,
+    PRIMARY KEY (run_id, seq)
+)
 """
 
 

@@ -1,0 +1,187 @@
+"""Use cases of rule runs. A run goes on where it was: its progress is written with its findings."""
+
+import asyncio
+import csv
+import io
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from services.registry.checks import catalogue
+from services.registry.checks.rules import Finding
+from services.registry.context import Registry, today
+from services.registry.households import reading
+from services.registry.households.facts import facts_of
+from services.registry.households.records import Household
+from services.registry.rule_runs.schemas import FindingRow, RuleCount, RuleRunOut
+from shared import errors
+from shared.auth import Caller
+from shared.db import Pg
+from shared.errors import Language, Problem
+from shared.ids import uuid7
+
+CHUNK = 500
+"""Households looked at in one transaction."""
+POLL_SECONDS = 1.0
+STREAM_ROWS = 1000
+_RULES = {rule.code: rule for rule in catalogue.CATALOGUE}
+_SHOWN = (
+    "SELECT run.*, (SELECT jsonb_object_agg(rule, count) FROM (SELECT rule, count(*) FROM rule_finding "
+    "WHERE run_id = run.id GROUP BY rule) AS counted) AS found FROM rule_run AS run "
+)
+_FINDINGS = "SELECT seq, number, village, rule, pointer FROM rule_finding WHERE run_id = $1 AND seq > $2 ORDER BY seq"
+_NEXT = (
+    "SELECT id FROM household WHERE id > $1 AND status = 'active' "
+    "AND (city = $2 OR managing_unit = $2 OR township = $2 OR village = $2) ORDER BY id LIMIT $3"
+)
+
+
+async def ask(pg: Pg, caller: Caller, division: str, now: datetime) -> UUID:
+    """Ask for a run; a worker takes it up."""
+    run_id = uuid7()
+    await pg.execute(
+        "INSERT INTO rule_run (id, division, requested_at, requested_by) VALUES ($1, $2, $3, $4)",
+        run_id,
+        division,
+        now,
+        caller.key_id,
+    )
+    return run_id
+
+
+async def find(pg: Pg, run_id: UUID) -> RuleRunOut:
+    """A run with what was found so far. Raises 404."""
+    row = await pg.fetchrow(f"{_SHOWN} WHERE run.id = $1", run_id)
+    if row is None:
+        raise Problem(errors.NOT_FOUND)
+    return _shown(row)
+
+
+async def listed(pg: Pg, divisions: Sequence[str], after: UUID | None, limit: int) -> list[RuleRunOut]:
+    """The runs over these divisions, newest first."""
+    rows = await pg.fetch(
+        f"{_SHOWN} WHERE run.division = ANY($1) AND (run.id < $2 OR $2 IS NULL) ORDER BY run.id DESC LIMIT $3",
+        list(divisions),
+        after,
+        limit,
+    )
+    return [_shown(row) for row in rows]
+
+
+async def count(pg: Pg, divisions: Sequence[str]) -> int:
+    """How many runs there are over these divisions."""
+    return int(await pg.fetchval("SELECT count(*) FROM rule_run WHERE division = ANY($1)", list(divisions)))
+
+
+def _shown(row: Any) -> RuleRunOut:
+    found: dict[str, int] = row["found"] or {}
+    return RuleRunOut(
+        id=row["id"],
+        division=row["division"],
+        state=row["state"],
+        requested_at=row["requested_at"],
+        requested_by=row["requested_by"],
+        finished_at=row["finished_at"],
+        households=row["households"],
+        rules=[
+            RuleCount(rule=rule.code, severity=rule.severity, findings=found[rule.code])
+            for rule in catalogue.CATALOGUE
+            if rule.code in found
+        ],
+    )
+
+
+# Findings
+
+
+async def findings(pg: Pg, run_id: UUID, after: int, limit: int, language: Language) -> list[tuple[int, FindingRow]]:
+    """Findings of a run in the order they were made, each with its place in that order."""
+    rows = await pg.fetch(f"{_FINDINGS} LIMIT $3", run_id, after, limit)
+    return [(row["seq"], _finding(row, language)) for row in rows]
+
+
+async def as_csv(registry: Registry, run_id: UUID, language: Language) -> AsyncIterator[bytes]:
+    """Every finding of a run as CSV in UTF-8 with a byte order mark, as spreadsheets expect it."""
+    header = ["户编号", "责任村", "规则", "级别", "位置", "提示"]
+    yield "\ufeff".encode() + _lines([header])
+    async with registry.runtime.database.driver() as pg, pg.transaction(isolation="repeatable_read", readonly=True):
+        await pg.execute("SET LOCAL idle_in_transaction_session_timeout = '5min'")  # a reader may pause
+        lines: list[list[str]] = []
+        async for row in pg.cursor(_FINDINGS, run_id, 0, prefetch=STREAM_ROWS):
+            lines.append([str(value) for value in _finding(row, language).model_dump().values()])
+            if len(lines) == STREAM_ROWS:
+                yield _lines(lines)
+                lines = []
+        yield _lines(lines)
+
+
+def _finding(row: Any, language: Language) -> FindingRow:
+    rule = _RULES[row["rule"]]
+    return FindingRow(
+        household_number=row["number"],
+        village=row["village"],
+        rule=rule.code,
+        severity=rule.severity,
+        pointer=row["pointer"],
+        message=rule.message.of(language),
+    )
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()
+
+
+# The work
+
+
+async def work(registry: Registry) -> None:
+    """Take up what was asked for, a piece at a time, until cancelled; several processes share the work."""
+    while True:
+        if not await advance(registry):
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def advance(registry: Registry) -> bool:
+    """Look at the next households of the oldest run that nobody works on; whether there was one."""
+    async with registry.runtime.database.driver() as pg, pg.transaction():
+        run = await pg.fetchrow(
+            "SELECT * FROM rule_run WHERE state <> 'completed' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED"
+        )
+        if run is None:
+            return False
+        rows = await pg.fetch(_NEXT, run["last_id"], run["division"], CHUNK)
+        identifiers = [row["id"] for row in rows]
+        households = await reading.several(pg, identifiers, registry.vault)
+        found = await asyncio.to_thread(_judged, households, registry)
+        await _keep(pg, run["id"], found)
+        done = len(rows) < CHUNK
+        await pg.execute(
+            "UPDATE rule_run SET state = $2, last_id = $3, households = households + $4, finished_at = $5 "
+            "WHERE id = $1",
+            run["id"],
+            "completed" if done else "running",
+            identifiers[-1] if identifiers else run["last_id"],
+            len(households),
+            registry.runtime.clock.now() if done else None,
+        )
+    return True
+
+
+def _judged(households: Sequence[Household], registry: Registry) -> list[tuple[Household, Finding]]:
+    day = today(registry)
+    return [(each, finding) for each in households for finding in catalogue.all_findings(facts_of(each, day))]
+
+
+async def _keep(pg: Pg, run_id: UUID, found: Sequence[tuple[Household, Finding]]) -> None:
+    await pg.execute(
+        "INSERT INTO rule_finding (run_id, number, village, rule, pointer) "
+        "SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::text[])",
+        run_id,
+        [household.number for household, _ in found],
+        [household.latest.path.village for household, _ in found],
+        [finding.rule.code for _, finding in found],
+        [finding.pointer for _, finding in found],
+    )

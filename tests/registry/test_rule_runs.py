@@ -1,0 +1,97 @@
+"""Rule runs: the register as it stands, a piece at a time, within the caller's divisions."""
+
+import csv
+import io
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from services.registry.rule_runs import service
+from tests.registry.conftest import OTHER_VILLAGE, XIXIA, faults, issue, make, member
+from tests.registry.test_checks import broken
+
+CITY = {"division": "411300000000"}
+
+
+async def completed(registry: httpx.AsyncClient, division: str) -> dict[str, Any]:
+    """A run over a division, waited for: the service's own worker does it."""
+    started = await registry.post("/v1/rule-runs", json={"division": division})
+    assert started.status_code == 202, started.text
+    while True:
+        run: dict[str, Any] = (await registry.get(started.headers["location"])).json()
+        if run["state"] == "completed":
+            return run
+
+
+async def test_a_run_finds_what_stands_in_the_register(registry: httpx.AsyncClient) -> None:
+    road = await make(registry, **broken("far_from_road"))
+    unsafe = broken("unsafe_water")
+    for each in unsafe["members"]:
+        each |= {"id_number": None, "disability_number": None}
+    await make(registry, **{**unsafe, "village": OTHER_VILLAGE})
+    run = await completed(registry, CITY["division"])
+    assert run["households"] == 2
+    assert {rule["rule"]: rule["findings"] for rule in run["rules"]} == {"far_from_road": 1, "unsafe_water": 1}
+    page = (await registry.get(f"/v1/rule-runs/{run['id']}/findings?count=true&limit=1")).json()
+    assert page["count"] == 2
+    assert page["items"][0] == {
+        "household_number": road["number"],
+        "village": road["village"],
+        "rule": "far_from_road",
+        "severity": "warning",
+        "pointer": "/attributes/road/distance_km",
+        "message": "further than 5 km from the main road",
+    }
+    rest = (await registry.get(f"/v1/rule-runs/{run['id']}/findings?cursor={page['next_cursor']}")).json()
+    assert [item["rule"] for item in rest["items"]] == ["unsafe_water"]
+    alone = await completed(registry, XIXIA)
+    assert [rule["rule"] for rule in alone["rules"]] == ["far_from_road"]
+
+
+async def test_the_findings_are_a_table_to_download(registry: httpx.AsyncClient) -> None:
+    made = await make(registry, **broken("dangerous_housing"))
+    run = await completed(registry, CITY["division"])
+    headers = {"Accept": "text/csv", "Accept-Language": "zh-CN"}
+    answer = await registry.get(f"/v1/rule-runs/{run['id']}/findings", headers=headers)
+    assert answer.content.startswith("\ufeff".encode())
+    rows = list(csv.reader(io.StringIO(answer.text.removeprefix("\ufeff"))))
+    assert rows[0] == ["户编号", "责任村", "规则", "级别", "位置", "提示"]
+    where = "/attributes/housing/danger"
+    assert rows[1:] == [[made["number"], made["village"], "dangerous_housing", "exit_blocker", where, "住房为危房"]]
+
+
+async def test_a_run_goes_on_where_it_was(
+    registry: httpx.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers take turns a household at a time; each household is looked at once."""
+    monkeypatch.setattr(service, "CHUNK", 1)
+    for _ in range(5):
+        await make(registry, standing="poor", cause=None, members=[member()])
+    run = await completed(registry, CITY["division"])
+    assert run["households"] == 5
+    assert run["rules"] == [{"rule": "cause_missing", "severity": "warning", "findings": 5}]
+    assert not await service.advance(app.state.registry)
+
+
+async def test_others_divisions_are_out_of_reach(registry: httpx.AsyncClient) -> None:
+    neighbour = await issue(registry, ["recorder"], ["411302000000"])
+    foreign = await registry.post("/v1/rule-runs", json={"division": XIXIA}, headers=neighbour)
+    unknown = await registry.post("/v1/rule-runs", json={"division": "999999999999"}, headers=neighbour)
+    assert faults(foreign) == faults(unknown) == {("/division", "division_unknown")}
+    run = await completed(registry, XIXIA)
+    for path in (f"/v1/rule-runs/{run['id']}", f"/v1/rule-runs/{run['id']}/findings"):
+        assert (await registry.get(path, headers=neighbour)).status_code == 404
+    assert (await registry.get("/v1/rule-runs", headers=neighbour)).json()["items"] == []
+    assert [each["id"] for each in (await registry.get("/v1/rule-runs")).json()["items"]] == [run["id"]]
+    reader = await issue(registry, ["reader"], [CITY["division"]])
+    assert (await registry.post("/v1/rule-runs", json=CITY, headers=reader)).status_code == 403
+
+
+async def test_asking_twice_with_one_key_makes_one_run(registry: httpx.AsyncClient) -> None:
+    headers = {"Idempotency-Key": "run-1"}
+    first = await registry.post("/v1/rule-runs", json=CITY, headers=headers)
+    again = await registry.post("/v1/rule-runs", json=CITY, headers=headers)
+    assert first.json()["id"] == again.json()["id"]
+    assert again.headers["idempotency-replayed"] == "true"
