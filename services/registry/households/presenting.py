@@ -1,17 +1,22 @@
 """Households and members as others may see them: masked, born in a year rather than on a day."""
 
+from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from services.registry.households.records import Household, Person
 from services.registry.households.schemas import HouseholdDetail, HouseholdOut, MemberOut, VersionOut
 from services.registry.identity import Vault, masked_id_number, masked_name, masked_phone
-from shared.contracts.household import HouseholdEvent
+from shared import errors
+from shared.contracts.household import HouseholdEvent, HouseholdState
+from shared.errors import Problem
 
 
-def shown(row: Any, vault: Vault) -> HouseholdOut:
-    """A row of a list: a household with its head and how many they are."""
+def shown(row: Any, vault: Vault, day: date | None = None) -> HouseholdOut:
+    """A row of a list: a household with its head and how many they are, in its latest state or in that of a day."""
     head = None if row["head_id"] is None else masked_name(vault.open(row["head_name"], "name", row["head_id"]))
     event = HouseholdEvent.model_validate_json(row["event"])
+    state = _state(event, day)
     return HouseholdOut(
         id=row["id"],
         number=row["number"],
@@ -20,9 +25,9 @@ def shown(row: Any, vault: Vault) -> HouseholdOut:
         status=row["status"],
         source_system=row["source_system"],
         external_id=row["external_id"],
-        village=row["village"],
-        path=event.timeline[-1].path,
-        standing=row["standing"],
+        village=state.path.village or "",
+        path=state.path,
+        standing=state.standing,
         cause=row["cause"],
         welfare=row["welfare"],
         timeline=event.timeline,
@@ -33,10 +38,23 @@ def shown(row: Any, vault: Vault) -> HouseholdOut:
     )
 
 
-def detailed(household: Household) -> HouseholdDetail:
-    """A household and its members."""
-    path = household.latest.path
-    head = next((member for member in household.members if member.present and member.relation == "head"), None)
+def detailed(household: Household, day: date | None = None) -> HouseholdDetail:
+    """A household and its members: as of now with all who ever belonged to it, or as it was on a day.
+
+    Raises 404 for a day on which it was not on the register.
+    """
+    state = _state(household.event(), day)
+    members = (
+        list(household.members)
+        if day is None
+        else [
+            replace(each, status="active")
+            for each in household.members
+            if each.joined_on <= day and (each.left_on is None or day < each.left_on)
+        ]
+    )
+    present = [each for each in members if day is not None or each.present]
+    head = next((each for each in present if each.relation == "head"), None)
     return HouseholdDetail(
         id=household.id,
         number=household.number,
@@ -45,18 +63,25 @@ def detailed(household: Household) -> HouseholdDetail:
         status=household.status,
         source_system=household.source_system,
         external_id=household.external_id,
-        village=path.village or "",
-        path=path,
-        standing=household.latest.standing,
+        village=state.path.village or "",
+        path=state.path,
+        standing=state.standing,
         cause=household.cause,
         welfare=household.welfare,
         timeline=list(household.timeline),
         valid_to=household.valid_to,
         head=None if head is None else masked_name(head.name),
-        people=sum(member.present for member in household.members),
+        people=len(present),
         changed_at=household.author.now,
-        members=[member(each) for each in household.members],
+        members=[member(each) for each in members],
     )
+
+
+def _state(event: HouseholdEvent, day: date | None) -> HouseholdState:
+    state = event.timeline[-1] if day is None else event.state_on(day)
+    if state is None:
+        raise Problem(errors.NOT_FOUND)
+    return state
 
 
 def member(person: Person) -> MemberOut:

@@ -1,0 +1,207 @@
+"""Answering from the sums: one query for a division and all units listed below it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, TypeVar
+
+from services.registry.households import known
+from services.registry.households.known import Place
+from services.registry.statistics import denominators, rules, units
+from services.registry.statistics.rules import Among
+from services.registry.statistics.schemas import (
+    ExitsRow,
+    ExitStatistics,
+    Part,
+    PovertyRow,
+    PovertyStatistics,
+    ProfileRow,
+    ProfileStatistics,
+    UnitRow,
+    VillagesRow,
+    VillageStatistics,
+)
+from shared.contracts.division import DesignationKind, DivisionEvent, DivisionTree, Level
+from shared.db import Pg
+
+RowT = TypeVar("RowT", bound=UnitRow)
+_COUNTED: Sequence[DesignationKind] = ("poor_village", "deep_poverty_village", "key_village", "weak_village")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A division, the level of units to list below it, and whose knowledge counts: that of an instant, or of now."""
+
+    tree: DivisionTree
+    division: DivisionEvent
+    level: Level | None
+    known_at: datetime | None
+    watermark: str | None
+
+    @property
+    def within(self) -> Place:
+        return units.COLUMNS[self.division.level]
+
+    @property
+    def by(self) -> Place:
+        return units.COLUMNS[self.level or self.division.level]
+
+    def below(self, day: date) -> list[DivisionEvent]:
+        return [] if self.level is None else units.below(self.tree, self.division, self.level, day)
+
+
+def _shown(
+    asked: Asked, listed: Iterable[DivisionEvent], day: date, row: Callable[[dict[str, Any], str], RowT]
+) -> dict[str, Any]:
+    """What every answer has. ``row`` makes the row of a unit, of which it gets what identifies it, and the code."""
+
+    def of(unit: DivisionEvent) -> RowT:
+        return row({"code": unit.code, "name": unit.name_on(day), "level": unit.level}, unit.code)
+
+    return {
+        "division": of(asked.division),
+        "below": [of(unit) for unit in listed],
+        "known_at": asked.known_at,
+        "watermark": asked.watermark,
+    }
+
+
+class _ByUnit:
+    """Counts by unit, and their total under the code of the division asked about."""
+
+    def __init__(self, division: str) -> None:
+        self._division = division
+        self._units: dict[str, Counter[str]] = defaultdict(Counter)
+
+    def add(self, unit: str, name: str, households: int, people: int) -> None:
+        for code in {unit, self._division}:
+            self._units[code][f"{name}_households"] += households
+            self._units[code][f"{name}_people"] += people
+
+    def of(self, unit: str) -> Counter[str]:
+        return self._units.get(unit, Counter())
+
+
+async def poverty(pg: Pg, asked: Asked, day: date) -> PovertyStatistics:
+    """Stock, served and registered households of a day, and incidence."""
+    by_unit = _ByUnit(asked.division.code)
+    for row in await _counted(pg, asked, day, "population_change"):
+        for population in rules.populations(row["standing"]):
+            by_unit.add(row["unit"], population, row["households"], row["people"])
+    listed = asked.below(day)
+    held = await denominators.years(pg, day, asked.known_at)
+    rural = denominators.of_day(held, asked.tree, [asked.division.code, *(unit.code for unit in listed)], day)
+
+    def row_of(unit: dict[str, Any], code: str) -> PovertyRow:
+        found = by_unit.of(code)
+        counts = {
+            f"{population}_{what}": found[f"{population}_{what}"]
+            for population in ("stock", "served", "registered")
+            for what in ("households", "people")
+        }
+        people = rural.people.get(code)
+        share = rules.percent(counts["stock_people"], people)
+        return PovertyRow(**unit, **counts, rural_people=people, incidence_percent=share)
+
+    return PovertyStatistics(as_of=day, rural_year=rural.year, **_shown(asked, listed, day, row_of))
+
+
+async def causes(pg: Pg, asked: Asked, day: date, among: Among) -> ProfileStatistics:
+    """Main causes of poverty of a population on a day."""
+    return await _profile(pg, asked, day, among, "cause", rules.CAUSES)
+
+
+async def welfare(pg: Pg, asked: Asked, day: date, among: Among) -> ProfileStatistics:
+    """Welfare categories of a population on a day."""
+    return await _profile(pg, asked, day, among, "welfare", rules.WELFARE)
+
+
+async def _profile(pg: Pg, asked: Asked, day: date, among: Among, column: str, labels: Any) -> ProfileStatistics:
+    by_unit = _ByUnit(asked.division.code)
+    codes = dict(labels)
+    for row in await _counted(pg, asked, day, "profile_change", column):
+        if among in rules.populations(row["standing"]):
+            codes.setdefault(row[column], row[column])  # a list may have grown since the labels were written
+            by_unit.add(row["unit"], row[column], row["households"], row["people"])
+
+    def row_of(unit: dict[str, Any], code: str) -> ProfileRow:
+        found = by_unit.of(code)
+        households = sum(found[f"{part}_households"] for part in codes)
+        parts = [
+            Part(
+                code=part,
+                label=label,
+                households=found[f"{part}_households"],
+                people=found[f"{part}_people"],
+                percent=rules.percent(found[f"{part}_households"], households),
+            )
+            for part, label in codes.items()
+        ]
+        return ProfileRow(**unit, households=households, people=sum(part.people for part in parts), parts=parts)
+
+    return ProfileStatistics(as_of=day, among=among, **_shown(asked, asked.below(day), day, row_of))
+
+
+async def exits(pg: Pg, asked: Asked, since: date, until: date) -> ExitStatistics:
+    """What changed the stock in a span of days."""
+    by_unit = _ByUnit(asked.division.code)
+    for row in await _steps(pg, asked, since, until):
+        step = rules.step(row["before"], row["after"])
+        if step is not None:
+            by_unit.add(row["unit"], step, row["households"], row["people"])
+
+    def row_of(unit: dict[str, Any], code: str) -> ExitsRow:
+        found = by_unit.of(code)
+        figures = [name for name in ExitsRow.model_fields if name not in UnitRow.model_fields]
+        return ExitsRow(**unit, **{name: found[name] for name in figures})
+
+    return ExitStatistics(since=since, until=until, **_shown(asked, asked.below(until), until, row_of))
+
+
+def villages(asked: Asked, day: date) -> VillageStatistics:
+    """Villages by the designations they hold on a day; the divisions alone tell."""
+    level: Level = asked.level or asked.division.level
+    counted: dict[str, Counter[str]] = defaultdict(Counter)
+    for village in asked.tree:
+        places = units.above(asked.tree, village, day) if village.level == "village" else None
+        if places is None or places.get(asked.division.level) != asked.division.code:
+            continue
+        for code in {places[level], asked.division.code}:
+            counted[code]["villages"] += 1
+            counted[code].update(f"{kind}s" for kind in _COUNTED if village.designated(kind, day))
+
+    def row_of(unit: dict[str, Any], code: str) -> VillagesRow:
+        return VillagesRow(**unit, **{name: counted[code][name] for name in ("villages", *(f"{k}s" for k in _COUNTED))})
+
+    return VillageStatistics(as_of=day, **_shown(asked, asked.below(day), day, row_of))
+
+
+async def _counted(pg: Pg, asked: Asked, day: date, table: str, *also: str) -> Sequence[Any]:
+    """Households and people of a day by unit, standing and what else is asked for."""
+    if asked.known_at is not None:
+        return await known.counted_on(
+            pg, asked.known_at, day, within=asked.within, code=asked.division.code, by=asked.by
+        )
+    columns = ", ".join(("standing", *also))
+    return await pg.fetch(
+        f"SELECT {asked.by} AS unit, {columns}, sum(households)::int AS households, sum(people)::int AS people "
+        f"FROM {table} WHERE {asked.within} = $1 AND on_day <= $2 GROUP BY {asked.by}, {columns}",
+        asked.division.code,
+        day,
+    )
+
+
+async def _steps(pg: Pg, asked: Asked, since: date, until: date) -> Sequence[Any]:
+    if asked.known_at is not None:
+        return await known.steps(
+            pg, asked.known_at, since, until, within=asked.within, code=asked.division.code, by=asked.by
+        )
+    return await pg.fetch(
+        f"SELECT {asked.by} AS unit, before, after, sum(households)::int AS households, sum(people)::int AS people "
+        f"FROM standing_change WHERE {asked.within} = $1 AND on_day BETWEEN $2 AND $3 "
+        f"GROUP BY {asked.by}, before, after",
+        asked.division.code,
+        since,
+        until,
+    )
