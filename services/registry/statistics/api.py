@@ -163,7 +163,7 @@ async def village_statistics(
 ) -> Response:
     """Poor 贫困村, deep-poverty 深度贫困村, key 重点村, weak and lax 软弱涣散村 villages; one may be several."""
     asked, day = await _asked(registry, tree, query), query.as_of or today(registry)
-    found = reading.villages(asked, day)
+    found = await reading.villages(asked, day)
     return await _answer(request, query.format, found, "村认定情况统计表", day, if_none_match)
 
 
@@ -186,10 +186,10 @@ async def _answer(
     request: Request, wanted: Format | None, found: Answer, title: str, day: date, if_none_match: str | None
 ) -> Response:
     """The figures in the format asked for; 304 when the caller holds these very ones."""
-    figures = found.model_dump_json().encode()
     form = wanted or _accepted(request.headers.get("accept", ""))
+    figures, tag = await asyncio.to_thread(_rendered, found, form)
     headers = {
-        "ETag": f'"{hashlib.sha256(figures + form.encode()).hexdigest()[:32]}"',
+        "ETag": tag,
         "Cache-Control": "private, no-cache",
         "Vary": "Accept",
     }
@@ -205,6 +205,12 @@ async def _answer(
     headers["Content-Disposition"] = f'attachment; filename="{name}"'
     write = partial(export.as_csv, table) if form == "csv" else partial(export.as_xlsx, table, day)
     return Response(await asyncio.to_thread(write), media_type=MEDIA_TYPES[form], headers=headers)
+
+
+def _rendered(found: Answer, form: Format) -> tuple[bytes, str]:
+    """The figures as JSON, and the ETag of a form of them."""
+    figures = found.model_dump_json().encode()
+    return figures, f'"{hashlib.sha256(figures + form.encode()).hexdigest()[:32]}"'
 
 
 def _accepted(accept: str) -> Format:

@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import pairwise
 from typing import Any
 
 from services.registry.context import Registry, today, within
 from services.registry.reports import Tally
 from services.registry.statistics import units
 from services.registry.statistics.schemas import DenominatorLine
+from services.registry.statistics.units import Layout
 from shared.auth import Caller
-from shared.contracts.division import DivisionTree, Level
 from shared.db import Pg
 from shared.errors import Fault, fault
 
@@ -85,29 +86,26 @@ async def counted(pg: Pg, year: int | None) -> int:
     return int(await pg.fetchval(_COUNT, year))
 
 
-def of_day(held: Years, tree: DivisionTree, wanted: Sequence[str], day: date) -> RuralPopulation:
-    """The populations to divide by on a day: of its year, or of the newest year before that tells of ``wanted[0]``.
+def of_day(held: Years, layout: Layout, code: str) -> RuralPopulation:
+    """The populations to divide by on a day: of its year, or of the newest year before that tells of the division.
 
     A division that has no figure of its own has the sum of those below it, once all of them have one.
     """
     for year in sorted(held, reverse=True):
-        stated = held[year]
-        people = stated if all(code in stated for code in wanted) else _summed(stated, tree, day)
-        if wanted[0] in people:
+        people = _summed(held[year], layout)
+        if code in people:
             return RuralPopulation(year, people)
     return RuralPopulation(None, {})
 
 
-def _summed(stated: Mapping[str, int], tree: DivisionTree, day: date) -> Mapping[str, int]:
-    parts: dict[Level, dict[str, list[str]]] = {level: {} for level in units.LEVELS}
-    for unit in tree:
-        places = units.above(tree, unit, day)
-        if places is not None and unit.level != "city":
-            level = units.LEVELS[units.LEVELS.index(unit.level) - 1]
-            parts[level].setdefault(places[level], []).append(unit.code)
+def _summed(stated: Mapping[str, int], layout: Layout) -> Mapping[str, int]:
     people = dict(stated)
-    for level in reversed(units.LEVELS):
-        for code, below in parts[level].items():
-            if code not in stated and all(part in people for part in below):
-                people[code] = sum(people[part] for part in below)
+    for level, below in reversed(list(pairwise(units.LEVELS))):
+        parts: dict[str, list[str]] = {}
+        for unit, places in layout.above.items():
+            if below in places and len(places) == units.LEVELS.index(below) + 1:
+                parts.setdefault(places[level], []).append(unit)
+        for code, members in parts.items():
+            if code not in stated and all(unit in people for unit in members):
+                people[code] = sum(people[unit] for unit in members)
     return people

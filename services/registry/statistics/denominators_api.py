@@ -13,7 +13,7 @@ from services.registry.statistics.schemas import DenominatorLine, DenominatorOut
 from shared.app import router
 from shared.errors import Fault, Problem
 from shared.http.body import parse_json, read_lines
-from shared.http.listing import Digits, ListQuery
+from shared.http.listing import ListQuery
 from shared.http.pagination import Page, page_of
 from shared.http.problems import faults_of, language_of
 
@@ -25,7 +25,7 @@ MAX_LINES = 20_000
 class DenominatorQuery(ListQuery):
     """Filters of rural populations."""
 
-    year: Annotated[Digits, Field(ge=2000, le=2100)] | None = Field(default=None, description="Year 年度.")
+    year: int | None = Field(default=None, ge=2000, le=2100, description="Year 年度.")
 
 
 @routes.put(

@@ -1,7 +1,8 @@
 """Answering from the sums: one query for a division and all units listed below it."""
 
+import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ from services.registry.statistics.schemas import (
     VillagesRow,
     VillageStatistics,
 )
+from services.registry.statistics.units import Layout
 from shared.contracts.division import DesignationKind, DivisionEvent, DivisionTree, Level
 from shared.db import Pg
 
@@ -47,24 +49,27 @@ class Asked:
     def by(self) -> Place:
         return units.COLUMNS[self.level or self.division.level]
 
+    def layout(self, day: date) -> Layout:
+        return units.layout(self.tree, day)
+
     def below(self, day: date) -> list[DivisionEvent]:
-        return [] if self.level is None else units.below(self.tree, self.division, self.level, day)
+        return [] if self.level is None else self.layout(day).below(self.division, self.level)
 
 
-def _shown(
-    asked: Asked, listed: Iterable[DivisionEvent], day: date, row: Callable[[dict[str, Any], str], RowT]
-) -> dict[str, Any]:
-    """What every answer has. ``row`` makes the row of a unit, of which it gets what identifies it, and the code."""
+async def _shown(asked: Asked, day: date, row: Callable[[dict[str, Any], str], RowT]) -> dict[str, Any]:
+    """What every answer has, made beside the event loop: there may be five thousand rows.
+
+    ``row`` makes the row of a unit, of which it gets what identifies it, and the code.
+    """
 
     def of(unit: DivisionEvent) -> RowT:
         return row({"code": unit.code, "name": unit.name_on(day), "level": unit.level}, unit.code)
 
-    return {
-        "division": of(asked.division),
-        "below": [of(unit) for unit in listed],
-        "known_at": asked.known_at,
-        "watermark": asked.watermark,
-    }
+    def rows() -> tuple[RowT, list[RowT]]:
+        return of(asked.division), [of(unit) for unit in asked.below(day)]
+
+    division, below = await asyncio.to_thread(rows)
+    return {"division": division, "below": below, "known_at": asked.known_at, "watermark": asked.watermark}
 
 
 class _ByUnit:
@@ -89,9 +94,8 @@ async def poverty(pg: Pg, asked: Asked, day: date) -> PovertyStatistics:
     for row in await _counted(pg, asked, day, "population_change"):
         for population in rules.populations(row["standing"]):
             by_unit.add(row["unit"], population, row["households"], row["people"])
-    listed = asked.below(day)
     held = await denominators.years(pg, day, asked.known_at)
-    rural = denominators.of_day(held, asked.tree, [asked.division.code, *(unit.code for unit in listed)], day)
+    rural = denominators.of_day(held, asked.layout(day), asked.division.code)
 
     def row_of(unit: dict[str, Any], code: str) -> PovertyRow:
         found = by_unit.of(code)
@@ -104,7 +108,7 @@ async def poverty(pg: Pg, asked: Asked, day: date) -> PovertyStatistics:
         share = rules.percent(counts["stock_people"], people)
         return PovertyRow(**unit, **counts, rural_people=people, incidence_percent=share)
 
-    return PovertyStatistics(as_of=day, rural_year=rural.year, **_shown(asked, listed, day, row_of))
+    return PovertyStatistics(as_of=day, rural_year=rural.year, **await _shown(asked, day, row_of))
 
 
 async def causes(pg: Pg, asked: Asked, day: date, among: Among) -> ProfileStatistics:
@@ -117,7 +121,9 @@ async def welfare(pg: Pg, asked: Asked, day: date, among: Among) -> ProfileStati
     return await _profile(pg, asked, day, among, "welfare", rules.WELFARE)
 
 
-async def _profile(pg: Pg, asked: Asked, day: date, among: Among, column: str, labels: Any) -> ProfileStatistics:
+async def _profile(
+    pg: Pg, asked: Asked, day: date, among: Among, column: str, labels: Mapping[str, str]
+) -> ProfileStatistics:
     by_unit = _ByUnit(asked.division.code)
     codes = dict(labels)
     for row in await _counted(pg, asked, day, "profile_change", column):
@@ -127,20 +133,15 @@ async def _profile(pg: Pg, asked: Asked, day: date, among: Among, column: str, l
 
     def row_of(unit: dict[str, Any], code: str) -> ProfileRow:
         found = by_unit.of(code)
-        households = sum(found[f"{part}_households"] for part in codes)
+        counted = {part: (found[f"{part}_households"], found[f"{part}_people"]) for part in codes}
+        households, people = (sum(each) for each in zip(*counted.values(), strict=True))
         parts = [
-            Part(
-                code=part,
-                label=label,
-                households=found[f"{part}_households"],
-                people=found[f"{part}_people"],
-                percent=rules.percent(found[f"{part}_households"], households),
-            )
-            for part, label in codes.items()
+            Part(code=part, label=codes[part], households=n, people=m, percent=rules.percent(n, households))
+            for part, (n, m) in counted.items()
         ]
-        return ProfileRow(**unit, households=households, people=sum(part.people for part in parts), parts=parts)
+        return ProfileRow(**unit, households=households, people=people, parts=parts)
 
-    return ProfileStatistics(as_of=day, among=among, **_shown(asked, asked.below(day), day, row_of))
+    return ProfileStatistics(as_of=day, among=among, **await _shown(asked, day, row_of))
 
 
 async def exits(pg: Pg, asked: Asked, since: date, until: date) -> ExitStatistics:
@@ -156,25 +157,23 @@ async def exits(pg: Pg, asked: Asked, since: date, until: date) -> ExitStatistic
         figures = [name for name in ExitsRow.model_fields if name not in UnitRow.model_fields]
         return ExitsRow(**unit, **{name: found[name] for name in figures})
 
-    return ExitStatistics(since=since, until=until, **_shown(asked, asked.below(until), until, row_of))
+    return ExitStatistics(since=since, until=until, **await _shown(asked, until, row_of))
 
 
-def villages(asked: Asked, day: date) -> VillageStatistics:
+async def villages(asked: Asked, day: date) -> VillageStatistics:
     """Villages by the designations they hold on a day; the divisions alone tell."""
     level: Level = asked.level or asked.division.level
     counted: dict[str, Counter[str]] = defaultdict(Counter)
-    for village in asked.tree:
-        places = units.above(asked.tree, village, day) if village.level == "village" else None
-        if places is None or places.get(asked.division.level) != asked.division.code:
-            continue
-        for code in {places[level], asked.division.code}:
+    layout = asked.layout(day)
+    for village in layout.below(asked.division, "village"):
+        for code in {layout.above[village.code][level], asked.division.code}:
             counted[code]["villages"] += 1
             counted[code].update(f"{kind}s" for kind in _COUNTED if village.designated(kind, day))
 
     def row_of(unit: dict[str, Any], code: str) -> VillagesRow:
         return VillagesRow(**unit, **{name: counted[code][name] for name in ("villages", *(f"{k}s" for k in _COUNTED))})
 
-    return VillageStatistics(as_of=day, **_shown(asked, asked.below(day), day, row_of))
+    return VillageStatistics(as_of=day, **await _shown(asked, day, row_of))
 
 
 async def _counted(pg: Pg, asked: Asked, day: date, table: str, *also: str) -> Sequence[Any]:

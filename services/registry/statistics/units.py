@@ -3,7 +3,9 @@
 Households count for the managing unit, not for the county in the code (ranking.md, "Units").
 """
 
+from collections.abc import Mapping
 from datetime import date
+from functools import lru_cache
 
 from services.registry.households.known import Place
 from shared.contracts.division import DivisionEvent, DivisionTree, Level
@@ -20,23 +22,36 @@ def next_level(level: Level) -> Level | None:
     return LEVELS[place] if place < len(LEVELS) else None
 
 
-def above(tree: DivisionTree, division: DivisionEvent, day: date) -> dict[Level, str] | None:
-    """The unit of every level that a division belongs to on a day, itself included; None when it is not valid."""
+class Layout:
+    """Where every division of a day stands: the unit of each level that it belongs to, and its place in order."""
+
+    def __init__(self, tree: DivisionTree, day: date) -> None:
+        self.above: Mapping[str, Mapping[Level, str]] = {
+            division.code: places for division in tree if (places := _above(tree, division, day))
+        }
+        """By division: its unit on every level down to its own, itself included."""
+        orders = {division.code: (division.sort_order, division.code) for division in tree}
+        found = sorted(self.above, key=lambda code: [orders.get(unit, (0, unit)) for unit in self.above[code].values()])
+        divisions = [division for code in found if (division := tree.get(code)) is not None]
+        self._levels = {level: [each for each in divisions if each.level == level] for level in LEVELS}
+
+    def below(self, division: DivisionEvent, level: Level) -> list[DivisionEvent]:
+        """The divisions of a level that belong to another one, in official order."""
+        return [unit for unit in self._levels[level] if self.above[unit.code].get(division.level) == division.code]
+
+
+@lru_cache(maxsize=8)
+def layout(tree: DivisionTree, day: date) -> Layout:
+    """The layout of a tree on a day; the latest ones are kept, for five thousand paths take a while."""
+    return Layout(tree, day)
+
+
+def _above(tree: DivisionTree, division: DivisionEvent, day: date) -> Mapping[Level, str] | None:
     if division.level == "city":
         return {"city": division.code} if division.holds_on(day) else None
     path = tree.path(division.code, day)
     if path is None:
         return None
-    # A county-level unit is its own managing unit, whatever its code says.
     found = {level: getattr(path, COLUMNS[level]) for level in LEVELS[: LEVELS.index(division.level) + 1]}
+    # A county-level unit is its own managing unit, whatever runs it.
     return found | {division.level: division.code}
-
-
-def below(tree: DivisionTree, division: DivisionEvent, level: Level, day: date) -> list[DivisionEvent]:
-    """The divisions of a level run by another one on a day, in official order."""
-    found = []
-    for unit in tree:
-        if unit.level == level and (places := above(tree, unit, day)) and places.get(division.level) == division.code:
-            units = (tree.get(code) for code in places.values())
-            found.append(([0 if each is None else each.sort_order for each in units], unit.code, unit))
-    return [unit for *_, unit in sorted(found, key=lambda entry: entry[:2])]
