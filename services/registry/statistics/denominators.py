@@ -3,12 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import pairwise
 from typing import Any
 
 from services.registry.context import Registry, today, within
 from services.registry.reports import Tally
-from services.registry.statistics import units
 from services.registry.statistics.schemas import DenominatorLine
 from services.registry.statistics.units import Layout
 from shared.auth import Caller
@@ -100,12 +98,9 @@ def of_day(held: Years, layout: Layout, code: str) -> RuralPopulation:
 
 def _summed(stated: Mapping[str, int], layout: Layout) -> Mapping[str, int]:
     people = dict(stated)
-    for level, below in reversed(list(pairwise(units.LEVELS))):
-        parts: dict[str, list[str]] = {}
-        for unit, places in layout.above.items():
-            if below in places and len(places) == units.LEVELS.index(below) + 1:
-                parts.setdefault(places[level], []).append(unit)
-        for code, members in parts.items():
-            if code not in stated and all(unit in people for unit in members):
-                people[code] = sum(people[unit] for unit in members)
+    for level in ("township", "county", "city"):  # from below
+        for unit in layout.at(level):
+            parts = layout.parts.get(unit.code, ())
+            if unit.code not in stated and parts and all(part in people for part in parts):
+                people[unit.code] = sum(people[part] for part in parts)
     return people

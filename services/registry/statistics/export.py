@@ -46,10 +46,10 @@ def _header(row: UnitRow) -> Iterable[tuple[str, str]]:
             yield field.title or name, name
     if isinstance(row, ProfileRow):
         for part in row.parts:
-            code = part.code or "none_stated"
-            yield f"{part.label}户数", f"{code}_households"
-            yield f"{part.label}人口数", f"{code}_people"
-            yield f"{part.label}占比(%)", f"{code}_percent"
+            label, code = part["label"], part["code"] or "none_stated"
+            yield f"{label}户数", f"{code}_households"
+            yield f"{label}人口数", f"{code}_people"
+            yield f"{label}占比(%)", f"{code}_percent"
 
 
 def _cells(row: UnitRow) -> Iterable[Cell]:
@@ -60,7 +60,7 @@ def _cells(row: UnitRow) -> Iterable[Cell]:
             yield _disarmed(value)
     if isinstance(row, ProfileRow):
         for part in row.parts:
-            yield from (part.households, part.people, part.percent)
+            yield from (part["households"], part["people"], part["percent"])
 
 
 def _disarmed(value: Any) -> Cell:

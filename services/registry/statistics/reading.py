@@ -2,15 +2,15 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from services.registry.households import known
 from services.registry.households.known import Place
 from services.registry.statistics import denominators, rules, units
-from services.registry.statistics.rules import Among
+from services.registry.statistics.rules import Among, Step
 from services.registry.statistics.schemas import (
     ExitsRow,
     ExitStatistics,
@@ -73,19 +73,30 @@ async def _shown(asked: Asked, day: date, row: Callable[[dict[str, Any], str], R
 
 
 class _ByUnit:
-    """Counts by unit, and their total under the code of the division asked about."""
+    """Households and people by unit and name, and their total under the code of the division asked about."""
 
     def __init__(self, division: str) -> None:
         self._division = division
-        self._units: dict[str, Counter[str]] = defaultdict(Counter)
+        self._units: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
 
     def add(self, unit: str, name: str, households: int, people: int) -> None:
-        for code in {unit, self._division}:
-            self._units[code][f"{name}_households"] += households
-            self._units[code][f"{name}_people"] += people
+        for code in (unit, self._division) if unit != self._division else (unit,):
+            counts = self._units[code]
+            before = counts.get(name, (0, 0))
+            counts[name] = before[0] + households, before[1] + people
 
-    def of(self, unit: str) -> Counter[str]:
-        return self._units.get(unit, Counter())
+    def of(self, unit: str, name: str) -> tuple[int, int]:
+        """Households and people."""
+        return self._units.get(unit, {}).get(name, (0, 0))
+
+    def named(self, unit: str, names: Iterable[str]) -> dict[str, int]:
+        """The counts as fields: ``<name>_households`` and ``<name>_people``."""
+        found = {name: self.of(unit, name) for name in names}
+        return {
+            f"{name}_{what}": count
+            for name, counts in found.items()
+            for what, count in zip(("households", "people"), counts, strict=True)
+        }
 
 
 async def poverty(pg: Pg, asked: Asked, day: date) -> PovertyStatistics:
@@ -98,12 +109,7 @@ async def poverty(pg: Pg, asked: Asked, day: date) -> PovertyStatistics:
     rural = denominators.of_day(held, asked.layout(day), asked.division.code)
 
     def row_of(unit: dict[str, Any], code: str) -> PovertyRow:
-        found = by_unit.of(code)
-        counts = {
-            f"{population}_{what}": found[f"{population}_{what}"]
-            for population in ("stock", "served", "registered")
-            for what in ("households", "people")
-        }
+        counts = by_unit.named(code, get_args(Among))
         people = rural.people.get(code)
         share = rules.percent(counts["stock_people"], people)
         return PovertyRow(**unit, **counts, rural_people=people, incidence_percent=share)
@@ -132,12 +138,11 @@ async def _profile(
             by_unit.add(row["unit"], row[column], row["households"], row["people"])
 
     def row_of(unit: dict[str, Any], code: str) -> ProfileRow:
-        found = by_unit.of(code)
-        counted = {part: (found[f"{part}_households"], found[f"{part}_people"]) for part in codes}
-        households, people = (sum(each) for each in zip(*counted.values(), strict=True))
-        parts = [
-            Part(code=part, label=codes[part], households=n, people=m, percent=rules.percent(n, households))
-            for part, (n, m) in counted.items()
+        counted = [by_unit.of(code, part) for part in codes]
+        households, people = (sum(each) for each in zip(*counted, strict=True))
+        parts: list[Part] = [
+            {"code": part, "label": label, "households": n, "people": m, "percent": rules.percent(n, households)}
+            for (part, label), (n, m) in zip(codes.items(), counted, strict=True)
         ]
         return ProfileRow(**unit, households=households, people=people, parts=parts)
 
@@ -153,9 +158,7 @@ async def exits(pg: Pg, asked: Asked, since: date, until: date) -> ExitStatistic
             by_unit.add(row["unit"], step, row["households"], row["people"])
 
     def row_of(unit: dict[str, Any], code: str) -> ExitsRow:
-        found = by_unit.of(code)
-        figures = [name for name in ExitsRow.model_fields if name not in UnitRow.model_fields]
-        return ExitsRow(**unit, **{name: found[name] for name in figures})
+        return ExitsRow(**unit, **by_unit.named(code, get_args(Step)))
 
     return ExitStatistics(since=since, until=until, **await _shown(asked, until, row_of))
 
@@ -168,7 +171,7 @@ async def villages(asked: Asked, day: date) -> VillageStatistics:
     for village in layout.below(asked.division, "village"):
         for code in {layout.above[village.code][level], asked.division.code}:
             counted[code]["villages"] += 1
-            counted[code].update(f"{kind}s" for kind in _COUNTED if village.designated(kind, day))
+            counted[code].update(f"{each.kind}s" for each in village.designations if each.holds_on(day))
 
     def row_of(unit: dict[str, Any], code: str) -> VillagesRow:
         return VillagesRow(**unit, **{name: counted[code][name] for name in ("villages", *(f"{k}s" for k in _COUNTED))})

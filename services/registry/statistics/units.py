@@ -33,7 +33,17 @@ class Layout:
         orders = {division.code: (division.sort_order, division.code) for division in tree}
         found = sorted(self.above, key=lambda code: [orders.get(unit, (0, unit)) for unit in self.above[code].values()])
         divisions = [division for code in found if (division := tree.get(code)) is not None]
+        self.parts: dict[str, list[str]] = {}
+        """By unit: the divisions one level below that belong to it."""
+        for division in divisions:
+            *_, unit = [None, *self.above[division.code].values()][:-1]
+            if unit is not None:
+                self.parts.setdefault(unit, []).append(division.code)
         self._levels = {level: [each for each in divisions if each.level == level] for level in LEVELS}
+
+    def at(self, level: Level) -> list[DivisionEvent]:
+        """All divisions of a level, in official order."""
+        return self._levels[level]
 
     def below(self, division: DivisionEvent, level: Level) -> list[DivisionEvent]:
         """The divisions of a level that belong to another one, in official order."""
