@@ -1,6 +1,5 @@
 """The registry service: divisions, households and persons, API keys, statistics."""
 
-from datetime import date
 from functools import partial
 
 from fastapi import FastAPI
@@ -10,13 +9,14 @@ from services.registry.codes import api as codes_api
 from services.registry.commands import command
 from services.registry.context import Registry
 from services.registry.divisions import api as divisions_api
+from services.registry.divisions import reorganising_api
 from services.registry.divisions import rules as division_rules
 from services.registry.divisions import service as divisions
-from services.registry.divisions.service import Follow
 from services.registry.households import api as households_api
 from services.registry.households import incomes_api, members_api
 from services.registry.households import service as households
 from services.registry.households.changing import DEREGISTERED
+from services.registry.households.following import Residents
 from services.registry.households.registering import TAKEN
 from services.registry.identity import check_data_key
 from services.registry.keys import api as keys_api
@@ -25,11 +25,12 @@ from services.registry.rule_runs import api as rule_runs_api
 from services.registry.rule_runs import service as rule_runs
 from services.registry.settings import bootstrap_key, vault_of
 from services.registry.statistics import api as statistics_api
+from services.registry.statistics import denominators_api
 from services.registry.years import api as years_api
 from shared.app import Role, Runtime, create_app
 from shared.auth import Caller
 from shared.clock import Clock, SystemClock
-from shared.contracts.division import DIVISION, DivisionTree
+from shared.contracts.division import DIVISION
 from shared.contracts.household import HOUSEHOLD, PERSON
 from shared.contracts.key import KEY
 from shared.db import Database, Pg
@@ -74,12 +75,8 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             if plain is not None:
                 await keys.seed_bootstrap(pg, settings, plain, CITY, clock.now())
 
-    def follow_handover(caller: Caller) -> Follow:
-        async def follow(pg: Pg, tree: DivisionTree, code: str, day: date) -> None:
-            author = households.author_of(registry, caller, "变更管理单位")
-            await households.follow_handover(pg, registry, tree, code, day, author)
-
-        return follow
+    def residents(caller: Caller, reason: str) -> Residents:
+        return Residents(registry, households.author_of(registry, caller, reason))
 
     app = create_app(
         runtime,
@@ -94,7 +91,9 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             rule_runs_api.routes,
             codes_api.routes,
             divisions_api.routes,
+            reorganising_api.routes,
             statistics_api.routes,
+            denominators_api.routes,
             keys_api.routes,
         ],
         publishes=PUBLISHED,
@@ -106,7 +105,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
         role=role,
     )
     app.state.registry = registry
-    app.state.follow_handover = follow_handover
+    app.state.residents = residents
     return app, runtime
 
 

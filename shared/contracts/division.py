@@ -59,8 +59,25 @@ class Designation(Contract):
         return self.valid_from <= day and (self.valid_to is None or day < self.valid_to)
 
 
+class FormerName(Contract):
+    """A name that a division bore until a day."""
+
+    name: str
+    valid_to: Day = Field(description="First day it no longer holds.")
+
+
+class FormerParent(Contract):
+    """The division that one lay directly below until a day."""
+
+    parent: DivisionCode
+    valid_to: Day = Field(description="First day it no longer holds.")
+
+
 class DivisionEvent(Contract):
-    """The whole public state of a division."""
+    """The whole public state of a division.
+
+    ``name`` and ``parent`` are the newest; what they were on a day tell ``name_on`` and ``parent_on``.
+    """
 
     code: DivisionCode
     version: int = Field(ge=1)
@@ -73,9 +90,20 @@ class DivisionEvent(Contract):
     source: str = Field(description="Edition of the codes, or 'local' for units without a national code.")
     managing_units: list[ManagingUnit] = Field(default=[])
     designations: list[Designation] = Field(default=[])
+    former_names: list[FormerName] = Field(default=[], description="Names before the newest, oldest first.")
+    former_parents: list[FormerParent] = Field(default=[], description="Parents before the newest, oldest first.")
+    successor: DivisionCode | None = Field(
+        default=None, description="Whose its households are from `valid_to` on: it was merged, or split up."
+    )
 
     def holds_on(self, day: date) -> bool:
         return self.valid_from <= day and (self.valid_to is None or day < self.valid_to)
+
+    def name_on(self, day: date) -> str:
+        return next((former.name for former in self.former_names if day < former.valid_to), self.name)
+
+    def parent_on(self, day: date) -> str | None:
+        return next((former.parent for former in self.former_parents if day < former.valid_to), self.parent)
 
     def managed_by(self, day: date) -> str | None:
         for entry in self.managing_units:
@@ -113,7 +141,7 @@ class DivisionTree:
                 return None
             levels[division.level] = division.code
             managing_unit = managing_unit or division.managed_by(day)
-            current = division.parent
+            current = division.parent_on(day)
         if "city" not in levels or "county" not in levels:
             return None
         return Path(
@@ -123,6 +151,22 @@ class DivisionTree:
             village=levels.get("village"),
             managing_unit=managing_unit or levels["county"],
         )
+
+    def turns(self, code: str) -> set[date]:
+        """Every day on which the path of a division may become another one, or end."""
+        found: set[date] = set()
+        above = [code]
+        while above:
+            division = self._by_code.get(above.pop())
+            if division is None:
+                continue
+            ends = [division.valid_to, *(entry.valid_to for entry in division.managing_units)]
+            found |= {day for day in ends if day is not None}
+            found |= {entry.valid_from for entry in division.managing_units}
+            found |= {former.valid_to for former in division.former_parents}
+            parents = {division.parent, *(former.parent for former in division.former_parents)}
+            above += (parent for parent in parents if parent is not None)
+        return found
 
 
 DIVISION = topic(

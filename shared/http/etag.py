@@ -33,3 +33,8 @@ def check_version(actual: int, expected: int) -> None:
     """Raises 412 when the row has moved on."""
     if actual != expected:
         raise Problem(errors.PRECONDITION_FAILED, headers={"ETag": f'"{actual}"'})
+
+
+def holds(if_none_match: str, etag: str) -> bool:
+    """Whether the caller's copies include this version (weak comparison, RFC 9110)."""
+    return if_none_match.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in if_none_match.split(","))

@@ -24,9 +24,9 @@ XIPING, VILLAGE = "411323102000", "411323102217"
 OTHER_VILLAGE = "411302102201"
 """A village of 官庄镇: coded below 宛城区, run by 官庄工区."""
 FILLED = (
-    "household, household_version, person, person_version, household_period, population_change, import_report, "
-    "api_key, key_version, data_key, idempotency, locked_year, "
-    "rule_run, rule_finding, outbox"
+    "household, household_version, person, person_version, household_period, population_change, "
+    "standing_change, profile_change, rural_population, import_report, "
+    "api_key, key_version, data_key, idempotency, locked_year, rule_run, rule_finding, outbox"
 )
 
 

@@ -20,7 +20,6 @@ from tests.registry.conftest import (
     events,
     faults,
     issue,
-    make,
     matching,
 )
 
@@ -149,33 +148,16 @@ async def test_a_local_unit_is_added(own_registry: httpx.AsyncClient) -> None:
     }  # fmt: skip
 
 
-async def test_a_handover_reaches_the_households_below(own_registry: httpx.AsyncClient, own_app: FastAPI) -> None:
-    here, elsewhere = await make(own_registry), await make(own_registry, village=OTHER_VILLAGE)
-    handover = {"unit": YAHE, "valid_from": "2018-07-01"}
-    url = f"/v1/divisions/{XIPING}/managing-unit"
-    changed = await own_registry.post(url, json=handover, headers=matching(1))
-    assert (changed.status_code, changed.json()["path"]["managing_unit"]) == (200, YAHE)
-    now = (await own_registry.get(f"/v1/households/{here['id']}")).json()
-    told = [(s["valid_from"], s["path"]["managing_unit"]) for s in now["timeline"]]
-    assert told == [("2014-05-01", XIXIA), ("2018-07-01", YAHE)]
-    assert now["version"] == 2
-    assert (await events(own_app, "household"))[-1]["timeline"] == now["timeline"]
-    assert (await own_registry.get(f"/v1/households/{elsewhere['id']}")).json() == elsewhere
-    for day, xixia, yahe in (("2018-06-30", 1, 0), ("2018-07-01", 0, 1)):
-        below = (await own_registry.get(f"/v1/statistics/poverty?as_of={day}")).json()["below"]
-        stock = {unit["code"]: unit["stock_households"] for unit in below}
-        assert (stock[XIXIA], stock[YAHE]) == (xixia, yahe), day
-    back = await own_registry.post(url, json={"unit": None, "valid_from": "2018-07-01"}, headers=matching(2))
-    assert back.status_code == 200
-    undone = (await own_registry.get(f"/v1/households/{here['id']}")).json()
-    assert undone["timeline"] == here["timeline"]
-
-
 async def test_nobody_changes_divisions_outside_their_own(own_registry: httpx.AsyncClient) -> None:
     theirs = await issue(own_registry, ["admin"], ["411325000000"])
     for url, body in (
         (f"/v1/divisions/{VILLAGE}/designations", {"kind": "poor_village", "valid_from": "2014-01-01"}),
-        (f"/v1/divisions/{XIPING}/managing-unit", {"unit": "411325000000", "valid_from": "2018-01-01"}),
+        (
+            f"/v1/divisions/{XIPING}/managing-unit",
+            {"unit": "411325000000", "valid_from": "2099-01-01", "reason": "测试"},
+        ),
+        (f"/v1/divisions/{VILLAGE}/name", {"name": "新村", "valid_from": "2099-01-01", "reason": "测试"}),
+        (f"/v1/divisions/{VILLAGE}/end", {"valid_to": "2099-01-01", "reason": "测试"}),
         (f"/v1/divisions/{XIXIA}/designations/in_city_ranking/end", {"valid_to": "2018-01-01"}),
     ):
         answer = await own_registry.post(url, json=body, headers={**theirs, **matching(1)})

@@ -1,21 +1,34 @@
 """Statistics equal a recount of what was published, on every day, after every kind of change."""
 
+import csv
+import io
+import json
 import random
+import zipfile
 from collections import Counter
 from datetime import date, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from importlib import import_module
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from python_calamine import CalamineWorkbook
 
+from services.registry.app import build
+from services.registry.statistics import export, rules
+from services.registry.statistics.api import XLSX
+from services.registry.statistics.schemas import VillagesRow
 from shared.contracts.household import SERVED, STOCK, HouseholdEvent
+from shared.settings import Settings
 from tests.registry.conftest import (
     CITY,
     OTHER_VILLAGE,
     VILLAGE,
     XIPING,
     XIXIA,
+    client_of,
     events,
     issue,
     make,
@@ -117,3 +130,264 @@ async def test_aggregates_are_open_to_every_caller(registry: httpx.AsyncClient) 
     for query in ("division=4113", "as_of=2018-02-30", "as_of=1.0"):
         assert (await registry.get(f"/v1/statistics/poverty?{query}")).status_code == 422
     assert (await registry.get("/v1/statistics/poverty", headers={"Authorization": ""})).status_code == 401
+
+
+# Incidence
+
+
+LINES = {"Content-Type": "application/jsonl"}
+
+
+def lines(*rows: dict[str, Any]) -> bytes:
+    return "\n".join(json.dumps(row) for row in rows).encode()
+
+
+async def load(client: httpx.AsyncClient, *rows: dict[str, Any], query: str = "", **headers: str) -> httpx.Response:
+    url = f"/v1/statistics/denominators{query}"
+    return await client.put(url, content=lines(*rows), headers={**LINES, **headers})
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "told"),
+    [(334_200, 10_411_215, "3.21"), (0, 5, "0.00"), (5, 5, "100.00"), (1, 200, "0.50"), (3205, 100_000, "3.21"),
+     (1, 0, None), (1, None, None), (2, 3, "66.67"), (10_005, 1_000_000, "1.00"), (1_001, 99_999, "1.00")],
+)  # fmt: skip
+def test_ratios_are_rounded_half_up(part: int, whole: int | None, told: str | None) -> None:
+    assert rules.percent(part, whole) == told
+    if whole:
+        exact = Decimal(100 * part) / Decimal(whole)
+        assert told == str(exact.quantize(Decimal("0.01"), rounding=ROUND_HALF_UP))
+
+
+async def test_incidence_divides_by_the_rural_population_of_the_year(registry: httpx.AsyncClient) -> None:
+    await make(registry, members=[member(), member("other")])
+    rows = [{"division": unit, "year": 2017, "people": 40} for unit in (XIXIA, OTHER_VILLAGE)]
+    report = (await load(registry, *rows)).json()
+    assert report["counts"] == {"received": 2, "created": 2, "updated": 0, "unchanged": 0, "rejected": 0}
+
+    async def incidence(code: str, day: str) -> tuple[int | None, str | None, int | None]:
+        answer = (await registry.get(f"/v1/statistics/poverty?division={code}&as_of={day}")).json()
+        row = answer["division"]
+        return row["rural_people"], row["incidence_percent"], answer["rural_year"]
+
+    assert await incidence(XIXIA, "2017-12-31") == (40, "5.00", 2017)
+    assert await incidence(XIXIA, "2019-06-30") == (40, "5.00", 2017)
+    assert await incidence(XIXIA, "2016-12-31") == (None, None, None)
+    assert await incidence(XIPING, "2017-12-31") == (None, None, None)
+    report = (await load(registry, {**rows[0], "people": 50}, rows[1])).json()
+    assert (report["counts"]["updated"], report["counts"]["unchanged"]) == (1, 1)
+    assert await incidence(XIXIA, "2017-12-31") == (50, "4.00", 2017)
+
+
+async def test_a_division_without_a_figure_has_the_sum_of_those_below(registry: httpx.AsyncClient) -> None:
+    await make(registry)
+    counties = [unit["code"] for unit in (await registry.get("/v1/statistics/poverty")).json()["below"]]
+    given = [{"division": code, "year": 2017, "people": 10 * n} for n, code in enumerate(counties, start=1)]
+    await load(registry, *given[:-1])
+    assert (await registry.get("/v1/statistics/poverty?as_of=2017-12-31")).json()["rural_year"] is None
+    await load(registry, given[-1])
+    answer = (await registry.get("/v1/statistics/poverty?as_of=2017-12-31")).json()
+    assert answer["division"]["rural_people"] == sum(row["people"] for row in given)
+    assert [unit["rural_people"] for unit in answer["below"]] == [row["people"] for row in given]
+    page = (await registry.get("/v1/statistics/denominators?limit=5&count=true&year=2017")).json()
+    assert (len(page["items"]), page["count"]) == (5, 17)
+    rest = await registry.get(f"/v1/statistics/denominators?limit=500&year=2017&cursor={page['next_cursor']}")
+    assert len(rest.json()["items"]) == 12
+
+
+async def test_bad_denominators(registry: httpx.AsyncClient) -> None:
+    good = {"division": XIXIA, "year": 2017, "people": 1}
+    for bad in ({**good, "people": -1}, {**good, "people": True}, {**good, "people": 1.5}, {**good, "year": 1999},
+                {**good, "year": "2017"}, {**good, "division": "999999999999"}, {**good, "more": 1}, good):  # fmt: skip
+        report = (await load(registry, good, bad)).json()
+        assert (report["status"], [each["row"] for each in report["errors"]]) == ("rejected", [2]), bad
+    assert (await registry.get("/v1/statistics/denominators")).json()["items"] == []
+    assert (await load(registry, good, {**good, "people": -1}, query="?mode=each&dry_run=true")).json()["counts"][
+        "created"
+    ] == 1
+    assert (await registry.get("/v1/statistics/denominators")).json()["items"] == []
+    assert (await registry.put("/v1/statistics/denominators", json=good)).status_code == 415
+    elsewhere = await issue(registry, ["importer"], ["411325000000"])
+    assert (await load(registry, good, **elsewhere)).json()["status"] == "rejected"
+    reader = await issue(registry, ["reader"], [CITY])
+    assert (await load(registry, good, **reader)).status_code == 403
+
+
+# Exits, causes, welfare, villages
+
+
+async def test_exits_and_relapses_of_a_span(registry: httpx.AsyncClient) -> None:
+    async def become(url: str, standing: str, day: str) -> None:
+        version = (await registry.get(url)).json()["version"]
+        patch = {"standing": standing, "effective_on": day, "reason": "测试"}
+        assert (await registry.patch(url, json=patch, headers=matching(version))).status_code == 200
+
+    urls = [f"/v1/households/{(await make(registry, members=[member(), member('other')]))['id']}" for _ in range(4)]
+    await make(registry, standing="ordinary", registered_on="2016-01-01")
+    for url in urls[:3]:
+        await become(url, "pre_exit", "2016-11-01")
+        await become(url, "exited_supported", "2016-12-31")
+    await become(urls[0], "exited", "2017-12-31")
+    await become(urls[1], "relapsed", "2017-06-30")
+    gone = {"effective_on": "2017-03-01", "reason": "测试"}
+    assert (await registry.post(f"{urls[3]}/deregistration", json=gone, headers=matching(1))).status_code == 200
+
+    async def told(span: str) -> dict[str, int]:
+        row = (await registry.get(f"/v1/statistics/exits?{span}")).json()["division"]
+        return {
+            name.removesuffix("_households"): row[name] for name in row if name.endswith("_households") and row[name]
+        }
+
+    assert await told("since=2014-01-01&until=2014-12-31") == {"added": 4}
+    assert await told("since=2016-12-31&until=2016-12-31") == {"exited": 3}
+    assert await told("since=2017-01-01&until=2017-12-31") == {"relapsed": 1, "removed": 1}
+    county = (await registry.get("/v1/statistics/exits?since=2016-01-01&until=2016-12-31")).json()["below"]
+    assert [(row["code"], row["exited_people"]) for row in county if row["exited_people"]] == [(XIXIA, 6)]
+    assert (await registry.get("/v1/statistics/exits?since=2018-01-02&until=2018-01-01")).status_code == 422
+
+
+async def test_causes_and_welfare(registry: httpx.AsyncClient) -> None:
+    for cause, welfare, standing, size in (
+        ("illness", "dibao", "poor", 3), ("illness", "none", "relapsed", 1), (None, "none", "pre_exit", 1),
+        ("disaster", "tekun", "exited", 2),
+    ):  # fmt: skip
+        members = [member(), *(member("other") for _ in range(size - 1))]
+        await make(registry, cause=cause, welfare=welfare, standing=standing, members=members)
+
+    async def parts(path: str) -> dict[str, tuple[int, int, str]]:
+        row = (await registry.get(f"/v1/statistics/{path}")).json()["division"]
+        assert row["households"] == sum(part["households"] for part in row["parts"])
+        assert row["people"] == sum(part["people"] for part in row["parts"])
+        return {p["label"]: (p["households"], p["people"], p["percent"]) for p in row["parts"] if p["households"]}
+
+    assert await parts("causes") == {"因病": (2, 4, "66.67"), "未填写": (1, 1, "33.33")}
+    assert await parts("causes?among=registered") == {
+        "因病": (2, 4, "50.00"), "因灾": (1, 2, "25.00"), "未填写": (1, 1, "25.00")
+    }  # fmt: skip
+    assert await parts("welfare") == {"无": (2, 2, "66.67"), "低保": (1, 3, "33.33")}
+    assert (await registry.get("/v1/statistics/causes?among=everybody")).status_code == 422
+
+
+async def test_villages_by_designation(registry: httpx.AsyncClient) -> None:
+    city = (await registry.get("/v1/statistics/villages")).json()
+    assert (city["division"]["villages"], city["division"]["poor_villages"]) == (4994, 0)
+    assert sum(row["villages"] for row in city["below"]) == 4994
+    zone = (await registry.get("/v1/statistics/villages?division=411391000000&level=village")).json()
+    assert len(zone["below"]) == zone["division"]["villages"] > 1
+
+
+async def test_any_level_in_official_order(registry: httpx.AsyncClient) -> None:
+    await make(registry)
+    counties = (await registry.get("/v1/statistics/poverty")).json()["below"]
+    townships = (await registry.get("/v1/statistics/poverty?level=township")).json()["below"]
+    assert len(townships) == 256
+    in_order = [
+        below["code"]
+        for county in counties
+        for below in (await registry.get(f"/v1/statistics/poverty?division={county['code']}")).json()["below"]
+    ]
+    assert [row["code"] for row in townships] == in_order
+    villages = (await registry.get(f"/v1/statistics/poverty?division={XIXIA}&level=village")).json()["below"]
+    assert [row["code"] for row in villages if row["stock_households"]] == [VILLAGE]
+    for query in (f"division={XIXIA}&level=county", f"division={VILLAGE}&level=village", "level=city"):
+        assert (await registry.get(f"/v1/statistics/poverty?{query}")).status_code == 422
+
+
+# Files
+
+
+PATHS = ("poverty", "exits?since=2014-01-01", "causes", "welfare", "villages")
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_files_hold_what_the_answer_says(registry: httpx.AsyncClient, path: str) -> None:
+    await make(registry, welfare="dibao")
+    join = "&" if "?" in path else "?"
+    told = (await registry.get(f"/v1/statistics/{path}")).json()
+    rows = [told["division"], *told["below"]]
+    sheet = await registry.get(f"/v1/statistics/{path}{join}format=csv")
+    assert sheet.headers["content-type"] == "text/csv; charset=utf-8"
+    assert sheet.content.startswith(b"\xef\xbb\xbf")
+    header, *records = list(csv.reader(io.StringIO(sheet.content.decode("utf-8-sig"))))
+    assert header[:3] == ["行政区划代码 code", "名称 name", "级别 level"]
+    assert [record[:2] for record in records] == [[row["code"], row["name"]] for row in rows]
+    plain = [name for name in rows[0] if name not in ("code", "name", "level", "parts")]
+    for row, record in zip(rows, records, strict=True):
+        figures = [row[name] for name in plain]
+        for part in row.get("parts", []):
+            figures += [part["households"], part["people"], part["percent"]]
+        assert record[3:] == ["" if figure is None else str(figure) for figure in figures]
+    book = await registry.get(f"/v1/statistics/{path}", headers={"Accept": XLSX})
+    assert (book.headers["content-type"], book.content[:2]) == (XLSX, b"PK")
+    assert book.headers["content-disposition"].endswith('.xlsx"')
+    [page] = CalamineWorkbook.from_filelike(io.BytesIO(book.content)).sheet_names
+    cells = CalamineWorkbook.from_filelike(io.BytesIO(book.content)).get_sheet_by_name(page).to_python()
+    assert str(cells[0][0]).startswith("南阳市")
+    assert [cell for cell in cells[2]] == [label.rsplit(" ", 1)[0] for label in header]
+    for record, row in zip(records, cells[3:], strict=True):
+        assert row[:2] == record[:2]  # codes are text
+        assert [as_text(cell) for cell in row[3:]] == record[3:]
+
+
+def as_text(cell: Any) -> str:
+    return str(int(cell)) if isinstance(cell, float) else str(cell)
+
+
+async def test_figures_are_marked_where_people_are_invented(url: str, secrets: None) -> None:
+    settings = Settings(
+        service="registry", database_url=url, kafka_bootstrap_servers="127.0.0.1:1", database_pool=8, demonstration=True
+    )
+    async with client_of(build(settings, "api")[0]) as client:
+        sheet = await client.get("/v1/statistics/poverty?format=csv")
+        assert all(line.endswith("演示数据") for line in sheet.text.splitlines()[1:])
+        book = await client.get("/v1/statistics/poverty?format=xlsx")
+        cells = CalamineWorkbook.from_filelike(io.BytesIO(book.content)).get_sheet_by_index(0).to_python()
+        assert "演示数据" in str(cells[0][0])
+
+
+def test_no_cell_is_a_formula() -> None:
+    row = VillagesRow(code=XIXIA, name="=1+1", level="county", villages=1, poor_villages=0, deep_poverty_villages=0,
+                      key_villages=0, weak_villages=0)  # fmt: skip
+    table = export.sheet("题", "注", row, [row], None)
+    assert "'=1+1" in export.as_csv(table).decode()
+    made = export.as_xlsx(table, date(2018, 12, 31))
+    assert made == export.as_xlsx(table, date(2018, 12, 31))  # the same figures make the same file
+    with zipfile.ZipFile(io.BytesIO(made)) as archive:
+        assert b"<f>" not in archive.read("xl/worksheets/sheet1.xml")
+
+
+async def test_figures_held_already_are_not_sent_again(registry: httpx.AsyncClient) -> None:
+    for query in ("", "?format=csv", "?format=xlsx"):
+        url = f"/v1/statistics/poverty{query}"
+        etag = (await registry.get(url)).headers["etag"]
+        again = await registry.get(url, headers={"If-None-Match": etag})
+        assert (again.status_code, again.content) == (304, b"")
+    await make(registry)
+    assert (await registry.get(url, headers={"If-None-Match": etag})).status_code == 200
+    assert (await registry.get("/v1/statistics/poverty?format=pdf")).status_code == 422
+
+
+# The sums
+
+
+@pytest.mark.parametrize("seed", [7])
+async def test_the_sums_are_what_the_stretches_add_up_to(registry: httpx.AsyncClient, app: FastAPI, seed: int) -> None:
+    await _live(registry, random.Random(seed))
+    migration = import_module("services.registry.migrations.versions.0006_statistics")
+    tables = {"standing_change": "before, after", "profile_change": "standing, cause, welfare"}
+    async with app.state.runtime.database.driver() as pg:
+
+        async def held() -> dict[str, list[Any]]:
+            return {
+                table: await pg.fetch(
+                    f"SELECT village, on_day, {keys}, township, managing_unit, city, households, people "
+                    f"FROM {table} WHERE households <> 0 OR people <> 0 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8"
+                )
+                for table, keys in tables.items()
+            }
+
+        counted = await held()
+        await pg.execute("TRUNCATE standing_change, profile_change")
+        await pg.execute(migration.FROM_WHAT_IS_THERE)
+        assert await held() == counted
+        assert len(counted["standing_change"]) > 20

@@ -51,6 +51,30 @@ def test_the_managing_unit_is_dated(tree: DivisionTree, day: date, unit: str) ->
     assert (path.county, path.township, path.village) == ("411321000000", "411321103000", "411321103200")
 
 
+def test_names_and_parents_are_those_of_the_day() -> None:
+    village = division(
+        "411321103200",
+        "village",
+        "411321104000",
+        former_names=[{"name": "甲", "valid_to": date(2012, 1, 1)}, {"name": "乙", "valid_to": date(2013, 1, 1)}],
+        former_parents=[{"parent": "411321103000", "valid_to": date(2014, 1, 1)}],
+    )
+    above = [
+        division("411300000000", "city", None),
+        division("411321000000", "county", "411300000000"),
+        division("411321103000", "township", "411321000000"),
+        division("411321104000", "township", "411321000000"),
+    ]
+    names = [village.name_on(date(year, 1, 1) - timedelta(days=late)) for year in (2012, 2013) for late in (1, 0)]
+    assert names == ["甲", "乙", "乙", "411321103200"]
+    tree = DivisionTree([*above, village])
+    for day, township in ((date(2013, 12, 31), "411321103000"), (date(2014, 1, 1), "411321104000")):
+        path = tree.path(village.code, day)
+        assert path is not None
+        assert path.township == township
+    assert tree.turns(village.code) == {date(2014, 1, 1)}
+
+
 def test_no_path_where_a_division_is_not_valid_or_unknown(tree: DivisionTree) -> None:
     assert tree.path("411321103200", date(2016, 1, 1)) is None
     assert tree.path("411321103200", date(2009, 12, 31)) is None

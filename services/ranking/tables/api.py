@@ -20,6 +20,7 @@ from shared.app import NOT_FOUND_RESPONSE, router
 from shared.auth import AnyCaller, Caller
 from shared.contracts.programme import Cadence
 from shared.errors import Problem, Text
+from shared.http.etag import holds
 from shared.http.pagination import Limit, page_of
 
 routes = router("league-tables")
@@ -148,11 +149,6 @@ def answer(request: Request, body: bytes, headers: dict[str, str]) -> Response:
     if held is not None and holds(held, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     return Response(body, media_type="application/json", headers=headers)
-
-
-def holds(if_none_match: str, etag: str) -> bool:
-    """Whether the caller's copies include this version (weak comparison, RFC 9110)."""
-    return if_none_match.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in if_none_match.split(","))
 
 
 @routes.get(

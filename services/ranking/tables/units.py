@@ -40,11 +40,11 @@ class Units:
         known = list(divisions)
         held = [division for division in known if division.holds_on(day)]
         self._day = day
-        self._names = {division.code: division.name for division in known}
+        self._names = {division.code: division.name_on(day) for division in known}
         self._tree = DivisionTree(held)
         city = next((division for division in held if division.level == "city"), None)
         self.city_code = city.code if city is not None else ""
-        self.city_name = city.name if city is not None else ""
+        self.city_name = city.name_on(day) if city is not None else ""
         self._held = held
         self._by_level: dict[TableLevel, dict[str, Unit]] = {}
 
@@ -70,7 +70,7 @@ class Units:
         path = self._tree.path(division.code, self._day)
         return Unit(
             division.code,
-            division.name,
+            division.name_on(self._day),
             self._order(division, path),
             self._peer_group(division, path),
             division.designated("unranked", self._day),

@@ -1,8 +1,8 @@
 """Routes of divisions."""
 
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import date
-from typing import Annotated
+from datetime import date, datetime
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
@@ -17,7 +17,8 @@ from services.registry.divisions.schemas import (
     DesignationLine,
     DivisionIn,
     DivisionOut,
-    Handover,
+    DivisionVersion,
+    DivisionVersions,
 )
 from services.registry.reports import ImportReport, Mode, keep, kept
 from shared import errors
@@ -27,7 +28,7 @@ from shared.db import Pg
 from shared.errors import Fault, Problem
 from shared.http.body import parse_json, read_lines
 from shared.http.etag import required_version, set_etag
-from shared.http.fields import Day
+from shared.http.fields import Day, Instant
 from shared.http.idempotency import IdempotencyKey, idempotency_key, mark_replayed
 from shared.http.listing import ListQuery
 from shared.http.pagination import Page, page_of
@@ -51,6 +52,7 @@ class DivisionQuery(ListQuery):
     designation: DesignationKind | None = Field(default=None, description="Holding this designation 认定.")
     q: str | None = Field(default=None, min_length=1, max_length=50, description="Part of the name 名称.")
     as_of: Day | None = Field(default=None, description="The day it must be valid; default today 截至日期.")
+    known_at: Instant | None = Field(default=None, description="As was known then; default now 已知时点.")
 
 
 @routes.get("/divisions", operation_id="list_divisions", summary="List divisions 查询行政区划")
@@ -62,7 +64,11 @@ async def list_divisions(
     tree: Divisions,
     registry: RegistryDep,
 ) -> Page[DivisionOut]:
-    """Divisions in official order. `designation=poor_village` with `as_of` tells the poor villages of a day."""
+    """Divisions in official order. `designation=poor_village` with `as_of` tells the poor villages of a day.
+
+    Names and parents are those of the day. `known_at` answers as the register would have answered then.
+    """
+    tree = await known_tree(registry, tree, query.known_at)
     day = query.as_of or today(registry)
     found = sorted(_matching(tree, query, day), key=_order)
     after = query.after(request, length=2)
@@ -77,9 +83,9 @@ def _matching(tree: DivisionTree, query: DivisionQuery, day: date) -> Iterable[D
         if (
             division.holds_on(day)
             and query.level in (None, division.level)
-            and query.parent in (None, division.parent)
+            and query.parent in (None, division.parent_on(day))
             and division.code.startswith(query.division or "")
-            and (query.q or "") in division.name
+            and (query.q or "") in division.name_on(day)
             and (query.designation is None or division.designated(query.designation, day))
         ):
             yield division
@@ -90,7 +96,16 @@ def _order(division: DivisionEvent) -> tuple[int, str]:
 
 
 def _shown(division: DivisionEvent, tree: DivisionTree, day: date) -> DivisionOut:
-    return DivisionOut(**dict(division), path=tree.path(division.code, day))
+    of_the_day = {"name": division.name_on(day), "parent": division.parent_on(day)}
+    return DivisionOut(**{**dict(division), **of_the_day}, path=tree.path(division.code, day))
+
+
+async def known_tree(registry: Registry, now: DivisionTree, known_at: datetime | None) -> DivisionTree:
+    """The divisions as they were known at an instant, or as they are."""
+    if known_at is None:
+        return now
+    async with registry.runtime.database.driver() as pg:
+        return await service.tree_known_at(pg, known_at, now)
 
 
 @routes.get(
@@ -100,14 +115,46 @@ def _shown(division: DivisionEvent, tree: DivisionTree, day: date) -> DivisionOu
     responses=NOT_FOUND_RESPONSE,
 )
 async def get_division(
-    code: str, response: Response, _: Reader, tree: Divisions, registry: RegistryDep, as_of: Day | None = None
+    code: str,
+    response: Response,
+    _: Reader,
+    tree: Divisions,
+    registry: RegistryDep,
+    as_of: Annotated[Day | None, Query(description="Day 截至日期; default today.")] = None,
+    known_at: Annotated[Instant | None, Query(description="As was known then; default now 已知时点.")] = None,
 ) -> DivisionOut:
-    """The division with its whole dated past, and its path on the day."""
+    """The division with its whole dated past; name, parent and path are those of the day. Ended ones stay readable."""
+    tree = await known_tree(registry, tree, known_at)
     division = tree.get(code)
     if division is None:
         raise Problem(errors.NOT_FOUND)
     set_etag(response, division.version)
     return _shown(division, tree, as_of or today(registry))
+
+
+@routes.get(
+    "/divisions/{code}/versions",
+    operation_id="list_division_versions",
+    summary="The history of a division 行政区划变更记录",
+    responses=NOT_FOUND_RESPONSE,
+)
+async def list_division_versions(code: str, _: Reader, registry: RegistryDep) -> DivisionVersions:
+    """Every version as it was recorded: when, by which key, and why."""
+    async with registry.runtime.database.driver() as pg:
+        rows = await service.versions(pg, code)
+    if not rows:
+        raise Problem(errors.NOT_FOUND)
+    return DivisionVersions(items=[_version(row) for row in rows])
+
+
+def _version(row: Any) -> DivisionVersion:
+    return DivisionVersion(
+        version=row["version"],
+        recorded_at=row["recorded_at"],
+        changed_by=row["changed_by"],
+        reason=row["reason"],
+        division=DivisionEvent.model_validate_json(row["body"]),
+    )
 
 
 @routes.post(
@@ -125,10 +172,10 @@ async def register_division(
     async def register(pg: Pg) -> DivisionEvent:
         return await service.register(pg, registry, caller, body)
 
-    made = await _command(registry, response, key, body.code, register, dry_run=dry_run)
+    made = await once(registry, response, key, body.code, register, dry_run=dry_run)
     response.status_code = 200 if dry_run else 201
     response.headers["Location"] = f"/v1/divisions/{made.code}"
-    return await _answer(registry, made, response)
+    return await answer(registry, made, response)
 
 
 @routes.post(
@@ -151,7 +198,7 @@ async def designate_division(
     async def designate(pg: Pg) -> DivisionEvent:
         return await service.designate(pg, registry, caller, code, body.kind, body.valid_from, expected)
 
-    return await _answer(registry, await _command(registry, response, key, code, designate), response)
+    return await answer(registry, await once(registry, response, key, code, designate), response)
 
 
 @routes.post(
@@ -172,35 +219,10 @@ async def end_designation(
     """From a day on it no longer holds; it still held on the days before."""
     async with command(registry.runtime) as pg:
         changed = await service.end_designation(pg, registry, caller, code, kind, body.valid_to, expected)
-    return await _answer(registry, changed, response)
+    return await answer(registry, changed, response)
 
 
-@routes.post(
-    "/divisions/{code}/managing-unit",
-    operation_id="hand_over_division",
-    summary="Let another unit run a division 变更管理单位",
-    responses=CHANGES,
-)
-async def hand_over_division(
-    code: str,
-    body: Handover,
-    request: Request,
-    response: Response,
-    caller: Admin,
-    expected: Expected,
-    registry: RegistryDep,
-) -> DivisionOut:
-    """From a day on; what happened before still counts for the unit of its day.
-
-    Households living there get the new unit into their dated states, and are published again.
-    """
-    follow: service.Follow = request.app.state.follow_handover(caller)
-    async with command(registry.runtime) as pg:
-        changed = await service.hand_over(pg, registry, caller, code, body.unit, body.valid_from, expected, follow)
-    return await _answer(registry, changed, response)
-
-
-async def _command(
+async def once(
     registry: Registry,
     response: Response,
     key: IdempotencyKey,
@@ -209,7 +231,7 @@ async def _command(
     *,
     dry_run: bool = False,
 ) -> DivisionEvent:
-    """Carry out a change of a division once a key; the version it made, then and whenever it is asked again."""
+    """Carry out a change of a division once a key: the version it made, then and whenever it is asked again."""
     async with command(registry.runtime, dry_run=dry_run) as pg:
         earlier = await claim(pg, key)
         if earlier is not None:
@@ -220,7 +242,8 @@ async def _command(
     return changed
 
 
-async def _answer(registry: Registry, changed: DivisionEvent, response: Response) -> DivisionOut:
+async def answer(registry: Registry, changed: DivisionEvent, response: Response) -> DivisionOut:
+    """A division as it is now, its version as the ETag."""
     registry.divisions.expire()
     async with registry.runtime.database.driver() as pg:
         tree = await registry.divisions.get(pg)

@@ -1,12 +1,28 @@
-"""Decisions about divisions: what a change makes of one. Pure."""
+"""Decisions about divisions: what a change makes of one. Pure.
 
+The register's own changes of a division begin today or later (issued papers stay true), and never before a change
+that is dated already; designations alone may be entered after the fact.
+"""
+
+from collections.abc import Sequence
 from datetime import date
+from typing import TypeVar
 
 from shared import errors
-from shared.contracts.division import Designation, DesignationKind, DivisionEvent, Level, ManagingUnit
+from shared.contracts.division import (
+    Designation,
+    DesignationKind,
+    DivisionEvent,
+    FormerName,
+    FormerParent,
+    Level,
+    ManagingUnit,
+)
 from shared.errors import Fault, fault
 
 BELOW: dict[str, Level] = {"city": "county", "county": "township", "township": "village"}
+Former = TypeVar("Former", FormerName, FormerParent)
+_MOVABLE: frozenset[Level] = frozenset({"township", "village"})
 _SUFFIX: dict[Level, str] = {"county": "000000", "township": "000"}
 _LEVELS: dict[DesignationKind, tuple[Level, ...]] = {
     "poor_village": ("village",),
@@ -39,7 +55,7 @@ def placement_faults(code: str, level: Level, parent: DivisionEvent | None, vali
     found = []
     if parent is None or BELOW.get(parent.level) != level:
         found.append(fault("/parent", "parent_level", "not one level above", "上级行政区划级别不符"))
-    elif not parent.holds_on(valid_from):
+    elif not parent.holds_on(valid_from) or parent.valid_to is not None:
         found.append(fault("/valid_from", "parent_not_valid", "the division above is not valid then", "上级当日无效"))
     fits = code.endswith(_SUFFIX.get(level, "")) and not (level == "village" and code.endswith("000"))
     if not fits:
@@ -51,8 +67,7 @@ def designated(division: DivisionEvent, kind: DesignationKind, valid_from: date)
     """The division with a designation from a day on; itself if it has that very one. Raises ``RefusedError``."""
     if division.level not in _LEVELS[kind]:
         raise RefusedError(fault("/kind", "designation_level", "not for this level", "该级别不适用此认定"))
-    if not division.holds_on(valid_from):
-        raise RefusedError(fault("/valid_from", "division_not_valid", "the division is not valid then", "当日无效"))
+    _check_valid(division, valid_from)
     made = Designation(kind=kind, valid_from=valid_from)
     if made in division.designations:
         return division
@@ -77,13 +92,10 @@ def undesignated(division: DivisionEvent, kind: DesignationKind, valid_to: date)
 
 def managed_by(division: DivisionEvent, unit: str | None, valid_from: date) -> DivisionEvent:
     """The division run by another unit from a day on (None: by its county again). Raises ``RefusedError``."""
-    if division.level not in ("township", "village"):
-        raise RefusedError(fault("/unit", "handover_level", "townships and villages only", "仅适用于乡级和村级"))
-    if not division.holds_on(valid_from):
-        raise RefusedError(fault("/valid_from", "division_not_valid", "the division is not valid then", "当日无效"))
+    _check_movable(division, valid_from)
     entries = list(division.managing_units)
     if entries and (entries[-1].valid_to or entries[-1].valid_from) > valid_from:
-        raise RefusedError(fault("/valid_from", "before_last_change", "a later change stands", "早于已有变更"))
+        raise _before_last_change()
     if entries and entries[-1].valid_to is None:
         last = entries.pop()
         if last.valid_from < valid_from:
@@ -93,6 +105,106 @@ def managed_by(division: DivisionEvent, unit: str | None, valid_from: date) -> D
     if entries == division.managing_units:
         return division
     return _next(division, managing_units=entries)
+
+
+def check_not_backdated(day: date, today: date, pointer: str = "/valid_from") -> None:
+    """A change begins today or later. Raises ``RefusedError``."""
+    if day < today:
+        raise RefusedError(fault(pointer, "backdated", "today or later", "不得早于今日"))
+
+
+def renamed(division: DivisionEvent, name: str, valid_from: date) -> DivisionEvent:
+    """The division under another name from a day on 更名. Raises ``RefusedError``."""
+    _check_valid(division, valid_from)
+    if name == division.name:
+        return division
+    former = _with(division.former_names, FormerName(name=division.name, valid_to=valid_from))
+    return _next(division, name=name, former_names=former)
+
+
+def moved(division: DivisionEvent, parent: DivisionEvent | None, valid_from: date) -> DivisionEvent:
+    """The division below another one from a day on 改变隶属关系; its code stays. Raises ``RefusedError``."""
+    _check_movable(division, valid_from)
+    if parent is None or BELOW.get(parent.level) != division.level:
+        raise RefusedError(fault("/parent", "parent_level", "not one level above", "上级行政区划级别不符"))
+    if not parent.holds_on(valid_from) or parent.valid_to is not None:
+        raise RefusedError(
+            fault("/parent", "parent_not_valid", "it is not valid then, or ends", "上级当日无效或将撤销")
+        )
+    if division.parent is None or parent.code == division.parent:
+        return division
+    former = _with(division.former_parents, FormerParent(parent=division.parent, valid_to=valid_from))
+    return _next(division, parent=parent.code, former_parents=former)
+
+
+def ended(
+    division: DivisionEvent, valid_to: date, successor: str | None = None, pointer: str = "/valid_to"
+) -> DivisionEvent:
+    """The division no longer valid from a day on 撤销; its households go to ``successor``. Raises ``RefusedError``."""
+    if division.valid_to is not None:
+        raise RefusedError(fault(pointer, "division_ends", "it ends already", "该区划已撤销"))
+    if valid_to <= division.valid_from:
+        raise RefusedError(fault(pointer, "division_not_valid", "it is not valid before", "该区划此前未生效"))
+    check_settled(division, valid_to)
+    return _next(division, valid_to=valid_to, successor=successor)
+
+
+def part_of(division: DivisionEvent, code: str, name: str, sort_order: int, valid_from: date) -> DivisionEvent:
+    """A new division cut out of another 析置: below the same parent, run by the same unit, without designations."""
+    unit = division.managed_by(valid_from)
+    return DivisionEvent(
+        code=code,
+        version=1,
+        name=name,
+        level=division.level,
+        parent=division.parent,
+        valid_from=valid_from,
+        sort_order=sort_order,
+        source="local",
+        managing_units=[] if unit is None else [ManagingUnit(unit=unit, valid_from=valid_from)],
+    )
+
+
+def check_settled(division: DivisionEvent, day: date) -> None:
+    """Nothing about the division is dated to change after a day. Raises ``RefusedError``."""
+    units = division.managing_units
+    days = [former.valid_to for former in division.former_names]
+    days += [former.valid_to for former in division.former_parents]
+    days += [each for unit in units for each in (unit.valid_from, unit.valid_to) if each is not None]
+    if any(each > day for each in days):
+        raise _before_last_change()
+
+
+def check_divisible(division: DivisionEvent, valid_from: date) -> None:
+    """Whether it can be split, or merged with another: a township or village, valid, that does not end. Raises."""
+    _check_movable(division, valid_from)
+    if division.valid_to is not None:
+        raise RefusedError(fault("/valid_from", "division_ends", "it ends already", "该区划将撤销"))
+
+
+def _check_movable(division: DivisionEvent, day: date) -> None:
+    if division.level not in _MOVABLE:
+        raise RefusedError(fault("", "division_level", "townships and villages only", "仅适用于乡级和村级"))
+    _check_valid(division, day)
+
+
+def _check_valid(division: DivisionEvent, day: date) -> None:
+    if not division.holds_on(day):
+        raise RefusedError(fault("/valid_from", "division_not_valid", "the division is not valid then", "当日无效"))
+
+
+def _with(entries: Sequence[Former], made: Former) -> list[Former]:
+    """What was before, with one more; of two changes on one day the second replaces the first."""
+    if entries and entries[-1].valid_to > made.valid_to:
+        raise _before_last_change()
+    found = list(entries)
+    if not found or found[-1].valid_to < made.valid_to:
+        found.append(made)
+    return found
+
+
+def _before_last_change() -> RefusedError:
+    return RefusedError(fault("/valid_from", "before_last_change", "a later change stands", "早于已有变更"))
 
 
 def _next(division: DivisionEvent, **changes: object) -> DivisionEvent:

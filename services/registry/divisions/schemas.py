@@ -1,11 +1,22 @@
 """HTTP shapes of divisions."""
 
-from typing import Literal
+from typing import Annotated, Literal
+from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
-from shared.contracts.division import Designation, DesignationKind, Level, ManagingUnit, Path
-from shared.http.fields import Day, Division, Name
+from shared.contracts.base import Instant
+from shared.contracts.division import (
+    Designation,
+    DesignationKind,
+    DivisionEvent,
+    FormerName,
+    FormerParent,
+    Level,
+    ManagingUnit,
+    Path,
+)
+from shared.http.fields import Day, Division, Name, ShortText
 
 _STRICT = ConfigDict(strict=True, extra="forbid")
 
@@ -28,6 +39,9 @@ class DivisionOut(BaseModel):
                     "source": "NBS 2023",
                     "managing_units": [],
                     "designations": [],
+                    "former_names": [],
+                    "former_parents": [],
+                    "successor": None,
                     "path": None,
                 }
             ]
@@ -36,15 +50,18 @@ class DivisionOut(BaseModel):
 
     code: str = Field(description="Division code 行政区划代码.")
     version: int
-    name: str = Field(description="Name 名称, as published.")
+    name: str = Field(description="Name 名称 on the day, as published.")
     level: Level = Field(description="city 市, county 县级, township 乡级, village 村级.")
-    parent: str | None = Field(description="Code of the division above 上级.")
+    parent: str | None = Field(description="Code of the division above on the day 上级.")
     valid_from: Day
     valid_to: Day | None = Field(description="First day it is no longer valid.")
     sort_order: int = Field(description="Official order 排序.")
     source: str = Field(description="Edition of the codes, or `local`.")
     managing_units: list[ManagingUnit] = Field(description="Who runs it 管理单位, dated; default: its county.")
     designations: list[Designation] = Field(description="Designations 认定, dated.")
+    former_names: list[FormerName] = Field(description="Names before the newest 曾用名, oldest first.")
+    former_parents: list[FormerParent] = Field(description="Divisions it lay below before 原上级, oldest first.")
+    successor: str | None = Field(description="The division it went into when it ended 并入区划.")
     path: Path | None = Field(description="Divisions above it on the day; null at city level or when not valid then.")
 
 
@@ -82,13 +99,102 @@ class DesignationEnd(BaseModel):
     valid_to: Day = Field(description="First day it no longer holds.")
 
 
-class Handover(BaseModel):
-    """Who runs a division from a day on."""
+def _example(**fields: JsonValue) -> ConfigDict:
+    return ConfigDict(strict=True, extra="forbid", json_schema_extra={"examples": [fields]})
+
+
+class _Change(BaseModel):
+    """What every change of a division says."""
+
+    valid_from: Day = Field(description="From this day on 生效日期; today or later.")
+    reason: ShortText = Field(description="Why: the approval 变更依据.")
+
+
+class Handover(_Change):
+    """Who runs a division from a day on 变更管理单位."""
+
+    model_config = _example(unit="411392000000", valid_from="2019-01-01", reason="宛政〔2018〕1号")
+
+    unit: Division | None = Field(description="County-level unit; null gives it back to its county.")
+
+
+class Rename(_Change):
+    """Another name from a day on 更名."""
+
+    model_config = _example(name="下营新村", valid_from="2019-01-01", reason="西民〔2018〕1号")
+
+    name: Name = Field(description="New name 新名称.")
+
+
+class Move(_Change):
+    """Below another division from a day on 改变隶属关系."""
+
+    model_config = _example(parent="411323103000", valid_from="2019-01-01", reason="西民〔2018〕2号")
+
+    parent: Division = Field(description="The division above it from then on 新上级.")
+
+
+class Ending(BaseModel):
+    """The end of a division that nothing depends on 撤销."""
+
+    model_config = _example(valid_to="2019-01-01", reason="西民〔2018〕3号")
+
+    valid_to: Day = Field(description="First day it is no longer valid; today or later 撤销日期.")
+    reason: ShortText = Field(description="Why: the approval 变更依据.")
+
+
+class Merge(_Change):
+    """One township or village goes into another 合并."""
+
+    model_config = _example(into="411323102218", valid_from="2019-01-01", reason="西民〔2018〕4号")
+
+    into: Division = Field(description="Division of the same level that takes everything over 并入区划.")
+
+
+class Part(BaseModel):
+    """A division cut out of another 析置区划, and what goes with it."""
 
     model_config = _STRICT
 
-    unit: Division | None = Field(description="County-level unit; null gives it back to its county.")
-    valid_from: Day
+    code: Division
+    name: Name
+    sort_order: int = Field(ge=0, le=2_000_000_000, description="Official order 排序.")
+    divisions: list[Division] = Field(default=[], max_length=1000, description="Of a township: villages 所辖村.")
+    households: list[Annotated[str, StringConstraints(pattern=r"^[0-9]{14}$")]] = Field(
+        default=[], max_length=20_000, description="Of a village: household numbers 户编号."
+    )
+
+
+class Split(_Change):
+    """New divisions out of one township or village 析置. What no part names goes to ``rest``."""
+
+    model_config = _example(
+        parts=[{"code": "411323102299", "name": "下营二村", "sort_order": 2731, "households": ["41132300000001"]}],
+        rest="411323102217",
+        valid_from="2019-01-01",
+        reason="西民〔2018〕5号",
+    )
+
+    parts: Annotated[list[Part], Field(min_length=1, max_length=50, description="New divisions 新设区划.")]
+    rest: Division = Field(
+        description="Where everything else goes 其余归属: the division itself, which then goes on, or one of the parts."
+    )
+
+
+class DivisionVersion(BaseModel):
+    """One entry of a division's history 变更记录."""
+
+    version: int
+    recorded_at: Instant
+    changed_by: UUID | None = Field(description="API key that made it; null for what was loaded with the edition.")
+    reason: str | None = Field(description="Why 变更依据.")
+    division: DivisionEvent
+
+
+class DivisionVersions(BaseModel):
+    """All versions, oldest first."""
+
+    items: list[DivisionVersion]
 
 
 class DesignationLine(DesignationIn):

@@ -1,7 +1,8 @@
-"""Use cases of divisions: load, look up, designate, hand over; every change with its version and its event."""
+"""Use cases of divisions: load, look up, add, designate; every change with its version and its event."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from services.registry.context import Registry, today, within
@@ -23,9 +24,8 @@ from shared.watched import RAISE_REVISION, Watched
 REVISION = "division"
 _PATHS = 0x70617468
 """The lock on paths: shared by whoever freezes paths into households, exclusive for whoever changes them."""
-
-Follow = Callable[[Pg, DivisionTree, str, date], Awaitable[object]]
-"""Brings what froze paths below a division in line with a tree, from a day on."""
+_KNOWN = """
+SELECT DISTINCT ON (code) body FROM division_version WHERE recorded_at <= $1 ORDER BY code, version DESC"""
 
 
 def watched_divisions() -> Watched[DivisionTree]:
@@ -37,6 +37,27 @@ async def load_tree(pg: Pg) -> DivisionTree:
     """The tree as this transaction sees it."""
     rows = await pg.fetch("SELECT body FROM division ORDER BY code")
     return DivisionTree(DivisionEvent.model_validate_json(row["body"]) for row in rows)
+
+
+async def tree_known_at(pg: Pg, instant: datetime, now: DivisionTree) -> DivisionTree:
+    """The tree as it was known at an instant, which is that of now if nothing changed since; empty before the first."""
+    if not await pg.fetchval("SELECT EXISTS (SELECT FROM division_version WHERE recorded_at > $1)", instant):
+        return now
+    rows = await pg.fetch(_KNOWN, instant)
+    return DivisionTree(DivisionEvent.model_validate_json(row["body"]) for row in rows)
+
+
+async def versions(pg: Pg, code: str) -> Sequence[Any]:
+    """The rows of every version of a division, oldest first."""
+    return await pg.fetch(
+        "SELECT version, body, recorded_at, changed_by, reason FROM division_version WHERE code = $1 ORDER BY version",
+        code,
+    )
+
+
+async def lock_paths(pg: Pg) -> None:
+    """Nobody else changes paths, or freezes any, until this transaction ends."""
+    await pg.execute("SELECT pg_advisory_xact_lock($1)", _PATHS)
 
 
 async def current_tree(pg: Pg, watched: Watched[DivisionTree]) -> DivisionTree:
@@ -52,7 +73,7 @@ async def seed(pg: Pg, settings: Settings, now: datetime) -> int:
     if await pg.fetchval("SELECT EXISTS (SELECT FROM division)"):
         return 0
     loaded = load_divisions()
-    await _store(pg, settings, loaded, now, None)
+    await store(pg, settings, loaded, now, None)
     return len(loaded)
 
 
@@ -74,7 +95,7 @@ async def at_version(pg: Pg, code: str, version: int) -> DivisionEvent:
 
 async def register(pg: Pg, registry: Registry, caller: Caller, content: DivisionIn) -> DivisionEvent:
     """Add a division below another of the caller's. Raises 409 for a code in use, 422 where it does not fit."""
-    await pg.execute("SELECT pg_advisory_xact_lock($1)", _PATHS)
+    await lock_paths(pg)
     tree = await load_tree(pg)
     parent = tree.get(content.parent)
     if parent is not None and not within(caller, tree, parent.code, today(registry)):
@@ -85,7 +106,7 @@ async def register(pg: Pg, registry: Registry, caller: Caller, content: Division
     if tree.get(content.code) is not None:
         raise Problem(rules.CODE_TAKEN)
     made = DivisionEvent(**content.model_dump(), version=1, source="local")
-    await _store(pg, registry.runtime.settings, [made], registry.runtime.clock.now(), caller.key_id)
+    await store(pg, registry.runtime.settings, [made], registry.runtime.clock.now(), caller.key_id)
     return made
 
 
@@ -93,16 +114,16 @@ async def designate(
     pg: Pg, registry: Registry, caller: Caller, code: str, kind: DesignationKind, valid_from: date, expected: int
 ) -> DivisionEvent:
     """Give a designation from a day on. Raises 404, 412, 422."""
-    found = await _locked(pg, registry, caller, code, expected)
-    return await _changed(pg, registry, caller, found, lambda: rules.designated(found, kind, valid_from))
+    found = await locked(pg, registry, caller, code, expected)
+    return await changed(pg, registry, caller, found, lambda: rules.designated(found, kind, valid_from))
 
 
 async def end_designation(
     pg: Pg, registry: Registry, caller: Caller, code: str, kind: DesignationKind, valid_to: date, expected: int
 ) -> DivisionEvent:
     """End a designation; ``valid_to`` is the first day it no longer holds. Raises 404, 412, 422."""
-    found = await _locked(pg, registry, caller, code, expected)
-    return await _changed(pg, registry, caller, found, lambda: rules.undesignated(found, kind, valid_to))
+    found = await locked(pg, registry, caller, code, expected)
+    return await changed(pg, registry, caller, found, lambda: rules.undesignated(found, kind, valid_to))
 
 
 async def designate_many(
@@ -111,7 +132,7 @@ async def designate_many(
     """Give designations line by line: unless ``each``, a single refusal leaves everything as it was."""
     tree = await registry.divisions.get(pg)
     codes = {line.code for line in lines if isinstance(line, DesignationLine)}
-    before = {d.code: d for d in await _lock(pg, codes) if within(caller, tree, d.code, today(registry))}
+    before = {d.code: d for d in await lock(pg, codes) if within(caller, tree, d.code, today(registry))}
     after = dict(before)
     tally = Tally(received=len(lines))
     for row, line in enumerate(lines, start=1):
@@ -132,64 +153,52 @@ async def designate_many(
         after[line.code] = changed.model_copy(update={"version": before[line.code].version + (changed is not found)})
     if each or not tally.rejected:
         made = [new for code, new in after.items() if new.designations != before[code].designations]
-        await _store(pg, registry.runtime.settings, made, registry.runtime.clock.now(), caller.key_id)
+        await store(pg, registry.runtime.settings, made, registry.runtime.clock.now(), caller.key_id)
     return tally
 
 
-async def hand_over(
-    pg: Pg,
-    registry: Registry,
-    caller: Caller,
-    code: str,
-    unit: str | None,
-    valid_from: date,
-    expected: int,
-    follow: Follow,
-) -> DivisionEvent:
-    """Let another county-level unit run a division from a day on; frozen paths follow. Raises 404, 412, 422."""
-    await pg.execute("SELECT pg_advisory_xact_lock($1)", _PATHS)
-    tree = await load_tree(pg)
-    taking = None if unit is None else tree.get(unit)
-    if unit is not None:
-        known = taking is not None and taking.level == "county" and within(caller, tree, unit, today(registry))
-        if not known:
-            raise errors.invalid(
-                fault("/unit", "division_unknown", "no county-level unit of yours", "辖区内无此县级单位")
-            )
-    found = await _locked(pg, registry, caller, code, expected)
-    changed = await _changed(pg, registry, caller, found, lambda: rules.managed_by(found, unit, valid_from))
-    await follow(pg, await load_tree(pg), code, valid_from)
-    return changed
-
-
-async def _locked(pg: Pg, registry: Registry, caller: Caller, code: str, expected: int) -> DivisionEvent:
-    found = next(iter(await _lock(pg, [code])), None)
+async def locked(pg: Pg, registry: Registry, caller: Caller, code: str, expected: int) -> DivisionEvent:
+    """A division whose row is locked. Raises 404 outside the caller's divisions, 412."""
+    found = next(iter(await lock(pg, [code])), None)
     if found is None or not within(caller, await registry.divisions.get(pg), code, today(registry)):
         raise Problem(errors.NOT_FOUND)
     check_version(found.version, expected)
     return found
 
 
-async def _lock(pg: Pg, codes: Iterable[str]) -> list[DivisionEvent]:
+async def lock(pg: Pg, codes: Iterable[str]) -> list[DivisionEvent]:
+    """Divisions by code, in order of code, their rows locked."""
     rows = await pg.fetch("SELECT body FROM division WHERE code = ANY($1) ORDER BY code FOR UPDATE", list(codes))
     return [DivisionEvent.model_validate_json(row["body"]) for row in rows]
 
 
-async def _changed(
-    pg: Pg, registry: Registry, caller: Caller, found: DivisionEvent, decide: Callable[[], DivisionEvent]
+async def changed(
+    pg: Pg,
+    registry: Registry,
+    caller: Caller,
+    found: DivisionEvent,
+    decide: Callable[[], DivisionEvent],
+    reason: str | None = None,
 ) -> DivisionEvent:
+    """A division as decided, written if that changes anything. Raises 422 for what the rules refuse."""
     try:
-        changed = decide()
+        new = decide()
     except RefusedError as refused:
         raise errors.invalid(refused.fault) from refused
-    if changed is not found:
-        await _store(pg, registry.runtime.settings, [changed], registry.runtime.clock.now(), caller.key_id)
-    return changed
+    if new is not found:
+        await store(pg, registry.runtime.settings, [new], registry.runtime.clock.now(), caller.key_id, reason)
+    return new
 
 
-async def _store(
-    pg: Pg, settings: Settings, made: Sequence[DivisionEvent], now: datetime, changed_by: UUID | None
+async def store(
+    pg: Pg,
+    settings: Settings,
+    made: Sequence[DivisionEvent],
+    now: datetime,
+    changed_by: UUID | None,
+    reason: str | None = None,
 ) -> None:
+    """Write the next version of divisions, with what explains it, and publish them."""
     if not made:
         return
     codes, versions = [d.code for d in made], [d.version for d in made]
@@ -202,13 +211,15 @@ async def _store(
         bodies,
     )
     await pg.execute(
-        "INSERT INTO division_version (code, version, body, recorded_at, changed_by) "
-        "SELECT code, version, body, $4, $5 FROM unnest($1::text[], $2::int[], $3::text[]) given (code, version, body)",
+        "INSERT INTO division_version (code, version, body, recorded_at, changed_by, reason) "
+        "SELECT code, version, body, $4, $5, $6 "
+        "FROM unnest($1::text[], $2::int[], $3::text[]) AS given (code, version, body)",
         codes,
         versions,
         bodies,
         now,
         changed_by,
+        reason,
     )
     await pg.execute(RAISE_REVISION, REVISION)
     await pg.execute(INSERT_BATCH, *columns(settings, [_event(d, now) for d in made]))

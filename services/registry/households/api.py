@@ -55,6 +55,7 @@ class HouseholdQuery(ListQuery):
     )
     standing: Standing | None = Field(default=None, description="Standing 状态.")
     as_of: Day | None = Field(default=None, description="Registered, and of this standing, on this day 截至日期.")
+    known_at: Instant | None = Field(default=None, description="As was known then; default now 已知时点.")
     number: str | None = Field(default=None, pattern=r"^[0-9]{14}$", description="Household number 户编号.")
     updated_since: Instant | None = Field(default=None, description="Changed at or after 更新时间起.")
     source_system: ExternalName | None = Field(default=None, description="System that knows it 来源系统.")
@@ -136,7 +137,10 @@ async def list_households(
     caller: Reader,
     registry: RegistryDep,
 ) -> Page[HouseholdOut] | Response:
-    """Households within your divisions, in order of registration; with `Accept: application/jsonl` all of them."""
+    """Households within your divisions, in order of registration; with `Accept: application/jsonl` all of them.
+
+    With `as_of`, village, standing and members are those of the day; with `known_at`, as the register knew them then.
+    """
     filters = Filters(**{name: getattr(query, name) for name in Filters.__slots__})
     if JSONL in request.headers.get("accept", ""):
         return await _streamed(listing.stream(registry.runtime, filters, caller, registry.vault))
@@ -145,7 +149,7 @@ async def list_households(
         rows = await listing.page(pg, filters, caller, after=UUID(after[0]) if after else None, limit=query.limit + 1)
         count = await listing.count(pg, filters, caller) if query.count else None
     kept, cursor = page_of(rows, limit=query.limit, key=lambda r: [str(r["id"])], request=request, response=response)
-    items = [presenting.shown(row, registry.vault) for row in kept]
+    items = [presenting.shown(row, registry.vault, filters.as_of) for row in kept]
     return Page[HouseholdOut](items=items, next_cursor=cursor, count=count)
 
 
@@ -166,12 +170,26 @@ async def _streamed(chunks: AsyncIterator[bytes]) -> Response:
     summary="One household with its members 农户详情",
     responses=NOT_FOUND_RESPONSE,
 )
-async def get_household(household: str, response: Response, caller: Reader, registry: RegistryDep) -> HouseholdDetail:
-    """By id, or by its 14-digit number. Members are masked; births are shown as years."""
+async def get_household(
+    household: str,
+    response: Response,
+    caller: Reader,
+    registry: RegistryDep,
+    as_of: Annotated[Day | None, Query(description="As it was on this day 截至日期; default: latest.")] = None,
+    known_at: Annotated[Instant | None, Query(description="As was known then; default now 已知时点.")] = None,
+) -> HouseholdDetail:
+    """By id, or by its 14-digit number. Members are masked; births are shown as years.
+
+    `as_of` shows village, standing and members of the day; `known_at` leaves out what was recorded later. The two go
+    together: as it was on a day, as we knew at an instant. Attributes without a day of their own are as known.
+    """
     async with registry.runtime.database.driver() as pg:
-        found = await reading.find(pg, household, caller, registry.vault)
+        if known_at is None:
+            found = await reading.find(pg, household, caller, registry.vault)
+        else:
+            found = await reading.known_at(pg, household, caller, registry.vault, known_at)
     set_etag(response, found.version)
-    return presenting.detailed(found, today(registry))
+    return presenting.detailed(found, today(registry), as_of)
 
 
 @routes.get(

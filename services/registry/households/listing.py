@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from services.registry.households import known
 from services.registry.households.presenting import shown
 from services.registry.households.reading import scope
 from services.registry.identity import Vault
@@ -24,10 +25,26 @@ class Filters:
     division: str | None = None
     standing: Standing | None = None
     as_of: date | None = None
+    known_at: datetime | None = None
     number: str | None = None
     updated_since: datetime | None = None
     source_system: str | None = None
     external_id: str | None = None
+
+
+_MEMBERS_NOW = "(SELECT * FROM person WHERE household_id = household.id)"
+_PERIOD = """(
+    SELECT * FROM household_period WHERE household_id = household.id
+    AND valid_from <= {day} AND (valid_to IS NULL OR valid_to > {day})
+)"""
+_STATE_KNOWN = """(
+    SELECT standing, path ->> 'city' AS city, path ->> 'managing_unit' AS managing_unit,
+        path ->> 'township' AS township, path ->> 'village' AS village
+    FROM jsonb_to_recordset(household.event::jsonb -> 'timeline') AS state (valid_from date, standing text, path jsonb)
+    WHERE valid_from <= {day} AND (household.valid_to IS NULL OR household.valid_to > {day})
+    ORDER BY valid_from DESC LIMIT 1
+)"""
+"""Laterally to a version of a household: its state on a day, as that version had it."""
 
 
 class _Query:
@@ -36,15 +53,17 @@ class _Query:
     def __init__(self, filters: Filters, caller: Caller) -> None:
         self.arguments: list[Any] = [list(caller.divisions)]
         self.conditions = [scope(1)]
-        self.source = "household"
-        place = "household"
+        self.source, state, place = "household", _PERIOD, "household"
+        self._id, self._members, self._present = "household.id", _MEMBERS_NOW, "member.left_on IS NULL"
+        if filters.known_at is not None:
+            newest = known.NEWEST.format(instant=self._argument(filters.known_at, "timestamptz"))
+            self.source, state = f"household AS current CROSS JOIN LATERAL {newest} AS household", _STATE_KNOWN
+            self.conditions = [scope(1, "current")]
+            self._id, self._members = "current.id", known.MEMBERS.format(household="household")
         if filters.as_of is not None:
-            place = "period"
-            day = self._argument(filters.as_of, "date")
-            self.source += (
-                f" JOIN household_period period ON period.household_id = household.id AND period.valid_from <= {day} "
-                f"AND (period.valid_to IS NULL OR period.valid_to > {day})"
-            )
+            place, day = "period", self._argument(filters.as_of, "date")
+            self.source += f" CROSS JOIN LATERAL {state.format(day=day)} AS period"
+            self._present = f"member.joined_on <= {day} AND (member.left_on IS NULL OR member.left_on > {day})"
         elif filters.standing is not None:
             self.conditions.append("household.status = 'active'")
         self._place(place, filters)
@@ -78,14 +97,15 @@ class _Query:
         """The statement that selects the rows, oldest registration first."""
         conditions = list(self.conditions)
         if after is not None:
-            conditions.append(f"household.id > {self._argument(after, 'uuid')}")
+            conditions.append(f"{self._id} > {self._argument(after, 'uuid')}")
         tail = "" if limit is None else f" LIMIT {self._argument(limit, 'int')}"
         return (
-            f"SELECT household.*, head.id AS head_id, head.name AS head_name, "
-            f"(SELECT count(*) FROM person WHERE household_id = household.id AND left_on IS NULL) AS people "
-            f"FROM {self.source} LEFT JOIN person head "
-            f"ON head.household_id = household.id AND head.relation = 'head' AND head.left_on IS NULL "
-            f"WHERE {' AND '.join(conditions)} ORDER BY household.id{tail}"
+            f"SELECT household.*, members.* FROM (SELECT household.* FROM {self.source} "
+            f"WHERE {' AND '.join(conditions)} ORDER BY {self._id}{tail}) AS household CROSS JOIN LATERAL ("
+            "SELECT count(*) AS people, "
+            "(array_agg(member.id) FILTER (WHERE member.relation = 'head'))[1] AS head_id, "
+            "(array_agg(member.name) FILTER (WHERE member.relation = 'head'))[1] AS head_name "
+            f"FROM {self._members} AS member WHERE {self._present}) AS members ORDER BY household.id"
         )
 
     def count(self) -> str:
@@ -112,7 +132,7 @@ async def stream(runtime: Runtime, filters: Filters, caller: Caller, vault: Vaul
         await pg.execute("SET LOCAL idle_in_transaction_session_timeout = '5min'")
         lines: list[str] = []
         async for row in pg.cursor(query.rows(), *query.arguments, prefetch=STREAM_ROWS):
-            lines.append(shown(row, vault).model_dump_json() + "\n")
+            lines.append(shown(row, vault, filters.as_of).model_dump_json() + "\n")
             if len(lines) == STREAM_ROWS:
                 yield "".join(lines).encode()
                 lines = []

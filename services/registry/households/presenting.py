@@ -1,5 +1,6 @@
 """Households and members as others may see them: masked, born in a year rather than on a day."""
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -9,13 +10,16 @@ from services.registry.households.incomes import IncomeOut
 from services.registry.households.records import Household, Person
 from services.registry.households.schemas import FindingOut, HouseholdDetail, HouseholdOut, MemberOut, VersionOut
 from services.registry.identity import Vault, masked_bank_card, masked_id_number, masked_name, masked_phone
-from shared.contracts.household import HouseholdEvent
+from shared import errors
+from shared.contracts.household import HouseholdEvent, HouseholdState
+from shared.errors import Problem
 
 
-def shown(row: Any, vault: Vault) -> HouseholdOut:
-    """A row of a list: a household with its head and how many they are."""
+def shown(row: Any, vault: Vault, day: date | None = None) -> HouseholdOut:
+    """A row of a list: a household with its head and how many they are, in its latest state or in that of a day."""
     head = None if row["head_id"] is None else masked_name(vault.open(row["head_name"], "name", row["head_id"]))
     event = HouseholdEvent.model_validate_json(row["event"])
+    state = _state(event, day)
     return HouseholdOut(
         id=row["id"],
         number=row["number"],
@@ -24,9 +28,9 @@ def shown(row: Any, vault: Vault) -> HouseholdOut:
         status=row["status"],
         source_system=row["source_system"],
         external_id=row["external_id"],
-        village=row["village"],
-        path=event.timeline[-1].path,
-        standing=row["standing"],
+        village=state.path.village or "",
+        path=state.path,
+        standing=state.standing,
         cause=row["cause"],
         welfare=row["welfare"],
         timeline=event.timeline,
@@ -37,10 +41,25 @@ def shown(row: Any, vault: Vault) -> HouseholdOut:
     )
 
 
-def detailed(household: Household, today: date) -> HouseholdDetail:
-    """A household and its members, with what the rules find about it today."""
-    path = household.latest.path
-    head = next((member for member in household.members if member.present and member.relation == "head"), None)
+def detailed(household: Household, today: date, day: date | None = None) -> HouseholdDetail:
+    """A household and its members: as of now with all who ever belonged to it, or as it was on a day.
+
+    With it goes what the rules find about it today.
+
+    Raises 404 for a day on which it was not on the register.
+    """
+    state = _state(household.event(), day)
+    members = (
+        list(household.members)
+        if day is None
+        else [
+            replace(each, status="active")
+            for each in household.members
+            if each.joined_on <= day and (each.left_on is None or day < each.left_on)
+        ]
+    )
+    present = [each for each in members if day is not None or each.present]
+    head = next((each for each in present if each.relation == "head"), None)
     return HouseholdDetail(
         id=household.id,
         number=household.number,
@@ -49,25 +68,32 @@ def detailed(household: Household, today: date) -> HouseholdDetail:
         status=household.status,
         source_system=household.source_system,
         external_id=household.external_id,
-        village=path.village or "",
-        path=path,
-        standing=household.latest.standing,
+        village=state.path.village or "",
+        path=state.path,
+        standing=state.standing,
         cause=household.cause,
         welfare=household.welfare,
         timeline=list(household.timeline),
         valid_to=household.valid_to,
         head=None if head is None else masked_name(head.name),
-        people=sum(member.present for member in household.members),
+        people=len(present),
         changed_at=household.author.now,
         poverty_attribute=household.poverty_attribute(today.year),
         attributes=household.attributes,
         incomes=[IncomeOut.of(income) for income in household.incomes],
-        members=[member(each) for each in household.members],
+        members=[member(each) for each in members],
         findings=[
             FindingOut(rule=each.rule.code, severity=each.rule.severity, pointer=each.pointer)
             for each in catalogue.all_findings(facts_of(household, today))
         ],
     )
+
+
+def _state(event: HouseholdEvent, day: date | None) -> HouseholdState:
+    state = event.timeline[-1] if day is None else event.state_on(day)
+    if state is None:
+        raise Problem(errors.NOT_FOUND)
+    return state
 
 
 def member(person: Person) -> MemberOut:

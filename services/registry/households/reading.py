@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -56,6 +56,21 @@ def _named(name: str) -> tuple[UUID | None, str | None]:
         return UUID(name), None
     except ValueError as error:
         raise Problem(errors.NOT_FOUND) from error
+
+
+async def known_at(pg: Pg, name: str, caller: Caller, vault: Vault, instant: datetime) -> Household:
+    """A household as it was known at an instant, members included. Raises 404 where it was not known then."""
+    current = await find(pg, name, caller, vault)
+    version = await pg.fetchval(
+        "SELECT max(version) FROM ("
+        "SELECT version FROM household WHERE id = $1 AND recorded_at <= $2 "
+        "UNION ALL SELECT version FROM household_version WHERE id = $1 AND recorded_at <= $2) AS known",
+        current.id,
+        instant,
+    )
+    if version is None:
+        raise Problem(errors.NOT_FOUND)
+    return current if version == current.version else await at_version(pg, current.id, version, vault)
 
 
 async def at_version(pg: Pg, household_id: UUID, version: int, vault: Vault) -> Household:

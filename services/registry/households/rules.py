@@ -53,16 +53,16 @@ class NotValidThenError(ValueError):
 def timeline(tree: DivisionTree, residences: Sequence[Since], standings: Sequence[Since]) -> list[HouseholdState]:
     """The dated states of a household, each with its path as of its first day.
 
-    A state begins with a move, a change of standing, or the day on which another unit takes over the village or
-    its township. Raises ``NotValidThenError``.
+    A state begins with a move, a change of standing, or a change of the divisions above: another unit runs them,
+    they lie elsewhere now, or the village went into its successor. Raises ``NotValidThenError``.
     """
-    days = {entry.valid_from for entry in (*residences, *standings)}
-    ends = [following.valid_from for following in residences[1:]]
-    for residence, end in zip(residences, [*ends, date.max], strict=True):
-        days |= {day for day in _handovers(tree, residence.value) if residence.valid_from < day < end}
+    villages = tuple(_succeeded(tree, residences))
+    days = {entry.valid_from for entry in (*villages, *standings)}
+    for residence, end in _stretches(villages):
+        days |= {day for day in tree.turns(residence.value) if residence.valid_from < day < end}
     states: list[HouseholdState] = []
     for day in sorted(days):
-        path = tree.path(value_on(residences, day), day)
+        path = tree.path(value_on(villages, day), day)
         if path is None or path.village is None:
             raise NotValidThenError
         standing: Standing = value_on(standings, day)  # type: ignore[assignment]  # entered as one, stored as text
@@ -71,15 +71,24 @@ def timeline(tree: DivisionTree, residences: Sequence[Since], standings: Sequenc
     return states
 
 
-def _handovers(tree: DivisionTree, code: str) -> Iterator[date]:
-    """The days on which another unit takes over a division, or one above it."""
-    division = tree.get(code)
-    while division is not None:
-        for entry in division.managing_units:
-            yield entry.valid_from
-            if entry.valid_to is not None:
-                yield entry.valid_to
-        division = None if division.parent is None else tree.get(division.parent)
+def _stretches(residences: Sequence[Since]) -> Iterator[tuple[Since, date]]:
+    """Each residence with the day on which the next one begins."""
+    ends = [following.valid_from for following in residences[1:]]
+    yield from zip(residences, [*ends, date.max], strict=True)
+
+
+def _succeeded(tree: DivisionTree, residences: Sequence[Since]) -> Iterator[Since]:
+    """The residences, and where a village ended meanwhile the village that it went into."""
+    for residence, end in _stretches(residences):
+        yield residence
+        code = residence.value
+        while (
+            (village := tree.get(code)) is not None and village.successor is not None and village.valid_to is not None
+        ):
+            if not residence.valid_from < village.valid_to < end:
+                break
+            code = village.successor
+            yield Since(village.valid_to, code)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,6 @@
 """Use cases of the register: what a request does, in one transaction."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
-from datetime import date
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 from uuid import UUID
 
@@ -11,7 +9,7 @@ import asyncpg
 from services.registry.commands import claim, command, complete
 from services.registry.context import Registry, today
 from services.registry.divisions.service import current_tree
-from services.registry.households import changing, reading, rules, store
+from services.registry.households import changing, reading, store
 from services.registry.households.judging import Surroundings
 from services.registry.households.records import Author, Household, next_version
 from services.registry.households.registering import Existing, refusal, register
@@ -21,7 +19,6 @@ from services.registry.statistics.service import PopulationChanges
 from services.registry.years import service as years
 from shared import errors
 from shared.auth import Caller
-from shared.contracts.division import DivisionTree
 from shared.db import Pg
 from shared.errors import Problem, Text
 from shared.http.etag import check_version
@@ -32,7 +29,6 @@ T = TypeVar("T")
 ATTEMPTS = 3
 """How often a registration is tried that loses a number to another one running beside it."""
 REPUBLISHED_AT_ONCE = 2000
-_REFROZEN_AT_ONCE = 500
 
 
 async def surroundings(pg: Pg, registry: Registry, caller: Caller) -> Surroundings:
@@ -138,32 +134,6 @@ async def _written(pg: Pg, registry: Registry, old: Household, new: Household, a
     household = next_version(old, new, author)
     await store.change_one(pg, registry, old, household)
     return household
-
-
-async def follow_handover(pg: Pg, registry: Registry, tree: DivisionTree, code: str, day: date, author: Author) -> int:
-    """Another unit runs a division from a day on: households living there then get it into their dated states.
-
-    In the transaction of the handover; returns how many households changed.
-    """
-    rows = await pg.fetch(
-        "SELECT DISTINCT household_id FROM household_period WHERE (township = $1 OR village = $1) "
-        "AND (valid_to IS NULL OR valid_to > $2) ORDER BY household_id",
-        code,
-        day,
-    )
-    identifiers: Sequence[UUID] = [row["household_id"] for row in rows]
-    changes = PopulationChanges()
-    count = 0
-    for first in range(0, len(identifiers), _REFROZEN_AT_ONCE):
-        pairs = []
-        for old in await reading.several(pg, identifiers[first : first + _REFROZEN_AT_ONCE], registry.vault, lock=True):
-            timeline = tuple(rules.timeline(tree, old.residences, old.standings))
-            if timeline != old.timeline:
-                pairs.append((old, next_version(old, replace(old, timeline=timeline), author)))
-        await store.change(pg, registry, pairs, changes)
-        count += len(pairs)
-    await statistics.count(pg, changes)
-    return count
 
 
 async def republish(pg: Pg, registry: Registry) -> int:

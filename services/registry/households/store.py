@@ -13,7 +13,7 @@ from services.registry.households.models import HOUSEHOLD, PERIOD, PERSON, inser
 from services.registry.households.records import Household, Person, changed_members
 from services.registry.identity import Vault
 from services.registry.statistics import service as statistics
-from services.registry.statistics.service import PopulationChanges
+from services.registry.statistics.service import PopulationChanges, Profile
 from shared import outbox
 from shared.contracts.household import HOUSEHOLD as HOUSEHOLD_TOPIC
 from shared.contracts.household import PERSON as PERSON_TOPIC
@@ -60,7 +60,7 @@ async def add(pg: Pg, registry: Registry, households: Sequence[Household], chang
         return
     columns = await prepared(len(households), lambda: _columns(registry, households, []))
     for household in households:
-        changes.add(household.periods())
+        changes.add(household.periods(), _profile(household))
     await pg.execute(_INSERT_HOUSEHOLDS, *columns.households)
     await _write_rest(pg, columns)
 
@@ -74,8 +74,8 @@ async def change(
     households = [new for _, new in pairs]
     columns = await prepared(len(pairs), lambda: _columns(registry, households, [old for old, _ in pairs]))
     for old, new in pairs:
-        changes.take_away(old.periods())
-        changes.add(new.periods())
+        changes.take_away(old.periods(), _profile(old))
+        changes.add(new.periods(), _profile(new))
     if len(await pg.fetch(_SUPERSEDE_HOUSEHOLDS, *columns.households)) != len(pairs):
         raise MovedOnError("household")
     await pg.execute("DELETE FROM household_period WHERE household_id = ANY($1)", [new.id for new in households])
@@ -87,6 +87,10 @@ async def change_one(pg: Pg, registry: Registry, old: Household, new: Household)
     changes = PopulationChanges()
     await change(pg, registry, [(old, new)], changes)
     await statistics.count(pg, changes)
+
+
+def _profile(household: Household) -> Profile:
+    return Profile(household.cause, household.welfare)
 
 
 async def _write_rest(pg: Pg, columns: _Columns) -> None:

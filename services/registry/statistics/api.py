@@ -1,33 +1,217 @@
-"""Routes of statistics: aggregates, open to every authenticated caller."""
+"""Routes of statistics: aggregates, open to every authenticated caller, as JSON or as files."""
 
-from typing import Annotated
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from datetime import date
+from functools import partial
+from typing import Annotated, Any
 
-from fastapi import Query
+from fastapi import Header, Query, Request, Response
 
-from services.registry.context import Divisions, RegistryDep, today
-from services.registry.statistics import service
-from services.registry.statistics.schemas import PovertyStatistics
+from services.registry.context import Divisions, Registry, RegistryDep, today
+from services.registry.divisions.api import known_tree
+from services.registry.statistics import export, reading, units
+from services.registry.statistics.reading import Asked
+from services.registry.statistics.schemas import (
+    DayQuery,
+    ExitStatistics,
+    Format,
+    PovertyStatistics,
+    ProfileQuery,
+    ProfileStatistics,
+    SpanQuery,
+    VillageStatistics,
+)
+from shared import errors
 from shared.app import NOT_FOUND_RESPONSE, router
 from shared.auth import AnyCaller
-from shared.http.fields import Day
+from shared.clock import SHANGHAI
+from shared.contracts.division import DivisionTree
+from shared.errors import Problem
+from shared.http.etag import holds
 
 routes = router("statistics")
+CSV, XLSX = "text/csv", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+MEDIA_TYPES: Mapping[Format, str] = {"json": "application/json", "csv": f"{CSV}; charset=utf-8", "xlsx": XLSX}
+Answer = PovertyStatistics | ExitStatistics | ProfileStatistics | VillageStatistics
+IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match", description="The ETag you hold.")]
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The figures; as a file with `format` or `Accept`.",
+        "content": {
+            CSV: {"schema": {"type": "string", "description": "UTF-8 with byte-order mark."}},
+            XLSX: {"schema": {"type": "string", "format": "binary", "description": "One sheet."}},
+        },
+        "headers": {"ETag": {"description": "Of these figures.", "schema": {"type": "string"}}},
+    },
+    304: {"description": "You hold these very figures 未变化"},
+    **NOT_FOUND_RESPONSE,
+}
 
 
 @routes.get(
     "/statistics/poverty",
     operation_id="poverty_statistics",
-    summary="Poor and served households of a day 贫困统计",
-    responses=NOT_FOUND_RESPONSE,
+    summary="Poor and served households of a day, and incidence 贫困统计",
+    response_model=PovertyStatistics,
+    responses=ANSWERS,
 )
 async def poverty_statistics(
+    query: Annotated[DayQuery, Query()],
+    request: Request,
     _: AnyCaller,
     tree: Divisions,
     registry: RegistryDep,
-    division: Annotated[str, Query(pattern=r"^[0-9]{12}$", description="Division 行政区划.")] = "411300000000",
-    as_of: Annotated[Day | None, Query(description="Day 截至日期; default today.")] = None,
-) -> PovertyStatistics:
-    """Counted for the village responsible on the day, and so for the unit that runs it."""
-    watermark = "演示数据" if registry.runtime.settings.demonstration else None
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """Counted for the village responsible on the day, and so for the unit that runs it.
+
+    Incidence 贫困发生率 is the stock's people over the rural population of the year, or of the newest year loaded
+    before it. `known_at` leaves out what was recorded later, so that an earlier answer can be had again.
+    """
+    asked, day = await _asked(registry, tree, query), query.as_of or today(registry)
     async with registry.runtime.database.driver() as pg:
-        return await service.poverty(pg, tree, division, as_of or today(registry), watermark)
+        found = await reading.poverty(pg, asked, day)
+    return await _answer(request, query.format, found, "贫困人口统计表", day, if_none_match)
+
+
+@routes.get(
+    "/statistics/exits",
+    operation_id="exit_statistics",
+    summary="Exits, relapses, additions and removals in a span of days 脱贫返贫统计",
+    response_model=ExitStatistics,
+    responses=ANSWERS,
+)
+async def exit_statistics(
+    query: Annotated[SpanQuery, Query()],
+    request: Request,
+    _: AnyCaller,
+    tree: Divisions,
+    registry: RegistryDep,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """By the day on which a standing changed. A household that left and came back within the span counts for both."""
+    until = query.until or today(registry)
+    since = query.since or date(until.year, 1, 1)
+    if since > until:
+        raise errors.invalid(errors.fault("query:since", "day_out_of_range", "after `until`", "晚于截止日期"))
+    asked = await _asked(registry, tree, query)
+    async with registry.runtime.database.driver() as pg:
+        found = await reading.exits(pg, asked, since, until)
+    return await _answer(request, query.format, found, "脱贫返贫统计表", until, if_none_match)
+
+
+@routes.get(
+    "/statistics/causes",
+    operation_id="cause_statistics",
+    summary="Main causes of poverty on a day 致贫原因统计",
+    response_model=ProfileStatistics,
+    responses=ANSWERS,
+)
+async def cause_statistics(
+    query: Annotated[ProfileQuery, Query()],
+    request: Request,
+    _: AnyCaller,
+    tree: Divisions,
+    registry: RegistryDep,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """The main cause is an attribute without a day of its own: each household counts with the one known."""
+    asked, day = await _asked(registry, tree, query), query.as_of or today(registry)
+    async with registry.runtime.database.driver() as pg:
+        found = await reading.causes(pg, asked, day, query.among)
+    return await _answer(request, query.format, found, "主要致贫原因统计表", day, if_none_match)
+
+
+@routes.get(
+    "/statistics/welfare",
+    operation_id="welfare_statistics",
+    summary="Welfare categories on a day 社会救助类别统计",
+    response_model=ProfileStatistics,
+    responses=ANSWERS,
+)
+async def welfare_statistics(
+    query: Annotated[ProfileQuery, Query()],
+    request: Request,
+    _: AnyCaller,
+    tree: Divisions,
+    registry: RegistryDep,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """The welfare category is an attribute without a day of its own: each household counts with the one known."""
+    asked, day = await _asked(registry, tree, query), query.as_of or today(registry)
+    async with registry.runtime.database.driver() as pg:
+        found = await reading.welfare(pg, asked, day, query.among)
+    return await _answer(request, query.format, found, "社会救助类别统计表", day, if_none_match)
+
+
+@routes.get(
+    "/statistics/villages",
+    operation_id="village_statistics",
+    summary="Villages by designation on a day 村认定统计",
+    response_model=VillageStatistics,
+    responses=ANSWERS,
+)
+async def village_statistics(
+    query: Annotated[DayQuery, Query()],
+    request: Request,
+    _: AnyCaller,
+    tree: Divisions,
+    registry: RegistryDep,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """Poor 贫困村, deep-poverty 深度贫困村, key 重点村, weak and lax 软弱涣散村 villages; one may be several."""
+    asked, day = await _asked(registry, tree, query), query.as_of or today(registry)
+    found = await reading.villages(asked, day)
+    return await _answer(request, query.format, found, "村认定情况统计表", day, if_none_match)
+
+
+async def _asked(registry: Registry, now: DivisionTree, query: DayQuery | SpanQuery) -> Asked:
+    """The division and the units asked for. Raises 404, and 422 for a level that is not below."""
+    tree = await known_tree(registry, now, query.known_at)
+    division = tree.get(query.division)
+    if division is None:
+        raise Problem(errors.NOT_FOUND)
+    level = query.level or units.next_level(division.level)
+    if query.level is not None and units.LEVELS.index(query.level) <= units.LEVELS.index(division.level):
+        raise errors.invalid(
+            errors.fault("query:level", "level_not_below", "not below the division", "须低于所查区划级别")
+        )
+    watermark = "演示数据" if registry.runtime.settings.demonstration else None
+    return Asked(tree, division, level, query.known_at, watermark)
+
+
+async def _answer(
+    request: Request, wanted: Format | None, found: Answer, title: str, day: date, if_none_match: str | None
+) -> Response:
+    """The figures in the format asked for; 304 when the caller holds these very ones."""
+    form = wanted or _accepted(request.headers.get("accept", ""))
+    figures, tag = await asyncio.to_thread(_rendered, found, form)
+    headers = {
+        "ETag": tag,
+        "Cache-Control": "private, no-cache",
+        "Vary": "Accept",
+    }
+    if if_none_match is not None and holds(if_none_match, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    if form == "json":
+        return Response(figures, media_type=MEDIA_TYPES["json"], headers=headers)
+    notes = f"{found.since} 至 {day}" if isinstance(found, ExitStatistics) else f"截至 {day}"
+    if found.known_at is not None:
+        notes += f"(按 {found.known_at.astimezone(SHANGHAI):%Y-%m-%d %H:%M:%S} 所知)"
+    table = export.sheet(f"{found.division.name}{title}", notes, found.division, found.below, found.watermark)
+    name = f"{request.url.path.rsplit('/', 1)[-1]}-{found.division.code}.{form}"
+    headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    write = partial(export.as_csv, table) if form == "csv" else partial(export.as_xlsx, table, day)
+    return Response(await asyncio.to_thread(write), media_type=MEDIA_TYPES[form], headers=headers)
+
+
+def _rendered(found: Answer, form: Format) -> tuple[bytes, str]:
+    """The figures as JSON, and the ETag of a form of them."""
+    figures = found.model_dump_json().encode()
+    return figures, f'"{hashlib.sha256(figures + form.encode()).hexdigest()[:32]}"'
+
+
+def _accepted(accept: str) -> Format:
+    return "csv" if CSV in accept else "xlsx" if XLSX in accept else "json"

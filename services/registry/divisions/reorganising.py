@@ -1,0 +1,231 @@
+"""Changes of the divisions themselves: renamed, moved, handed over, ended, split, merged.
+
+What was issued before stays true: a change begins today or later, codes of history stay readable as of their day,
+and households keep the path of every day that has passed. Their paths of days to come follow in the transaction of
+the change.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from typing import Protocol
+
+from services.registry.context import Registry, today, within
+from services.registry.divisions import rules, service
+from services.registry.divisions.rules import RefusedError
+from services.registry.divisions.schemas import Ending, Handover, Merge, Move, Rename, Split
+from shared import errors
+from shared.auth import Caller
+from shared.contracts.division import DivisionEvent, DivisionTree
+from shared.db import Pg
+from shared.errors import Fault, Problem, fault
+
+
+class Residents(Protocol):
+    """The households that live in divisions, as far as a change of divisions concerns them."""
+
+    async def any_in(self, pg: Pg, code: str, day: date) -> bool:
+        """Whether one lives in a division on a day or later."""
+        ...
+
+    async def follow(
+        self, pg: Pg, tree: DivisionTree, codes: Sequence[str], day: date, moves: Mapping[str, str]
+    ) -> frozenset[str]:
+        """Bring paths in these divisions in line with the tree, from a day on.
+
+        ``moves`` names households by number that go into another village on that day; returns those that did.
+        """
+        ...
+
+
+async def rename(pg: Pg, registry: Registry, caller: Caller, code: str, body: Rename, expected: int) -> DivisionEvent:
+    """Another name from a day on. Raises 404, 412, 422."""
+    _check_day(registry, body.valid_from)
+    found = await service.locked(pg, registry, caller, code, expected)
+    return await service.changed(
+        pg, registry, caller, found, lambda: rules.renamed(found, body.name, body.valid_from), body.reason
+    )
+
+
+async def hand_over(
+    pg: Pg, registry: Registry, caller: Caller, code: str, body: Handover, expected: int, residents: Residents
+) -> DivisionEvent:
+    """Let another county-level unit run a division from a day on. Raises 404, 412, 422."""
+    _check_day(registry, body.valid_from)
+    await service.lock_paths(pg)
+    tree = await service.load_tree(pg)
+    if body.unit is not None:
+        unit = _own(registry, caller, tree, body.unit)
+        if unit is None or unit.level != "county":
+            raise _unknown("/unit", "no county-level unit of yours", "辖区内无此县级单位")
+    found = await service.locked(pg, registry, caller, code, expected)
+    changed = await service.changed(
+        pg, registry, caller, found, lambda: rules.managed_by(found, body.unit, body.valid_from), body.reason
+    )
+    await residents.follow(pg, await service.load_tree(pg), [code], body.valid_from, {})
+    return changed
+
+
+async def move(
+    pg: Pg, registry: Registry, caller: Caller, code: str, body: Move, expected: int, residents: Residents
+) -> DivisionEvent:
+    """Let a township or village lie below another division from a day on. Raises 404, 412, 422."""
+    _check_day(registry, body.valid_from)
+    await service.lock_paths(pg)
+    parent = _own(registry, caller, await service.load_tree(pg), body.parent)
+    if parent is None:
+        raise _unknown("/parent", "no such division of yours", "辖区内无此区划")
+    found = await service.locked(pg, registry, caller, code, expected)
+    changed = await service.changed(
+        pg, registry, caller, found, lambda: rules.moved(found, parent, body.valid_from), body.reason
+    )
+    await residents.follow(pg, await service.load_tree(pg), [code], body.valid_from, {})
+    return changed
+
+
+async def end(
+    pg: Pg, registry: Registry, caller: Caller, code: str, body: Ending, expected: int, residents: Residents
+) -> DivisionEvent:
+    """End a division that nothing depends on any more. Raises 404, 412, 422."""
+    _check_day(registry, body.valid_to, "/valid_to")
+    await service.lock_paths(pg)
+    tree = await service.load_tree(pg)
+    found = await service.locked(pg, registry, caller, code, expected)
+    if _below(tree, code, body.valid_to) or any(code in _runs(each, body.valid_to) for each in tree):
+        raise errors.invalid(fault("", "division_in_use", "divisions lie below it, or are run by it", "仍有下辖区划"))
+    if await residents.any_in(pg, code, body.valid_to):
+        raise errors.invalid(fault("", "division_inhabited", "households live there: merge it", "仍有农户,请用合并"))
+    return await service.changed(pg, registry, caller, found, lambda: rules.ended(found, body.valid_to), body.reason)
+
+
+async def merge(
+    pg: Pg, registry: Registry, caller: Caller, code: str, body: Merge, expected: int, residents: Residents
+) -> DivisionEvent:
+    """Merge a township or village into another one: its villages, or households, go there. Raises 404, 412, 422."""
+    _check_day(registry, body.valid_from)
+    await service.lock_paths(pg)
+    tree = await service.load_tree(pg)
+    taking = _own(registry, caller, tree, body.into)
+    found = await service.locked(pg, registry, caller, code, expected)
+    if taking is None or taking.level != found.level or taking.code == code:
+        raise _unknown("/into", "no such division of yours on this level", "辖区内无此同级区划")
+    below = await service.lock(pg, _below(tree, code, body.valid_from))
+    try:
+        rules.check_divisible(found, body.valid_from)
+        rules.check_divisible(taking, body.valid_from)
+        changed = rules.ended(found, body.valid_from, body.into, "/valid_from")
+        moved = [rules.moved(each, taking, body.valid_from) for each in below]
+    except RefusedError as refused:
+        raise errors.invalid(refused.fault) from refused
+    await _store(pg, registry, caller, [changed, *moved], body.reason)
+    await residents.follow(pg, await service.load_tree(pg), [code], body.valid_from, {})
+    return changed
+
+
+async def split(
+    pg: Pg, registry: Registry, caller: Caller, code: str, body: Split, expected: int, residents: Residents
+) -> DivisionEvent:
+    """Cut new divisions out of a township or village. Raises 404, 409 for a code in use, 412, 422."""
+    _check_day(registry, body.valid_from)
+    await service.lock_paths(pg)
+    tree = await service.load_tree(pg)
+    found = await service.locked(pg, registry, caller, code, expected)
+    below = {each.code: each for each in await service.lock(pg, _below(tree, code, body.valid_from))}
+    faults = list(_split_faults(found, body, below, tree))
+    if faults:
+        raise errors.invalid(*faults)
+    if any(tree.get(part.code) is not None for part in body.parts):
+        raise Problem(rules.CODE_TAKEN)
+    try:
+        changed = _remaining(found, body)
+        parts = {
+            part.code: rules.part_of(found, part.code, part.name, part.sort_order, body.valid_from)
+            for part in body.parts
+        }
+        goes_to = {named: part.code for part in body.parts for named in part.divisions}
+        homes = {child: goes_to.get(child, body.rest) for child in below}
+        moved = [
+            rules.moved(below[child], parts[home], body.valid_from) for child, home in homes.items() if home != code
+        ]
+    except RefusedError as refused:
+        raise errors.invalid(refused.fault) from refused
+    await _store(
+        pg, registry, caller, [*([changed] if changed is not found else []), *parts.values(), *moved], body.reason
+    )
+    households = {number: part.code for part in body.parts for number in part.households}
+    went = await residents.follow(pg, await service.load_tree(pg), [code], body.valid_from, households)
+    unknown = [
+        fault(f"/parts/{i}/households/{j}", "household_unknown", "does not live there then", "当日不在该村")
+        for i, part in enumerate(body.parts)
+        for j, number in enumerate(part.households)
+        if number not in went
+    ]
+    if unknown:
+        raise errors.invalid(*unknown)
+    return changed
+
+
+def _remaining(division: DivisionEvent, body: Split) -> DivisionEvent:
+    """What a split makes of the division itself: smaller, or at its end. Raises ``RefusedError``."""
+    rules.check_divisible(division, body.valid_from)
+    rules.check_settled(division, body.valid_from)
+    return division if body.rest == division.code else rules.ended(division, body.valid_from, body.rest, "/valid_from")
+
+
+def _split_faults(
+    division: DivisionEvent, body: Split, below: Mapping[str, DivisionEvent], tree: DivisionTree
+) -> Iterable[Fault]:
+    codes = [part.code for part in body.parts]
+    if body.rest not in (*codes, division.code):
+        yield fault("/rest", "rest_unknown", "one of the parts, or the division itself", "须为新设区划之一或原区划")
+    parent = tree.get(division.parent or "")
+    seen: set[str] = set()
+    for i, part in enumerate(body.parts):
+        if codes.index(part.code) != i:
+            yield fault(f"/parts/{i}/code", "repeated", "given twice", "重复")
+        for each in rules.placement_faults(part.code, division.level, parent, body.valid_from):
+            yield each.below(f"/parts/{i}") if each.pointer == "/code" else each
+        for name, given, known in (
+            ("divisions", part.divisions, below.keys() if division.level == "township" else ()),
+            ("households", part.households, part.households if division.level == "village" else ()),
+        ):
+            for j, entry in enumerate(given):
+                if entry not in known:
+                    yield fault(f"/parts/{i}/{name}/{j}", "not_below", "not directly below it", "不属于该区划")
+                elif entry in seen:
+                    yield fault(f"/parts/{i}/{name}/{j}", "repeated", "given twice", "重复")
+                seen.add(entry)
+
+
+def _below(tree: DivisionTree, code: str, day: date) -> list[str]:
+    """The divisions that lie directly below one on a day, or will later."""
+    return [
+        each.code
+        for each in tree
+        if code in (each.parent, each.parent_on(day)) and (each.valid_to is None or each.valid_to > day)
+    ]
+
+
+def _runs(division: DivisionEvent, day: date) -> list[str]:
+    """The units that run a division on a day or later."""
+    return [entry.unit for entry in division.managing_units if entry.valid_to is None or entry.valid_to > day]
+
+
+def _own(registry: Registry, caller: Caller, tree: DivisionTree, code: str) -> DivisionEvent | None:
+    return tree.get(code) if within(caller, tree, code, today(registry)) else None
+
+
+def _unknown(pointer: str, en: str, zh: str) -> Problem:
+    return errors.invalid(fault(pointer, "division_unknown", en, zh))
+
+
+def _check_day(registry: Registry, day: date, pointer: str = "/valid_from") -> None:
+    try:
+        rules.check_not_backdated(day, today(registry), pointer)
+    except RefusedError as refused:
+        raise errors.invalid(refused.fault) from refused
+
+
+async def _store(pg: Pg, registry: Registry, caller: Caller, made: Sequence[DivisionEvent], reason: str) -> None:
+    """Write several divisions, those that exist locked before."""
+    now = registry.runtime.clock.now()
+    await service.store(pg, registry.runtime.settings, made, now, caller.key_id, reason)

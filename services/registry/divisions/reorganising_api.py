@@ -1,0 +1,161 @@
+"""Routes that change divisions themselves. Each says a reason and a day, which is today or later."""
+
+from fastapi import Request, Response
+
+from services.registry.commands import command
+from services.registry.context import Admin, RegistryDep
+from services.registry.divisions import reorganising
+from services.registry.divisions.api import CHANGES, DryRun, Expected, Key, answer, once
+from services.registry.divisions.reorganising import Residents
+from services.registry.divisions.schemas import DivisionOut, Ending, Handover, Merge, Move, Rename, Split
+from shared.app import CONFLICT_RESPONSE, router
+from shared.auth import Caller
+from shared.contracts.division import DivisionEvent
+from shared.db import Pg
+
+routes = router("divisions")
+
+
+def residents_of(request: Request, caller: Caller, reason: str) -> Residents:
+    """The households, as the application hands them over: divisions know nothing of them."""
+    residents: Residents = request.app.state.residents(caller, reason)
+    return residents
+
+
+@routes.post(
+    "/divisions/{code}/name", operation_id="rename_division", summary="Rename a division 更名", responses=CHANGES
+)
+async def rename_division(
+    code: str, body: Rename, response: Response, caller: Admin, expected: Expected, registry: RegistryDep
+) -> DivisionOut:
+    """From a day on. Whatever is asked as of an earlier day shows the name of that day."""
+    async with command(registry.runtime) as pg:
+        changed = await reorganising.rename(pg, registry, caller, code, body, expected)
+    return await answer(registry, changed, response)
+
+
+@routes.post(
+    "/divisions/{code}/parent",
+    operation_id="move_division",
+    summary="Move a division below another 改变隶属关系",
+    responses=CHANGES,
+)
+async def move_division(
+    code: str,
+    body: Move,
+    request: Request,
+    response: Response,
+    caller: Admin,
+    expected: Expected,
+    registry: RegistryDep,
+) -> DivisionOut:
+    """A township to another county, a village to another township, from a day on. Its code stays.
+
+    Households living there get the new path into their dated states, and are published again.
+    """
+    residents = residents_of(request, caller, body.reason)
+    async with command(registry.runtime) as pg:
+        changed = await reorganising.move(pg, registry, caller, code, body, expected, residents)
+    return await answer(registry, changed, response)
+
+
+@routes.post(
+    "/divisions/{code}/managing-unit",
+    operation_id="hand_over_division",
+    summary="Let another unit run a division 变更管理单位",
+    responses=CHANGES,
+)
+async def hand_over_division(
+    code: str,
+    body: Handover,
+    request: Request,
+    response: Response,
+    caller: Admin,
+    expected: Expected,
+    registry: RegistryDep,
+) -> DivisionOut:
+    """From a day on; what happened before still counts for the unit of its day.
+
+    Households living there get the new unit into their dated states, and are published again.
+    """
+    residents = residents_of(request, caller, body.reason)
+    async with command(registry.runtime) as pg:
+        changed = await reorganising.hand_over(pg, registry, caller, code, body, expected, residents)
+    return await answer(registry, changed, response)
+
+
+@routes.post(
+    "/divisions/{code}/end", operation_id="end_division", summary="End a division 撤销行政区划", responses=CHANGES
+)
+async def end_division(
+    code: str,
+    body: Ending,
+    request: Request,
+    response: Response,
+    caller: Admin,
+    expected: Expected,
+    registry: RegistryDep,
+) -> DivisionOut:
+    """Only where no division lies below it or is run by it, and no household lives there: merge it otherwise.
+
+    Its code is never given out again, and stays readable as of the days it held.
+    """
+    residents = residents_of(request, caller, body.reason)
+    async with command(registry.runtime) as pg:
+        changed = await reorganising.end(pg, registry, caller, code, body, expected, residents)
+    return await answer(registry, changed, response)
+
+
+@routes.post(
+    "/divisions/{code}/merge",
+    operation_id="merge_division",
+    summary="Merge a division into another 合并行政区划",
+    responses=CHANGES,
+)
+async def merge_division(
+    code: str,
+    body: Merge,
+    request: Request,
+    response: Response,
+    caller: Admin,
+    expected: Expected,
+    registry: RegistryDep,
+) -> DivisionOut:
+    """It ends on the day, and all that lives or lies in it goes into the other one.
+
+    Several villages become a new one by adding that first (`POST /v1/divisions`) and merging each into it.
+    """
+    residents = residents_of(request, caller, body.reason)
+    async with command(registry.runtime) as pg:
+        changed = await reorganising.merge(pg, registry, caller, code, body, expected, residents)
+    return await answer(registry, changed, response)
+
+
+@routes.post(
+    "/divisions/{code}/split",
+    operation_id="split_division",
+    summary="Split a division 析置行政区划",
+    responses={**CHANGES, **CONFLICT_RESPONSE},
+)
+async def split_division(
+    code: str,
+    body: Split,
+    request: Request,
+    response: Response,
+    caller: Admin,
+    expected: Expected,
+    registry: RegistryDep,
+    key: Key,
+    dry_run: DryRun = False,
+) -> DivisionOut:
+    """Makes new divisions out of a part of it, and names what goes with each: villages, or households by number.
+
+    `rest` says where everybody else goes; unless that is the division itself, it ends on the day. New divisions hold
+    no designation 认定 until they are given one.
+    """
+    residents = residents_of(request, caller, body.reason)
+
+    async def split(pg: Pg) -> DivisionEvent:
+        return await reorganising.split(pg, registry, caller, code, body, expected, residents)
+
+    return await answer(registry, await once(registry, response, key, code, split, dry_run=dry_run), response)

@@ -1,0 +1,63 @@
+"""Households follow when divisions change: their dated paths, and whoever a split sends to another village."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from uuid import UUID
+
+from services.registry.context import Registry
+from services.registry.households import reading, rules, store
+from services.registry.households.records import Author, Household, next_version
+from services.registry.households.rules import Since
+from services.registry.statistics import service as statistics
+from services.registry.statistics.service import PopulationChanges
+from shared.contracts.division import DivisionTree
+from shared.db import Pg
+
+_AT_ONCE = 500
+_LIVING = "(township = ANY($1) OR village = ANY($1)) AND (valid_to IS NULL OR valid_to > $2)"
+
+
+@dataclass(frozen=True, slots=True)
+class Residents:
+    """The households of the register, as divisions see them; changes are the author's."""
+
+    registry: Registry
+    author: Author
+
+    async def any_in(self, pg: Pg, code: str, day: date) -> bool:
+        """Whether one lives in a division on a day or later."""
+        return bool(await pg.fetchval(f"SELECT EXISTS (SELECT FROM household_period WHERE {_LIVING})", [code], day))
+
+    async def follow(
+        self, pg: Pg, tree: DivisionTree, codes: Sequence[str], day: date, moves: Mapping[str, str]
+    ) -> frozenset[str]:
+        """Bring the paths of households in these divisions in line with the tree, from a day on.
+
+        ``moves`` names households by number that go into another village on that day; returns those that did.
+        """
+        rows = await pg.fetch(
+            f"SELECT DISTINCT household_id FROM household_period WHERE {_LIVING} ORDER BY household_id", codes, day
+        )
+        identifiers: Sequence[UUID] = [row["household_id"] for row in rows]
+        changes, went = PopulationChanges(), set[str]()
+        for first in range(0, len(identifiers), _AT_ONCE):
+            piece = identifiers[first : first + _AT_ONCE]
+            pairs = []
+            for old in await reading.several(pg, piece, self.registry.vault, lock=True):
+                residences = old.residences
+                if old.number in moves and _lives_in(old, codes, day):
+                    residences = rules.dated(residences, Since(day, moves[old.number]))
+                    went.add(old.number)
+                timeline = tuple(rules.timeline(tree, residences, old.standings))
+                if (residences, timeline) != (old.residences, old.timeline):
+                    new = replace(old, residences=residences, timeline=timeline)
+                    pairs.append((old, next_version(old, new, self.author)))
+            await store.change(pg, self.registry, pairs, changes)
+        await statistics.count(pg, changes)
+        return frozenset(went)
+
+
+def _lives_in(household: Household, codes: Sequence[str], day: date) -> bool:
+    state = household.event().state_on(day)
+    return state is not None and state.path.village in codes

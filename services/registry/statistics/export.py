@@ -1,0 +1,139 @@
+"""Statistics as files: CSV for programs and Excel, XLSX for paper.
+
+Codes are text, so that no spreadsheet takes them for numbers; text that a spreadsheet would run as a formula is
+disarmed by an apostrophe.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+import xlsxwriter
+
+from services.registry.statistics.schemas import ProfileRow, UnitRow
+from shared.contracts.division import Level
+
+Cell = str | int | None
+LEVELS: dict[Level, str] = {"city": "市", "county": "县区", "township": "乡镇", "village": "村"}
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FIRST_ROW = 3
+"""Above it: the title, what the figures are of, and the header."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A table to write: a header of Chinese terms and stable codes, the division's own row, then its units."""
+
+    title: str
+    notes: str
+    header: Sequence[tuple[str, str]]
+    rows: Sequence[Sequence[Cell]]
+    watermark: str | None
+
+
+def sheet(title: str, notes: str, division: UnitRow, below: Iterable[UnitRow], watermark: str | None) -> Sheet:
+    """The rows of an answer as a table."""
+    rows = [division, *below]
+    return Sheet(title, notes, list(_header(division)), [list(_cells(row)) for row in rows], watermark)
+
+
+def _header(row: UnitRow) -> Iterable[tuple[str, str]]:
+    for name, field in type(row).model_fields.items():
+        if name != "parts":
+            yield field.title or name, name
+    if isinstance(row, ProfileRow):
+        for part in row.parts:
+            label, code = part["label"], part["code"] or "none_stated"
+            yield f"{label}户数", f"{code}_households"
+            yield f"{label}人口数", f"{code}_people"
+            yield f"{label}占比(%)", f"{code}_percent"
+
+
+def _cells(row: UnitRow) -> Iterable[Cell]:
+    for name, value in row:
+        if name == "level":
+            yield LEVELS[row.level]
+        elif name != "parts":
+            yield _disarmed(value)
+    if isinstance(row, ProfileRow):
+        for part in row.parts:
+            yield from (part["households"], part["people"], part["percent"])
+
+
+def _disarmed(value: Any) -> Cell:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def as_csv(table: Sheet) -> bytes:
+    """UTF-8 with a byte-order mark, without which Excel takes it for GBK; one header row."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    marked = [] if table.watermark is None else [table.watermark]
+    writer.writerow([f"{label} {code}" for label, code in table.header] + (["备注 watermark"] if marked else []))
+    writer.writerows([*row, *marked] for row in table.rows)
+    return out.getvalue().encode("utf-8-sig")
+
+
+def as_xlsx(table: Sheet, day: date) -> bytes:
+    """One sheet to print on A4, its header repeated on every page; the watermark in title and page header.
+
+    The file is dated by the day of its figures, so that the same figures make the same file.
+    """
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}) as book:
+        book.set_properties({"title": table.title, "created": datetime(day.year, day.month, day.day, tzinfo=UTC)})
+        page = book.add_worksheet("统计表")
+        _set_up(page, table)
+        last = len(table.header) - 1
+        title = book.add_format({"bold": True, "font_size": 16, "align": "center", "valign": "vcenter"})
+        mark = "" if table.watermark is None else f"({table.watermark})"
+        page.merge_range(0, 0, 0, last, table.title + mark, title)
+        page.merge_range(1, 0, 1, last, table.notes, book.add_format({"align": "right", "font_color": "#595959"}))
+        head = book.add_format(
+            {
+                "bold": True,
+                "border": 1,
+                "align": "center",
+                "valign": "vcenter",
+                "text_wrap": True,
+                "bg_color": "#DDEBF7",
+            }
+        )
+        for column, (label, _) in enumerate(table.header):
+            page.write_string(2, column, label, head)
+        body = {"border": 1}
+        formats = {
+            "code": book.add_format({**body, "num_format": "@", "align": "center"}),
+            "name": book.add_format({**body, "num_format": "@"}),
+            "level": book.add_format({**body, "align": "center"}),
+        }
+        figure = book.add_format({**body, "num_format": "#,##0"})
+        ratio = book.add_format({**body, "num_format": "@", "align": "right"})
+        for number, row in enumerate(table.rows, start=_FIRST_ROW):
+            for column, ((_, code), value) in enumerate(zip(table.header, row, strict=True)):
+                if isinstance(value, int):
+                    page.write_number(number, column, value, figure)
+                elif value is None:
+                    page.write_blank(number, column, None, figure)
+                else:
+                    page.write_string(number, column, value, formats.get(code, ratio))
+    return out.getvalue()
+
+
+def _set_up(page: Any, table: Sheet) -> None:
+    page.set_row(0, 28)
+    page.set_row(2, 32)
+    for column, (label, code) in enumerate(table.header):
+        widths = {"code": 15, "name": 22, "level": 7}
+        page.set_column(column, column, widths.get(code, max(10, 2 * len(label) // 2 + 4)))
+    page.freeze_panes(_FIRST_ROW, 2)
+    page.repeat_rows(2)
+    page.set_landscape()
+    page.set_paper(9)
+    page.fit_to_pages(1, 0)
+    page.set_footer("&C第 &P 页 共 &N 页")
+    if table.watermark is not None:
+        page.set_header(f"&R{table.watermark}")

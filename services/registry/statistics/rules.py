@@ -1,0 +1,52 @@
+"""What counts as what, and how ratios are rounded. Pure."""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from shared.contracts.household import SERVED, STOCK
+
+Among = Literal["stock", "served", "registered"]
+Step = Literal["exited", "relapsed", "added", "removed"]
+_POOR: frozenset[str] = frozenset(STOCK)
+_SERVED: frozenset[str] = frozenset(SERVED)
+_EXITED = frozenset({"exited_supported", "exited"})
+
+CAUSES: Mapping[str, str] = {
+    "illness": "因病", "disability": "因残", "schooling": "因学", "disaster": "因灾", "lack_of_land": "缺土地",
+    "lack_of_water": "缺水", "lack_of_skills": "缺技术", "lack_of_labour": "缺劳力", "lack_of_funds": "缺资金",
+    "poor_transport": "交通条件落后", "lack_of_motivation": "自身发展动力不足", "other": "其他", "": "未填写",
+}  # fmt: skip
+"""主要致贫原因 in the order of AAC007 (domain.md 1.1); empty: none stated."""
+WELFARE: Mapping[str, str] = {
+    "none": "无", "dibao": "低保", "tekun": "特困", "dibao_and_tekun": "低保和特困"
+}  # fmt: skip
+
+
+def populations(standing: str) -> Iterable[Among]:
+    """The populations that a household of this standing belongs to."""
+    yield "registered"
+    if standing in _SERVED:
+        yield "served"
+    if standing in _POOR:
+        yield "stock"
+
+
+def step(before: str, after: str) -> Step | None:
+    """What a change of standing is in the balance of the stock: out of it, or into it; None if it stays.
+
+    Exit 脱贫 and relapse 返贫 are decisions about poverty. Whatever else changes the stock is an addition 新增 (also
+    the first registration) or a removal 清退 (also off the register).
+    """
+    if (before in _POOR) == (after in _POOR):
+        return None
+    if after in _POOR:
+        return "relapsed" if before in _EXITED else "added"
+    return "exited" if after in _EXITED else "removed"
+
+
+def percent(part: int, whole: int | None) -> str | None:
+    """A ratio in per cent with two places, rounded half up, as text: binary fractions would round 3.205 down."""
+    if not whole:
+        return None
+    hundredths = (2 * 10_000 * part + whole) // (2 * whole)
+    return f"{hundredths // 100}.{hundredths % 100:02d}"

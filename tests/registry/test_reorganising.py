@@ -1,0 +1,365 @@
+"""Divisions renamed, moved, handed over, split, merged, ended: never backdated, and yesterday stays as it was."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.registry.divisions import rules
+from services.registry.divisions.rules import RefusedError
+from services.registry.households import rules as household_rules
+from services.registry.households.rules import Since
+from shared.clock import FixedClock, local_day
+from shared.contracts.division import DivisionEvent, DivisionTree, Path
+from tests.registry.conftest import (
+    CITY,
+    OTHER_VILLAGE,
+    VILLAGE,
+    XIPING,
+    XIXIA,
+    app_on,
+    client_of,
+    events,
+    faults,
+    issue,
+    make,
+    matching,
+)
+
+YAHE, NEIXIANG = "411392000000", "411325000000"
+NEIGHBOUR, NEW, NEWER = "411323102202", "411323102291", "411323102292"
+NEXT_TOWN = "411323103000"
+
+# What was, stays: any sequence of changes
+
+
+START = date(2018, 1, 1)
+TOWNS = [f"4113230{n}0000" for n in (1, 2, 3)]
+HOMES = [f"{town[:9]}20{n}" for town in TOWNS for n in (1, 2, 3)]
+Operation = tuple[str, int, int]
+
+
+def small_city() -> dict[str, DivisionEvent]:
+    def division(code: str, level: str, parent: str | None) -> DivisionEvent:
+        fields = {"code": code, "version": 1, "name": code, "level": level, "parent": parent, "sort_order": 1}
+        return DivisionEvent.model_validate({**fields, "valid_from": date(2010, 1, 1), "source": "test"})
+
+    made = [division(CITY, "city", None)]
+    made += [division(code, "county", CITY) for code in (XIXIA, NEIXIANG, YAHE)]
+    made += [division(code, "township", XIXIA) for code in TOWNS]
+    made += [division(code, "village", f"{code[:9]}000") for code in HOMES]
+    return {each.code: each for each in made}
+
+
+def changed(held: dict[str, DivisionEvent], operation: Operation, day: date) -> list[DivisionEvent]:
+    """What one change makes of some divisions. Raises ``RefusedError``."""
+    kind, first, second = operation
+    villages = sorted(code for code, each in held.items() if each.level == "village")
+    village, other = held[villages[first % len(villages)]], held[villages[second % len(villages)]]
+    town, other_town = held[TOWNS[first % 3]], held[TOWNS[second % 3]]
+    match kind:
+        case "rename":
+            return [rules.renamed(village, f"新{day}", day)]
+        case "move village":
+            return [rules.moved(village, other_town, day)]
+        case "move town":
+            return [rules.moved(town, held[(XIXIA, NEIXIANG)[second % 2]], day)]
+        case "hand over":
+            return [rules.managed_by((village, town)[second % 2], (YAHE, None)[first % 2], day)]
+        case "merge":
+            rules.check_divisible(village, day)
+            rules.check_divisible(other, day)
+            return [rules.ended(village, day, other.code)] if village is not other else []
+        case _:
+            code = f"{village.code[:9]}{300 + len(held):03d}"
+            rules.check_divisible(village, day)
+            rules.check_settled(village, day)
+            part = rules.part_of(village, code, "分村", 1, day)
+            return [part] if second % 2 else [rules.ended(village, day, code), part]
+
+
+OPERATIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["rename", "move village", "move town", "hand over", "merge", "split"]),
+        st.integers(0, 20),
+        st.integers(0, 20),
+    ),
+    min_size=1,
+    max_size=12,
+)
+RESIDENCES = st.lists(st.tuples(st.integers(-900, -1), st.sampled_from(HOMES)), min_size=1, max_size=4)
+
+
+def path_on(timeline: list[Any], day: date) -> Path | None:
+    return next((state.path for state in reversed(timeline) if state.valid_from <= day), None)
+
+
+@settings(max_examples=150, deadline=None)
+@given(OPERATIONS, RESIDENCES, st.lists(st.integers(0, 3), min_size=12, max_size=12))
+def test_no_change_of_divisions_touches_a_day_before_it(
+    operations: list[Operation], residences: list[tuple[int, str]], pauses: list[int]
+) -> None:
+    held, day = small_city(), START
+    lived = tuple(sorted({when: Since(START + timedelta(days=when), home) for when, home in residences}.values()))
+    standings = (Since(lived[0].valid_from, "poor"),)
+    timeline = household_rules.timeline(DivisionTree(held.values()), lived, standings)
+    for operation, pause in zip(operations, pauses, strict=False):
+        day += timedelta(days=pause)
+        tree = DivisionTree(held.values())
+        try:
+            made = changed(held, operation, day)
+        except RefusedError:
+            continue
+        held |= {each.code: each for each in made}
+        now = DivisionTree(held.values())
+        past = [START - timedelta(days=back) for back in range(0, 900, 90)] + [day - timedelta(days=1)]
+        for earlier in (each for each in past if each < day):
+            for code in tree:
+                assert now.path(code.code, earlier) == tree.path(code.code, earlier)
+                kept = now.get(code.code)
+                assert kept is not None
+                assert kept.name_on(earlier) == code.name_on(earlier)
+        after = household_rules.timeline(now, lived, standings)
+        for earlier in (each for each in past if each < day):
+            assert path_on(after, earlier) == path_on(timeline, earlier)
+        last = path_on(after, day)
+        assert last is not None
+        assert last == now.path(last.village or "", day)  # and from its day on the change holds
+        timeline = after
+
+
+# Over HTTP
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock(datetime.now(UTC) + timedelta(days=1))
+
+
+@pytest.fixture
+def own_app(database_url: Callable[[str | None], str], secrets: None, clock: FixedClock) -> FastAPI:
+    return app_on(database_url("registry"), clock)
+
+
+@pytest.fixture
+async def own_registry(own_app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(own_app) as client:
+        yield client
+
+
+async def change(client: httpx.AsyncClient, code: str, what: str, _version: int = 1, /, **body: Any) -> httpx.Response:
+    return await client.post(
+        f"/v1/divisions/{code}/{what}", json={"reason": "豫民〔2018〕1号", **body}, headers=matching(_version)
+    )
+
+
+async def counted(client: httpx.AsyncClient, code: str, day: date) -> int:
+    answer = await client.get(f"/v1/statistics/poverty?division={code}&as_of={day}")
+    found: int = answer.json()["division"]["stock_households"]
+    return found
+
+
+async def home_of(client: httpx.AsyncClient, household: dict[str, Any], day: date) -> dict[str, Any]:
+    answer = await client.get(f"/v1/households/{household['id']}?as_of={day}")
+    path: dict[str, Any] = answer.json()["path"]
+    return path
+
+
+async def test_a_name_of_the_past_stays(own_registry: httpx.AsyncClient, own_app: FastAPI, clock: FixedClock) -> None:
+    today = local_day(clock.now())
+    yesterday, tomorrow = today - timedelta(days=1), today + timedelta(days=1)
+    late = await change(own_registry, VILLAGE, "name", name="新营村", valid_from=yesterday.isoformat())
+    assert faults(late) == {("/valid_from", "backdated")}
+    made = await change(own_registry, VILLAGE, "name", name="新营村", valid_from=tomorrow.isoformat())
+    assert (made.status_code, made.json()["name"], made.headers["etag"]) == (200, "下营村民委员会", '"2"')
+    for day, name, found in ((today, "下营村民委员会", 0), (tomorrow, "新营村", 1)):
+        assert (await own_registry.get(f"/v1/divisions/{VILLAGE}?as_of={day}")).json()["name"] == name
+        listed = await own_registry.get(f"/v1/divisions?q=新营村&division=411323&as_of={day}&count=true")
+        assert listed.json()["count"] == found
+    earlier = await change(own_registry, VILLAGE, "name", 2, name="老营村", valid_from=today.isoformat())
+    assert faults(earlier) == {("/valid_from", "before_last_change")}
+    assert (await events(own_app, "division"))[-1]["former_names"] == [
+        {"name": "下营村民委员会", "valid_to": tomorrow.isoformat()}
+    ]
+    history = (await own_registry.get(f"/v1/divisions/{VILLAGE}/versions")).json()["items"]
+    assert [(entry["version"], entry["reason"]) for entry in history] == [(1, None), (2, "豫民〔2018〕1号")]
+    assert history[1]["changed_by"] is not None
+    assert (await own_registry.get("/v1/divisions/999999999999/versions")).status_code == 404
+
+
+async def test_a_handover_reaches_the_households_below(
+    own_registry: httpx.AsyncClient, own_app: FastAPI, clock: FixedClock
+) -> None:
+    today = local_day(clock.now())
+    here, elsewhere = await make(own_registry), await make(own_registry, village=OTHER_VILLAGE)
+    body: dict[str, Any] = {"unit": YAHE, "valid_from": today.isoformat()}
+    handed = await change(own_registry, XIPING, "managing-unit", **body)
+    assert (handed.status_code, handed.json()["path"]["managing_unit"]) == (200, YAHE)
+    now = (await own_registry.get(f"/v1/households/{here['id']}")).json()
+    told = [(state["valid_from"], state["path"]["managing_unit"]) for state in now["timeline"]]
+    assert told == [("2014-05-01", XIXIA), (today.isoformat(), YAHE)]
+    assert now["version"] == 2
+    assert (await events(own_app, "household"))[-1]["timeline"] == now["timeline"]
+    reasons = (await own_registry.get(f"/v1/households/{here['id']}/versions")).json()["items"]
+    assert reasons[-1]["reason"] == "豫民〔2018〕1号"
+    assert (await own_registry.get(f"/v1/households/{elsewhere['id']}")).json() == elsewhere
+    for day, xixia, yahe in ((today - timedelta(days=1), 1, 0), (today, 0, 1)):
+        assert (await counted(own_registry, XIXIA, day), await counted(own_registry, YAHE, day)) == (xixia, yahe)
+    back = await change(own_registry, XIPING, "managing-unit", 2, unit=None, valid_from=today.isoformat())
+    assert back.status_code == 200
+    undone = (await own_registry.get(f"/v1/households/{here['id']}")).json()
+    assert undone["timeline"] == here["timeline"]
+
+
+async def test_a_township_goes_to_another_county(own_registry: httpx.AsyncClient, clock: FixedClock) -> None:
+    today = local_day(clock.now())
+    household = await make(own_registry)
+    moved = await change(own_registry, XIPING, "parent", parent=NEIXIANG, valid_from=today.isoformat())
+    assert moved.json()["path"]["county"] == NEIXIANG
+    assert (await home_of(own_registry, household, today))["managing_unit"] == NEIXIANG
+    assert (await home_of(own_registry, household, today - timedelta(days=1)))["managing_unit"] == XIXIA
+    for day, county in ((today - timedelta(days=1), XIXIA), (today, NEIXIANG)):
+        assert (await own_registry.get(f"/v1/divisions/{XIPING}?as_of={day}")).json()["parent"] == county
+        listed = await own_registry.get(f"/v1/divisions?parent={county}&as_of={day}&limit=500")
+        assert XIPING in {each["code"] for each in listed.json()["items"]}
+        assert await counted(own_registry, county, day) == 1
+    wrong = await change(own_registry, XIPING, "parent", 2, parent=NEXT_TOWN, valid_from=today.isoformat())
+    assert faults(wrong) == {("/parent", "parent_level")}
+    assert faults(await change(own_registry, XIXIA, "parent", parent=CITY, valid_from=today.isoformat())) == {
+        ("", "division_level")
+    }
+
+
+async def test_a_merged_village_takes_its_households_along(
+    own_registry: httpx.AsyncClient, own_app: FastAPI, clock: FixedClock
+) -> None:
+    today = local_day(clock.now())
+    day = today + timedelta(days=10)
+    household = await make(own_registry)
+    merged = await change(own_registry, VILLAGE, "merge", into=NEIGHBOUR, valid_from=day.isoformat())
+    assert (merged.json()["valid_to"], merged.json()["successor"]) == (day.isoformat(), NEIGHBOUR)
+    late = await make(own_registry)  # registered in the village while it still stands
+    for each in (household, late):
+        assert (await home_of(own_registry, each, day - timedelta(days=1)))["village"] == VILLAGE
+        assert (await home_of(own_registry, each, day))["village"] == NEIGHBOUR
+    assert await counted(own_registry, NEIGHBOUR, day - timedelta(days=1)) == 0
+    assert await counted(own_registry, NEIGHBOUR, day) == 2
+    clock.advance(timedelta(days=20))
+    own_app.state.registry.divisions.expire()
+    assert (await own_registry.get(f"/v1/divisions/{VILLAGE}")).json()["path"] is None
+    before = await own_registry.get(f"/v1/divisions?division={VILLAGE}&as_of={today}&count=true")
+    assert before.json()["count"] == 1
+    assert faults(await own_registry.post("/v1/households", json={
+        "village": VILLAGE, "standing": "poor",
+        "members": [{"name": "测试甲", "relation": "head", "sex": "male", "birth_date": "1968-03-12"}],
+    })) == {("/village", "division_unknown")}  # fmt: skip
+    found_late = await make(own_registry, registered_on=today.isoformat())  # belongs to before the merger
+    assert [state["path"]["village"] for state in found_late["timeline"]] == [VILLAGE, NEIGHBOUR]
+    assert await counted(own_registry, NEIGHBOUR, day) == 3
+
+
+async def test_a_split_says_who_goes_where(
+    own_registry: httpx.AsyncClient, own_app: FastAPI, clock: FixedClock
+) -> None:
+    today = local_day(clock.now())
+    first, second, third = [await make(own_registry) for _ in range(3)]
+    part = {"code": NEW, "name": "下营二村", "sort_order": 5000, "households": [first["number"]]}
+    body: dict[str, Any] = {"parts": [part], "rest": VILLAGE, "valid_from": today.isoformat()}
+    stranger = await make(own_registry, village=NEIGHBOUR)
+    wrong = {**part, "households": [first["number"], stranger["number"]]}
+    assert faults(await change(own_registry, VILLAGE, "split", **{**body, "parts": [wrong]})) == {
+        ("/parts/0/households/1", "household_unknown")
+    }
+    assert (await own_registry.get(f"/v1/divisions/{NEW}")).status_code == 404  # all of it undone
+    made = await change(own_registry, VILLAGE, "split", **body)
+    assert (made.status_code, made.json()["valid_to"]) == (200, None)
+    homes = [(await home_of(own_registry, each, today))["village"] for each in (first, second, third)]
+    assert homes == [NEW, VILLAGE, VILLAGE]
+    assert (await home_of(own_registry, first, today - timedelta(days=1)))["village"] == VILLAGE
+    clock.advance(timedelta(days=1))
+    tomorrow = local_day(clock.now())
+    parts = [{"code": NEWER, "name": "下营三村", "sort_order": 5001, "households": [second["number"]]},
+             {"code": "411323102293", "name": "下营四村", "sort_order": 5002}]  # fmt: skip
+    whole: dict[str, Any] = {"parts": parts, "rest": "411323102293", "valid_from": tomorrow.isoformat()}
+    assert (await change(own_registry, VILLAGE, "split", **whole)).json()["successor"] == "411323102293"
+    homes = [(await home_of(own_registry, each, tomorrow))["village"] for each in (first, second, third)]
+    assert homes == [NEW, NEWER, "411323102293"]
+    assert await counted(own_registry, XIPING, tomorrow) == await counted(own_registry, XIPING, today) == 4
+    published = {event["code"]: event for event in await events(own_app, "division")}
+    assert published[NEW]["valid_from"] == today.isoformat()
+
+
+async def test_a_township_is_split_and_merged_with_its_villages(
+    own_registry: httpx.AsyncClient, clock: FixedClock
+) -> None:
+    today = local_day(clock.now())
+    here, there = await make(own_registry), await make(own_registry, village=NEIGHBOUR)
+    town = "411323191000"
+    part = {"code": town, "name": "西坪新镇", "sort_order": 5000, "divisions": [VILLAGE]}
+    body: dict[str, Any] = {"parts": [part], "rest": XIPING, "valid_from": today.isoformat()}
+    below = {**part, "divisions": [VILLAGE, OTHER_VILLAGE, VILLAGE]}
+    assert faults(await change(own_registry, XIPING, "split", **{**body, "parts": [below]})) == {
+        ("/parts/0/divisions/1", "not_below"), ("/parts/0/divisions/2", "repeated")
+    }  # fmt: skip
+    assert (await change(own_registry, XIPING, "split", **body)).status_code == 200
+    assert [(await home_of(own_registry, each, today))["township"] for each in (here, there)] == [town, XIPING]
+    assert (
+        await change(own_registry, XIPING, "merge", into=NEXT_TOWN, valid_from=today.isoformat())
+    ).status_code == 200
+    assert (await home_of(own_registry, there, today))["township"] == NEXT_TOWN
+    assert (await home_of(own_registry, there, today - timedelta(days=1)))["township"] == XIPING
+    assert await counted(own_registry, NEXT_TOWN, today) == 1
+
+
+async def test_only_what_is_empty_ends(own_registry: httpx.AsyncClient, clock: FixedClock) -> None:
+    today = local_day(clock.now()).isoformat()
+    await make(own_registry)
+    assert faults(await change(own_registry, VILLAGE, "end", valid_to=today)) == {("", "division_inhabited")}
+    assert faults(await change(own_registry, XIPING, "end", valid_to=today)) == {("", "division_in_use")}
+    assert faults(await change(own_registry, "411391000000", "end", valid_to=today)) == {("", "division_in_use")}
+    assert faults(await change(own_registry, NEIGHBOUR, "end", valid_to="2018-01-01")) == {("/valid_to", "backdated")}
+    assert (await change(own_registry, NEIGHBOUR, "end", valid_to=today)).status_code == 200
+    assert (await change(own_registry, NEIGHBOUR, "end", 2, valid_to=today)).status_code == 404
+    gone = await change(own_registry, VILLAGE, "merge", into=NEIGHBOUR, valid_from=today)
+    assert faults(gone) == {("/into", "division_unknown")}
+
+
+async def test_bad_changes(own_registry: httpx.AsyncClient, clock: FixedClock) -> None:
+    today = local_day(clock.now()).isoformat()
+    assert (await own_registry.post(f"/v1/divisions/{VILLAGE}/name", json={
+        "name": "新", "valid_from": today, "reason": "测试"})).status_code == 428  # fmt: skip
+    assert (await change(own_registry, VILLAGE, "name", 7, name="新", valid_from=today)).status_code == 412
+    for bad in ({"name": "新", "valid_from": today, "reason": None}, {"name": "", "valid_from": today},
+                 {"name": "新"}, {"name": "新", "valid_from": "2099-02-30"}):  # fmt: skip
+        assert (await change(own_registry, VILLAGE, "name", **bad)).status_code == 422
+    part = {"code": NEW, "name": "二村", "sort_order": 1}
+    for body, fault in (
+        ({"parts": [part], "rest": NEIGHBOUR}, ("/rest", "rest_unknown")),
+        ({"parts": [{**part, "code": "411323103000"}], "rest": VILLAGE}, ("/parts/0/code", "code_level")),
+        ({"parts": [part, part], "rest": VILLAGE}, ("/parts/1/code", "repeated")),
+        ({"parts": [{**part, "divisions": [NEIGHBOUR]}], "rest": VILLAGE}, ("/parts/0/divisions/0", "not_below")),
+    ):
+        assert faults(await change(own_registry, VILLAGE, "split", valid_from=today, **body)) == {fault}
+    taken = await change(
+        own_registry, VILLAGE, "split", parts=[{**part, "code": NEIGHBOUR}], rest=VILLAGE, valid_from=today
+    )
+    assert (taken.status_code, taken.json()["code"]) == (409, "division_code_taken")
+    theirs = await issue(own_registry, ["admin"], [NEIXIANG])
+    answer = await own_registry.post(
+        f"/v1/divisions/{VILLAGE}/split",
+        json={"parts": [part], "rest": VILLAGE, "valid_from": today, "reason": "测试"},
+        headers={**theirs, **matching(1)},
+    )
+    assert answer.status_code == 404
+    ours = await issue(own_registry, ["admin"], [XIXIA])
+    out = await own_registry.post(
+        f"/v1/divisions/{XIPING}/parent",
+        json={"parent": NEIXIANG, "valid_from": today, "reason": "测试"},
+        headers={**ours, **matching(1)},
+    )
+    assert faults(out) == {("/parent", "division_unknown")}
