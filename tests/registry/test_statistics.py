@@ -373,7 +373,7 @@ async def test_figures_held_already_are_not_sent_again(registry: httpx.AsyncClie
 @pytest.mark.parametrize("seed", [7])
 async def test_the_sums_are_what_the_stretches_add_up_to(registry: httpx.AsyncClient, app: FastAPI, seed: int) -> None:
     await _live(registry, random.Random(seed))
-    migration = import_module("services.registry.migrations.versions.0006_statistics")
+    migration = import_module("services.registry.migrations.versions.0004_statistics")
     tables = {"standing_change": "before, after", "profile_change": "standing, cause, welfare"}
     async with app.state.runtime.database.driver() as pg:
 

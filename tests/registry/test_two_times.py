@@ -78,7 +78,7 @@ async def test_a_day_as_known_then_and_as_known_now(registry: httpx.AsyncClient,
         assert told == (standing, village, people, people), query
         assert {each["status"] for each in found["members"]} == {"active"}
         listed = (await registry.get("/v1/households", params=query)).json()["items"]
-        assert [{**each, "members": found["members"]} for each in listed] == [found], query
+        assert [each.items() <= found.items() for each in listed] == [True], query
     assert (await registry.get(f"{url}?as_of=2014-04-30")).status_code == 404
     before = (first_day - timedelta(days=1)).isoformat()
     assert (await registry.get(url, params={"known_at": before})).status_code == 404
