@@ -126,9 +126,9 @@ def as_xlsx(table: Sheet, day: date) -> bytes:
 def _set_up(page: Any, table: Sheet) -> None:
     page.set_row(0, 28)
     page.set_row(2, 32)
+    widths = {"code": 15, "name": 22, "level": 7}
     for column, (label, code) in enumerate(table.header):
-        widths = {"code": 15, "name": 22, "level": 7}
-        page.set_column(column, column, widths.get(code, max(10, 2 * len(label) // 2 + 4)))
+        page.set_column(column, column, widths.get(code, max(10, len(label) + 4)))
     page.freeze_panes(_FIRST_ROW, 2)
     page.repeat_rows(2)
     page.set_landscape()
