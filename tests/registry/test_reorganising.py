@@ -1,5 +1,6 @@
 """Divisions renamed, moved, handed over, split, merged, ended: never backdated, and yesterday stays as it was."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -261,6 +262,18 @@ async def test_a_merged_village_takes_its_households_along(
     found_late = await make(own_registry, registered_on=today.isoformat())  # belongs to before the merger
     assert [state["path"]["village"] for state in found_late["timeline"]] == [VILLAGE, NEIGHBOUR]
     assert await counted(own_registry, NEIGHBOUR, day) == 3
+
+
+async def test_who_registers_during_a_merger_is_taken_along(own_registry: httpx.AsyncClient, clock: FixedClock) -> None:
+    """Registrations hold paths as they are until they end; the merger waits for them, and later ones see it."""
+    today = local_day(clock.now())
+    day = today + timedelta(days=1)
+    await make(own_registry)
+    merger = change(own_registry, VILLAGE, "merge", into=NEIGHBOUR, valid_from=day.isoformat())
+    merged, *made = await asyncio.gather(merger, *(make(own_registry) for _ in range(12)))
+    assert merged.status_code == 200
+    assert {(await home_of(own_registry, each, day))["village"] for each in made} == {NEIGHBOUR}
+    assert await counted(own_registry, NEIGHBOUR, day) == 13
 
 
 async def test_a_split_says_who_goes_where(

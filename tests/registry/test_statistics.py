@@ -121,6 +121,21 @@ async def test_units_stand_in_official_order_zones_included(registry: httpx.Asyn
     assert (await registry.get(f"/v1/statistics/poverty?division={VILLAGE}")).json()["below"] == []
 
 
+async def test_villages_are_shown_to_whom_they_belong(registry: httpx.AsyncClient) -> None:
+    await make(registry)
+    elsewhere, here = [await issue(registry, ["reader"], [code]) for code in ("411325000000", XIXIA)]
+    for path in (*PATHS, "poverty?format=csv"):
+        join = "&" if "?" in path else "?"
+        village = f"/v1/statistics/{path}{join}division={VILLAGE}"
+        assert (await registry.get(village, headers=elsewhere)).status_code == 404, path
+        assert (await registry.get(village, headers=here)).status_code == 200, path
+        township = f"/v1/statistics/{path}{join}division={XIPING}"
+        assert VILLAGE in (await registry.get(township, headers=here)).text
+        assert VILLAGE not in (await registry.get(township, headers=elsewhere)).text
+    everywhere = await registry.get("/v1/statistics/poverty?level=village", headers=elsewhere)
+    assert {row["code"][:6] for row in everywhere.json()["below"]} == {"411325"}
+
+
 async def test_aggregates_are_open_to_every_caller(registry: httpx.AsyncClient) -> None:
     await make(registry)
     elsewhere = await issue(registry, ["reader"], ["411325000000"])

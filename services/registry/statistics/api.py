@@ -1,4 +1,8 @@
-"""Routes of statistics: aggregates, open to every authenticated caller, as JSON or as files."""
+"""Routes of statistics: as JSON or as files.
+
+Figures of counties and townships are open to every authenticated caller, those of villages to whose divisions they
+lie in (architecture rule 9).
+"""
 
 import asyncio
 import hashlib
@@ -25,7 +29,7 @@ from services.registry.statistics.schemas import (
 )
 from shared import errors
 from shared.app import NOT_FOUND_RESPONSE, router
-from shared.auth import AnyCaller
+from shared.auth import AnyCaller, Caller
 from shared.clock import SHANGHAI
 from shared.contracts.division import DivisionTree
 from shared.errors import Problem
@@ -60,7 +64,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 async def poverty_statistics(
     query: Annotated[DayQuery, Query()],
     request: Request,
-    _: AnyCaller,
+    caller: AnyCaller,
     tree: Divisions,
     registry: RegistryDep,
     if_none_match: IfNoneMatch = None,
@@ -70,10 +74,10 @@ async def poverty_statistics(
     Incidence 贫困发生率 is the stock's people over the rural population of the year, or of the newest year loaded
     before it. `known_at` leaves out what was recorded later, so that an earlier answer can be had again.
     """
-    asked, day = await _asked(registry, tree, query), query.as_of or today(registry)
+    asked = await _asked(registry, caller, tree, query, query.as_of)
     async with registry.runtime.database.driver() as pg:
-        found = await reading.poverty(pg, asked, day)
-    return await _answer(request, query.format, found, "贫困人口统计表", day, if_none_match)
+        found = await reading.poverty(pg, asked)
+    return await _answer(request, query.format, found, "贫困人口统计表", asked.day, if_none_match)
 
 
 @routes.get(
@@ -86,7 +90,7 @@ async def poverty_statistics(
 async def exit_statistics(
     query: Annotated[SpanQuery, Query()],
     request: Request,
-    _: AnyCaller,
+    caller: AnyCaller,
     tree: Divisions,
     registry: RegistryDep,
     if_none_match: IfNoneMatch = None,
@@ -96,10 +100,10 @@ async def exit_statistics(
     since = query.since or date(until.year, 1, 1)
     if since > until:
         raise errors.invalid(errors.fault("query:since", "day_out_of_range", "after `until`", "晚于截止日期"))
-    asked = await _asked(registry, tree, query)
+    asked = await _asked(registry, caller, tree, query, until)
     async with registry.runtime.database.driver() as pg:
-        found = await reading.exits(pg, asked, since, until)
-    return await _answer(request, query.format, found, "脱贫返贫统计表", until, if_none_match)
+        found = await reading.exits(pg, asked, since)
+    return await _answer(request, query.format, found, "脱贫返贫统计表", asked.day, if_none_match)
 
 
 @routes.get(
@@ -112,16 +116,16 @@ async def exit_statistics(
 async def cause_statistics(
     query: Annotated[ProfileQuery, Query()],
     request: Request,
-    _: AnyCaller,
+    caller: AnyCaller,
     tree: Divisions,
     registry: RegistryDep,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """The main cause is an attribute without a day of its own: each household counts with the one known."""
-    asked, day = await _asked(registry, tree, query), query.as_of or today(registry)
+    asked = await _asked(registry, caller, tree, query, query.as_of)
     async with registry.runtime.database.driver() as pg:
-        found = await reading.causes(pg, asked, day, query.among)
-    return await _answer(request, query.format, found, "主要致贫原因统计表", day, if_none_match)
+        found = await reading.causes(pg, asked, query.among)
+    return await _answer(request, query.format, found, "主要致贫原因统计表", asked.day, if_none_match)
 
 
 @routes.get(
@@ -134,16 +138,16 @@ async def cause_statistics(
 async def welfare_statistics(
     query: Annotated[ProfileQuery, Query()],
     request: Request,
-    _: AnyCaller,
+    caller: AnyCaller,
     tree: Divisions,
     registry: RegistryDep,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """The welfare category is an attribute without a day of its own: each household counts with the one known."""
-    asked, day = await _asked(registry, tree, query), query.as_of or today(registry)
+    asked = await _asked(registry, caller, tree, query, query.as_of)
     async with registry.runtime.database.driver() as pg:
-        found = await reading.welfare(pg, asked, day, query.among)
-    return await _answer(request, query.format, found, "社会救助类别统计表", day, if_none_match)
+        found = await reading.welfare(pg, asked, query.among)
+    return await _answer(request, query.format, found, "社会救助类别统计表", asked.day, if_none_match)
 
 
 @routes.get(
@@ -156,19 +160,21 @@ async def welfare_statistics(
 async def village_statistics(
     query: Annotated[DayQuery, Query()],
     request: Request,
-    _: AnyCaller,
+    caller: AnyCaller,
     tree: Divisions,
     registry: RegistryDep,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Poor 贫困村, deep-poverty 深度贫困村, key 重点村, weak and lax 软弱涣散村 villages; one may be several."""
-    asked, day = await _asked(registry, tree, query), query.as_of or today(registry)
-    found = await reading.villages(asked, day)
-    return await _answer(request, query.format, found, "村认定情况统计表", day, if_none_match)
+    asked = await _asked(registry, caller, tree, query, query.as_of)
+    found = await reading.villages(asked)
+    return await _answer(request, query.format, found, "村认定情况统计表", asked.day, if_none_match)
 
 
-async def _asked(registry: Registry, now: DivisionTree, query: DayQuery | SpanQuery) -> Asked:
-    """The division and the units asked for. Raises 404, and 422 for a level that is not below."""
+async def _asked(
+    registry: Registry, caller: Caller, now: DivisionTree, query: DayQuery | SpanQuery, day: date | None
+) -> Asked:
+    """What the query asks. Raises 404, also for a village that is not the caller's, and 422 for a level not below."""
     tree = await known_tree(registry, now, query.known_at)
     division = tree.get(query.division)
     if division is None:
@@ -179,7 +185,10 @@ async def _asked(registry: Registry, now: DivisionTree, query: DayQuery | SpanQu
             errors.fault("query:level", "level_not_below", "not below the division", "须低于所查区划级别")
         )
     watermark = "演示数据" if registry.runtime.settings.demonstration else None
-    return Asked(tree, division, level, query.known_at, watermark)
+    asked = Asked(caller, tree, division, level, day or today(registry), query.known_at, watermark)
+    if not asked.visible():
+        raise Problem(errors.NOT_FOUND)
+    return asked
 
 
 async def _answer(

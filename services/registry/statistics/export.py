@@ -6,7 +6,7 @@ disarmed by an apostrophe.
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -19,6 +19,12 @@ from shared.contracts.division import Level
 Cell = str | int | None
 LEVELS: dict[Level, str] = {"city": "市", "county": "县区", "township": "乡镇", "village": "村"}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_OPTIONS = {
+    "in_memory": True,
+    "strings_to_formulas": False,
+    "strings_to_urls": False,
+    "default_format_properties": {"font_name": "宋体", "font_size": 11},
+}
 _FIRST_ROW = 3
 """Above it: the title, what the figures are of, and the header."""
 
@@ -83,52 +89,56 @@ def as_xlsx(table: Sheet, day: date) -> bytes:
     The file is dated by the day of its figures, so that the same figures make the same file.
     """
     out = io.BytesIO()
-    with xlsxwriter.Workbook(out, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}) as book:
+    with xlsxwriter.Workbook(out, _OPTIONS) as book:
         book.set_properties({"title": table.title, "created": datetime(day.year, day.month, day.day, tzinfo=UTC)})
         page = book.add_worksheet("统计表")
         _set_up(page, table)
-        last = len(table.header) - 1
-        title = book.add_format({"bold": True, "font_size": 16, "align": "center", "valign": "vcenter"})
-        mark = "" if table.watermark is None else f"({table.watermark})"
-        page.merge_range(0, 0, 0, last, table.title + mark, title)
-        page.merge_range(1, 0, 1, last, table.notes, book.add_format({"align": "right", "font_color": "#595959"}))
-        head = book.add_format(
-            {
-                "bold": True,
-                "border": 1,
-                "align": "center",
-                "valign": "vcenter",
-                "text_wrap": True,
-                "bg_color": "#DDEBF7",
-            }
-        )
-        for column, (label, _) in enumerate(table.header):
-            page.write_string(2, column, label, head)
-        body = {"border": 1}
-        formats = {
-            "code": book.add_format({**body, "num_format": "@", "align": "center"}),
-            "name": book.add_format({**body, "num_format": "@"}),
-            "level": book.add_format({**body, "align": "center"}),
-        }
-        figure = book.add_format({**body, "num_format": "#,##0"})
-        ratio = book.add_format({**body, "num_format": "@", "align": "right"})
-        for number, row in enumerate(table.rows, start=_FIRST_ROW):
+        _write_head(book, page, table)
+        total, unit = _formats(book, {"bold": True, "bg_color": "#F2F2F2"}), _formats(book, {})
+        for number, row in enumerate(table.rows):
+            formats = total if number == 0 else unit
             for column, ((_, code), value) in enumerate(zip(table.header, row, strict=True)):
-                if isinstance(value, int):
-                    page.write_number(number, column, value, figure)
-                elif value is None:
-                    page.write_blank(number, column, None, figure)
+                kind = formats.get(code, formats["text" if isinstance(value, str) else "figure"])
+                if isinstance(value, str):
+                    page.write_string(_FIRST_ROW + number, column, value, kind)
                 else:
-                    page.write_string(number, column, value, formats.get(code, ratio))
+                    page.write(_FIRST_ROW + number, column, value, kind)
     return out.getvalue()
+
+
+def _write_head(book: Any, page: Any, table: Sheet) -> None:
+    last = len(table.header) - 1
+    mark = "" if table.watermark is None else f"({table.watermark})"
+    title = book.add_format({"bold": True, "font_size": 16, "align": "center", "valign": "vcenter"})
+    notes = book.add_format({"align": "right", "font_color": "#595959"})
+    head = book.add_format(
+        {"bold": True, "border": 1, "align": "center", "valign": "vcenter", "text_wrap": True, "bg_color": "#DDEBF7"}
+    )
+    page.merge_range(0, 0, 0, last, table.title + mark, title)
+    page.merge_range(1, 0, 1, last, table.notes, notes)
+    for column, (label, _) in enumerate(table.header):
+        page.write_string(2, column, label, head)
+
+
+def _formats(book: Any, also: Mapping[str, Any]) -> dict[str, Any]:
+    """Formats by column, or else by kind of value."""
+    kinds = {
+        "code": {"num_format": "@", "align": "center"},
+        "name": {"num_format": "@"},
+        "level": {"align": "center"},
+        "text": {"num_format": "@", "align": "right"},
+        "figure": {"num_format": "#,##0"},
+    }
+    return {name: book.add_format({"border": 1, **kind, **also}) for name, kind in kinds.items()}
 
 
 def _set_up(page: Any, table: Sheet) -> None:
     page.set_row(0, 28)
     page.set_row(2, 32)
+    widths = {"code": 15, "name": 22, "level": 7}
     for column, (label, code) in enumerate(table.header):
-        widths = {"code": 15, "name": 22, "level": 7}
-        page.set_column(column, column, widths.get(code, max(10, 2 * len(label) // 2 + 4)))
+        page.set_column(column, column, widths.get(code, max(10, len(label) + 4)))
+    page.ignore_errors({"number_stored_as_text": f"A{_FIRST_ROW + 1}:XFD1048576"})
     page.freeze_panes(_FIRST_ROW, 2)
     page.repeat_rows(2)
     page.set_landscape()

@@ -24,6 +24,7 @@ from services.registry.statistics.schemas import (
     VillageStatistics,
 )
 from services.registry.statistics.units import Layout
+from shared.auth import Caller
 from shared.contracts.division import DesignationKind, DivisionEvent, DivisionTree, Level
 from shared.db import Pg
 
@@ -33,11 +34,16 @@ _COUNTED: Sequence[DesignationKind] = ("poor_village", "deep_poverty_village", "
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A division, the level of units to list below it, and whose knowledge counts: that of an instant, or of now."""
+    """What is asked: a division, the level of units to list below it, the day, and the instant whose knowledge counts.
 
+    Counties and townships are open to everyone; villages only to those in whose divisions they lie.
+    """
+
+    caller: Caller
     tree: DivisionTree
     division: DivisionEvent
     level: Level | None
+    day: date
     known_at: datetime | None
     watermark: str | None
 
@@ -49,24 +55,36 @@ class Asked:
     def by(self) -> Place:
         return units.COLUMNS[self.level or self.division.level]
 
-    def layout(self, day: date) -> Layout:
-        return units.layout(self.tree, day)
+    @property
+    def layout(self) -> Layout:
+        return units.layout(self.tree, self.day)
 
-    def below(self, day: date) -> list[DivisionEvent]:
-        return [] if self.level is None else self.layout(day).below(self.division, self.level)
+    def below(self) -> list[DivisionEvent]:
+        if self.level is None:
+            return []
+        listed = self.layout.below(self.division, self.level)
+        return listed if self.level != "village" else [unit for unit in listed if self._reaches(unit)]
+
+    def visible(self) -> bool:
+        """Whether the division may be seen at all."""
+        return self.division.level != "village" or self._reaches(self.division)
+
+    def _reaches(self, village: DivisionEvent) -> bool:
+        places = self.layout.above.get(village.code, {}).values()
+        return not {village.code, *places}.isdisjoint(self.caller.divisions)
 
 
-async def _shown(asked: Asked, day: date, row: Callable[[dict[str, Any], str], RowT]) -> dict[str, Any]:
+async def _shown(asked: Asked, row: Callable[[dict[str, Any], str], RowT]) -> dict[str, Any]:
     """What every answer has, made beside the event loop: there may be five thousand rows.
 
     ``row`` makes the row of a unit, of which it gets what identifies it, and the code.
     """
 
     def of(unit: DivisionEvent) -> RowT:
-        return row({"code": unit.code, "name": unit.name_on(day), "level": unit.level}, unit.code)
+        return row({"code": unit.code, "name": unit.name_on(asked.day), "level": unit.level}, unit.code)
 
     def rows() -> tuple[RowT, list[RowT]]:
-        return of(asked.division), [of(unit) for unit in asked.below(day)]
+        return of(asked.division), [of(unit) for unit in asked.below()]
 
     division, below = await asyncio.to_thread(rows)
     return {"division": division, "below": below, "known_at": asked.known_at, "watermark": asked.watermark}
@@ -99,14 +117,14 @@ class _ByUnit:
         }
 
 
-async def poverty(pg: Pg, asked: Asked, day: date) -> PovertyStatistics:
+async def poverty(pg: Pg, asked: Asked) -> PovertyStatistics:
     """Stock, served and registered households of a day, and incidence."""
     by_unit = _ByUnit(asked.division.code)
-    for row in await _counted(pg, asked, day, "population_change"):
+    for row in await _counted(pg, asked, "population_change"):
         for population in rules.populations(row["standing"]):
             by_unit.add(row["unit"], population, row["households"], row["people"])
-    held = await denominators.years(pg, day, asked.known_at)
-    rural = denominators.of_day(held, asked.layout(day), asked.division.code)
+    held = await denominators.years(pg, asked.day, asked.known_at)
+    rural = denominators.of_day(held, asked.layout, asked.division.code)
 
     def row_of(unit: dict[str, Any], code: str) -> PovertyRow:
         counts = by_unit.named(code, get_args(Among))
@@ -114,25 +132,23 @@ async def poverty(pg: Pg, asked: Asked, day: date) -> PovertyStatistics:
         share = rules.percent(counts["stock_people"], people)
         return PovertyRow(**unit, **counts, rural_people=people, incidence_percent=share)
 
-    return PovertyStatistics(as_of=day, rural_year=rural.year, **await _shown(asked, day, row_of))
+    return PovertyStatistics(as_of=asked.day, rural_year=rural.year, **await _shown(asked, row_of))
 
 
-async def causes(pg: Pg, asked: Asked, day: date, among: Among) -> ProfileStatistics:
+async def causes(pg: Pg, asked: Asked, among: Among) -> ProfileStatistics:
     """Main causes of poverty of a population on a day."""
-    return await _profile(pg, asked, day, among, "cause", rules.CAUSES)
+    return await _profile(pg, asked, among, "cause", rules.CAUSES)
 
 
-async def welfare(pg: Pg, asked: Asked, day: date, among: Among) -> ProfileStatistics:
+async def welfare(pg: Pg, asked: Asked, among: Among) -> ProfileStatistics:
     """Welfare categories of a population on a day."""
-    return await _profile(pg, asked, day, among, "welfare", rules.WELFARE)
+    return await _profile(pg, asked, among, "welfare", rules.WELFARE)
 
 
-async def _profile(
-    pg: Pg, asked: Asked, day: date, among: Among, column: str, labels: Mapping[str, str]
-) -> ProfileStatistics:
+async def _profile(pg: Pg, asked: Asked, among: Among, column: str, labels: Mapping[str, str]) -> ProfileStatistics:
     by_unit = _ByUnit(asked.division.code)
     codes = dict(labels)
-    for row in await _counted(pg, asked, day, "profile_change", column):
+    for row in await _counted(pg, asked, "profile_change", column):
         if among in rules.populations(row["standing"]):
             codes.setdefault(row[column], row[column])  # a list may have grown since the labels were written
             by_unit.add(row["unit"], row[column], row["households"], row["people"])
@@ -146,13 +162,13 @@ async def _profile(
         ]
         return ProfileRow(**unit, households=households, people=people, parts=parts)
 
-    return ProfileStatistics(as_of=day, among=among, **await _shown(asked, day, row_of))
+    return ProfileStatistics(as_of=asked.day, among=among, **await _shown(asked, row_of))
 
 
-async def exits(pg: Pg, asked: Asked, since: date, until: date) -> ExitStatistics:
-    """What changed the stock in a span of days."""
+async def exits(pg: Pg, asked: Asked, since: date) -> ExitStatistics:
+    """What changed the stock from a day on, up to the day asked about."""
     by_unit = _ByUnit(asked.division.code)
-    for row in await _steps(pg, asked, since, until):
+    for row in await _steps(pg, asked, since):
         step = rules.step(row["before"], row["after"])
         if step is not None:
             by_unit.add(row["unit"], step, row["households"], row["people"])
@@ -160,44 +176,44 @@ async def exits(pg: Pg, asked: Asked, since: date, until: date) -> ExitStatistic
     def row_of(unit: dict[str, Any], code: str) -> ExitsRow:
         return ExitsRow(**unit, **by_unit.named(code, get_args(Step)))
 
-    return ExitStatistics(since=since, until=until, **await _shown(asked, until, row_of))
+    return ExitStatistics(since=since, until=asked.day, **await _shown(asked, row_of))
 
 
-async def villages(asked: Asked, day: date) -> VillageStatistics:
+async def villages(asked: Asked) -> VillageStatistics:
     """Villages by the designations they hold on a day; the divisions alone tell."""
     level: Level = asked.level or asked.division.level
     counted: dict[str, Counter[str]] = defaultdict(Counter)
-    layout = asked.layout(day)
+    layout = asked.layout
     for village in layout.below(asked.division, "village"):
         for code in {layout.above[village.code][level], asked.division.code}:
             counted[code]["villages"] += 1
-            counted[code].update(f"{each.kind}s" for each in village.designations if each.holds_on(day))
+            counted[code].update(f"{each.kind}s" for each in village.designations if each.holds_on(asked.day))
 
     def row_of(unit: dict[str, Any], code: str) -> VillagesRow:
         return VillagesRow(**unit, **{name: counted[code][name] for name in ("villages", *(f"{k}s" for k in _COUNTED))})
 
-    return VillageStatistics(as_of=day, **await _shown(asked, day, row_of))
+    return VillageStatistics(as_of=asked.day, **await _shown(asked, row_of))
 
 
-async def _counted(pg: Pg, asked: Asked, day: date, table: str, *also: str) -> Sequence[Any]:
+async def _counted(pg: Pg, asked: Asked, table: str, *also: str) -> Sequence[Any]:
     """Households and people of a day by unit, standing and what else is asked for."""
     if asked.known_at is not None:
         return await known.counted_on(
-            pg, asked.known_at, day, within=asked.within, code=asked.division.code, by=asked.by
+            pg, asked.known_at, asked.day, within=asked.within, code=asked.division.code, by=asked.by
         )
     columns = ", ".join(("standing", *also))
     return await pg.fetch(
         f"SELECT {asked.by} AS unit, {columns}, sum(households)::int AS households, sum(people)::int AS people "
         f"FROM {table} WHERE {asked.within} = $1 AND on_day <= $2 GROUP BY {asked.by}, {columns}",
         asked.division.code,
-        day,
+        asked.day,
     )
 
 
-async def _steps(pg: Pg, asked: Asked, since: date, until: date) -> Sequence[Any]:
+async def _steps(pg: Pg, asked: Asked, since: date) -> Sequence[Any]:
     if asked.known_at is not None:
         return await known.steps(
-            pg, asked.known_at, since, until, within=asked.within, code=asked.division.code, by=asked.by
+            pg, asked.known_at, since, asked.day, within=asked.within, code=asked.division.code, by=asked.by
         )
     return await pg.fetch(
         f"SELECT {asked.by} AS unit, before, after, sum(households)::int AS households, sum(people)::int AS people "
@@ -205,5 +221,5 @@ async def _steps(pg: Pg, asked: Asked, since: date, until: date) -> Sequence[Any
         f"GROUP BY {asked.by}, before, after",
         asked.division.code,
         since,
-        until,
+        asked.day,
     )

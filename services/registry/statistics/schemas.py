@@ -145,7 +145,7 @@ class PovertyStatistics(_Answer[PovertyRow]):
         "stock_households": 144000, "stock_people": 334200, "served_households": 144000, "served_people": 334200,
         "registered_households": 144000, "registered_people": 334200, "rural_people": 10411215,
         "incidence_percent": "3.21",
-    }, rural_year=2017)  # fmt: skip
+    }, as_of="2017-12-31", rural_year=2017)  # fmt: skip
 
     as_of: Day = Field(description="Day the figures hold for 截至日期.")
     rural_year: int | None = Field(description="Year of the rural populations 农村人口年度; null: none loaded.")
@@ -157,7 +157,7 @@ class ProfileStatistics(_Answer[ProfileRow]):
     model_config = _example({
         "households": 10, "people": 23,
         "parts": [{"code": "illness", "label": "因病", "households": 6, "people": 13, "percent": "60.00"}],
-    }, among="stock")  # fmt: skip
+    }, as_of="2017-12-31", among="stock")  # fmt: skip
 
     as_of: Day = Field(description="Day the figures hold for 截至日期.")
     among: Among = Field(description="The population broken down.")
@@ -168,7 +168,7 @@ class VillageStatistics(_Answer[VillagesRow]):
 
     model_config = _example({
         "villages": 4994, "poor_villages": 552, "deep_poverty_villages": 199, "key_villages": 0, "weak_villages": 82
-    })  # fmt: skip
+    }, as_of="2017-12-31")  # fmt: skip
 
     as_of: Day = Field(description="Day the figures hold for 截至日期.")
 
@@ -176,7 +176,10 @@ class VillageStatistics(_Answer[VillagesRow]):
 class ExitStatistics(_Answer[ExitsRow]):
     """What changed the stock in a span of days 脱贫返贫统计."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": []})
+    model_config = _example({
+        "exited_households": 2164, "exited_people": 5866, "relapsed_households": 0, "relapsed_people": 0,
+        "added_households": 0, "added_people": 0, "removed_households": 0, "removed_people": 0,
+    }, since="2018-01-01", until="2018-12-31")  # fmt: skip
 
     since: Day = Field(description="First day 起始日期.")
     until: Day = Field(description="Last day 截止日期.")
