@@ -13,7 +13,7 @@ from services.registry.divisions import reorganising_api
 from services.registry.divisions import rules as division_rules
 from services.registry.divisions import service as divisions
 from services.registry.households import api as households_api
-from services.registry.households import incomes_api, members_api
+from services.registry.households import incomes_api, members_api, moves_api
 from services.registry.households import service as households
 from services.registry.households.changing import DEREGISTERED
 from services.registry.households.following import Residents
@@ -86,6 +86,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             households_api.routes,
             members_api.routes,
             incomes_api.routes,
+            moves_api.routes,
             years_api.routes,
             checks_api.routes,
             rule_runs_api.routes,

@@ -16,7 +16,7 @@ from services.registry.households.incomes import Income, with_income
 from services.registry.households.judging import Surroundings, day_faults, identify, year_locked
 from services.registry.households.records import Author, Household, Person
 from services.registry.households.registering import TAKEN, draw_numbers, new_person
-from services.registry.households.rules import NotValidThenError, Since
+from services.registry.households.rules import NotValidThenError, Relation, Since
 from services.registry.households.schemas import Deregistration, HouseholdPatch, MemberIn, MemberPatch, RelationChange
 from services.registry.identity import Vault
 from shared import errors
@@ -45,13 +45,13 @@ def patched(patch: HouseholdPatch) -> Decision:
             new = replace(new, welfare=patch.welfare)
         if patch.attributes is not None:
             new = replace(new, attributes=_merged(HouseholdAttributes, new.attributes, patch.attributes))
-        return _checked(old, _related(new, patch.relations), around)
+        return checked(old, _related(new, patch.relations), around)
 
     return decide
 
 
 def _moved(old: Household, patch: HouseholdPatch, around: Surroundings) -> Household:
-    day = _day("/effective_on", patch.effective_on, old.registered_on, around.today)
+    day = day_of("/effective_on", patch.effective_on, old.registered_on, around.today)
     residences, standings = old.residences, old.standings
     if patch.village is not None:
         path = around.tree.path(patch.village, day)
@@ -69,14 +69,22 @@ def _moved(old: Household, patch: HouseholdPatch, around: Surroundings) -> House
 
 
 def _related(old: Household, relations: Iterable[RelationChange]) -> Household:
-    members = {member.id: member for member in old.members}
+    wanted: dict[UUID, Relation] = {}
     for position, entry in enumerate(relations):
-        member = members.get(entry.member)
-        if member is None or not member.present:
-            pointer = f"/relations/{position}/member"
-            raise errors.invalid(fault(pointer, "member_unknown", "no member of this household", "不是该户成员"))
-        members[member.id] = replace(member, relation=entry.relation)
-    return replace(old, members=tuple(members.values()))
+        present_member(old, entry.member, f"/relations/{position}/member")
+        wanted[entry.member] = entry.relation
+    members = (
+        replace(each, relation=wanted[each.id]) if each.present and each.id in wanted else each for each in old.members
+    )
+    return replace(old, members=tuple(members))
+
+
+def present_member(household: Household, member_id: UUID, pointer: str) -> Person:
+    """A member who is present. Raises 422 for another one."""
+    member = household.member(member_id)
+    if member is None or not member.present:
+        raise errors.invalid(fault(pointer, "member_unknown", "no member of this household", "不是该户成员"))
+    return member
 
 
 def _merged(model: type[A], held: A, changes: Mapping[str, Any]) -> A:
@@ -108,7 +116,7 @@ def income_set(income: Income) -> Decision:
     def decide(old: Household, around: Surroundings) -> Household:
         if income.year in around.locked_years:
             raise errors.invalid(year_locked("/year"))
-        return _checked(old, replace(old, incomes=with_income(old.incomes, income)), around)
+        return checked(old, replace(old, incomes=with_income(old.incomes, income)), around)
 
     return decide
 
@@ -117,7 +125,7 @@ def deregistered(body: Deregistration) -> Decision:
     """Off the register with all its members. Raises 422."""
 
     def decide(old: Household, around: Surroundings) -> Household:
-        day = _day("/effective_on", body.effective_on, old.registered_on, around.today)
+        day = day_of("/effective_on", body.effective_on, old.registered_on, around.today)
         members = tuple(
             replace(member, status="deregistered", left_on=max(day, member.joined_on)) if member.present else member
             for member in old.members
@@ -135,8 +143,8 @@ def member_patched(member_id: UUID, patch: MemberPatch) -> Decision:
         if member is None:
             raise Problem(errors.NOT_FOUND)
         changed = _with_status(_with_identity(_with_attributes(member, patch), patch, around), patch, around)
-        members = tuple(changed if each.id == member_id else each for each in old.members)
-        return _checked(old, replace(old, members=members), around)
+        members = tuple(changed if each is member else each for each in old.members)
+        return checked(old, replace(old, members=members), around)
 
     return decide
 
@@ -183,7 +191,7 @@ def _with_status(member: Person, patch: MemberPatch, around: Surroundings) -> Pe
         raise errors.invalid(fault("/status", "head_leaves", "name another head first", "须先变更户主"))
     if not member.present and patch.effective_on is None:
         return replace(member, status=patch.status)
-    day = _day("/effective_on", patch.effective_on, member.joined_on, around.today)
+    day = day_of("/effective_on", patch.effective_on, member.joined_on, around.today)
     return replace(member, status=patch.status, left_on=day)
 
 
@@ -192,11 +200,11 @@ async def with_member(pg: Pg, old: Household, member: MemberIn, around: Surround
     identity = identify(member.id_number, member.sex, member.birth_date, around)
     if isinstance(identity, list):
         raise errors.invalid(*identity)
-    joined_on = _day("/joined_on", member.joined_on, max(old.registered_on, identity.birth_date), around.today)
+    joined_on = day_of("/joined_on", member.joined_on, max(old.registered_on, identity.birth_date), around.today)
     [(_, number)] = await draw_numbers(pg, "person", [old.latest.path.county[:6]])
     place = max(each.position for each in old.members) + 1
     person = new_person(member, identity, old.id, number=number, place=place, joined_on=joined_on, author=author)
-    new = _checked(old, replace(old, members=(*old.members, person)), around)
+    new = checked(old, replace(old, members=(*old.members, person)), around)
     await check_id_numbers(pg, around.vault, old, new)
     taken = await pg.fetchval("SELECT EXISTS (SELECT FROM person WHERE number = $1)", person.number)
     if taken:
@@ -226,9 +234,10 @@ def _held(member: Person) -> str | None:
     return member.id_number if member.status in ("active", "deceased") else None
 
 
-def _checked(old: Household, new: Household, around: Surroundings) -> Household:
+def checked(old: Household | None, new: Household, around: Surroundings) -> Household:
     """Raises 422 where a change breaks a rule of the catalogue; what was wrong before does not stand in its way."""
-    before = {(each.rule.code, each.pointer) for each in catalogue.errors(facts_of(old, around.today))}
+    wrong_before = [] if old is None else catalogue.errors(facts_of(old, around.today))
+    before = {(each.rule.code, each.pointer) for each in wrong_before}
     found = catalogue.errors(facts_of(new, around.today))
     faults = [each.fault() for each in found if (each.rule.code, each.pointer) not in before]
     if faults:
@@ -236,7 +245,8 @@ def _checked(old: Household, new: Household, around: Surroundings) -> Household:
     return new
 
 
-def _day(pointer: str, given: date | None, first: date, last: date) -> date:
+def day_of(pointer: str, given: date | None, first: date, last: date) -> date:
+    """The day given, by default the last one possible. Raises 422 for a day outside."""
     day = given or last
     faults = day_faults(pointer, day, first, last)
     if faults:

@@ -19,10 +19,11 @@ NEWEST = """(
 )"""
 """Laterally to ``household AS current``: its version as known at ``{instant}``; no row where it was unknown."""
 MEMBERS = """(
-    SELECT DISTINCT ON (every.id) every.* FROM (
+    SELECT DISTINCT ON (every.id, every.joined_on) every.* FROM (
         SELECT * FROM person WHERE household_id = {household}.id
         UNION ALL SELECT * FROM person_version WHERE household_id = {household}.id
-    ) every WHERE every.household_version <= {household}.version ORDER BY every.id, every.version DESC
+    ) every WHERE every.household_version <= {household}.version
+    ORDER BY every.id, every.joined_on, every.version DESC
 )"""
 """Laterally to a version of a household: its members as that version knew them."""
 

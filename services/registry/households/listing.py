@@ -33,6 +33,10 @@ class Filters:
 
 
 _MEMBERS_NOW = "(SELECT * FROM person WHERE household_id = household.id)"
+_MEMBERS_EVER = """(
+    SELECT * FROM person WHERE household_id = household.id
+    UNION ALL SELECT * FROM person_version WHERE household_id = household.id AND status = 'transferred'
+)"""
 _PERIOD = """(
     SELECT * FROM household_period WHERE household_id = household.id
     AND valid_from <= {day} AND (valid_to IS NULL OR valid_to > {day})
@@ -63,6 +67,8 @@ class _Query:
         if filters.as_of is not None:
             place, day = "period", self._argument(filters.as_of, "date")
             self.source += f" CROSS JOIN LATERAL {state.format(day=day)} AS period"
+            if filters.known_at is None:
+                self._members = _MEMBERS_EVER
             self._present = f"member.joined_on <= {day} AND (member.left_on IS NULL OR member.left_on > {day})"
         elif filters.standing is not None:
             self.conditions.append("household.status = 'active'")

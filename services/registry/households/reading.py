@@ -19,13 +19,17 @@ from shared.db import Pg
 from shared.errors import Problem
 
 _NUMBER = re.compile(r"[0-9]{14}", re.ASCII)
-_MEMBERS = "SELECT * FROM person WHERE household_id = ANY($1) ORDER BY household_id, position, id"
+_MEMBERS = (
+    "SELECT * FROM person WHERE household_id = ANY($1) UNION ALL "
+    "SELECT * FROM person_version WHERE household_id = ANY($1) AND status = 'transferred' "
+    "ORDER BY household_id, position, id, joined_on"
+)
 _MEMBERS_AT = """
 SELECT * FROM (
-    SELECT DISTINCT ON (id) * FROM (
+    SELECT DISTINCT ON (id, joined_on) * FROM (
         SELECT * FROM person WHERE household_id = $1 UNION ALL SELECT * FROM person_version WHERE household_id = $1
-    ) every WHERE household_version <= $2 ORDER BY id, version DESC
-) so_far ORDER BY position, id"""
+    ) every WHERE household_version <= $2 ORDER BY id, joined_on, version DESC
+) so_far ORDER BY position, id, joined_on"""
 
 
 def scope(argument: int, table: str = "household") -> str:

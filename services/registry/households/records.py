@@ -16,7 +16,10 @@ from shared.contracts.household import HouseholdEvent, HouseholdState, PersonEve
 Verb = Literal["registered", "changed", "deregistered"]
 Employable = Literal["full", "partial", "lost", "none"]
 HouseholdStatus = Literal["active", "deregistered", "erased"]
-PersonStatus = Literal["active", "deceased", "moved_away", "deregistered", "erased"]
+PersonStatus = Literal["active", "deceased", "moved_away", "deregistered", "erased", "transferred"]
+"""transferred: went to another household of the register; a stay that ended, kept where it was."""
+Stay = tuple[UUID, date]
+"""A person may belong to a household more than once: who, and since when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +63,13 @@ class Person:
     def present(self) -> bool:
         return self.left_on is None
 
+    @property
+    def stay(self) -> Stay:
+        return self.id, self.joined_on
+
     def event(self) -> PersonEvent:
-        """The public state: coded attributes only."""
+        """The public state: coded attributes only. An ended stay has none: the household joined tells of the person."""
+        assert self.status != "transferred"
         return PersonEvent(
             id=self.id,
             version=self.version,
@@ -121,7 +129,8 @@ class Household:
         return poverty_attribute(standing, self.welfare, year)  # type: ignore[arg-type]  # entered as one, stored as text
 
     def member(self, person_id: UUID) -> Person | None:
-        return next((member for member in self.members if member.id == person_id), None)
+        """A member, present or former; one who went to another household is found there."""
+        return next((m for m in self.members if m.id == person_id and m.status != "transferred"), None)
 
     def periods(self) -> list[Period]:
         """The stretches of its past to count."""
@@ -149,19 +158,19 @@ class Household:
 def next_version(old: Household, new: Household, author: Author) -> Household:
     """``new`` as the version after ``old``; members that differ get a new version too."""
     version = old.version + 1
-    known: Mapping[UUID, Person] = {member.id: member for member in old.members}
-    members = tuple(_next_person(known.get(member.id), member, version, author) for member in new.members)
+    known: Mapping[Stay, Person] = {member.stay: member for member in old.members}
+    members = tuple(_next_person(known.get(member.stay), member, version, author) for member in new.members)
     return replace(new, version=version, author=author, members=members)
 
 
 def _next_person(old: Person | None, new: Person, household_version: int, author: Author) -> Person:
     if old == new:
         return new
-    version = 1 if old is None else old.version + 1
+    version = new.version if old is None else old.version + 1  # who is new says which version that is
     return replace(new, version=version, household_version=household_version, author=author)
 
 
 def changed_members(old: Household, new: Household) -> Iterable[Person]:
     """The members that ``new`` adds or changes."""
-    known = {member.id: member.version for member in old.members}
-    return (member for member in new.members if known.get(member.id) != member.version)
+    known = {member.stay: member.version for member in old.members}
+    return (member for member in new.members if known.get(member.stay) != member.version)

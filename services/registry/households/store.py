@@ -127,6 +127,8 @@ def events_of(household: Household, persons: Iterable[Person]) -> list[Event]:
     key = str(household.id)
     found = [Event(HOUSEHOLD_TOPIC, household.verb(), key, household.event(), now, household.version)]
     for person in persons:
+        if person.status == "transferred":
+            continue  # their new household tells of them
         found.append(
             Event(PERSON_TOPIC, person.verb(), str(person.id), person.event(), person.author.now, person.version)
         )

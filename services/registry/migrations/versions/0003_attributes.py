@@ -20,6 +20,8 @@ ALTER TABLE person ADD COLUMN disability_number bytea, ADD COLUMN bank_card byte
     ADD COLUMN attributes text NOT NULL DEFAULT '{}';
 ALTER TABLE person_version ADD COLUMN disability_number bytea, ADD COLUMN bank_card bytea,
     ADD COLUMN attributes text NOT NULL DEFAULT '{}';
+ALTER TABLE person DROP CONSTRAINT person_status_check, ADD CONSTRAINT person_status_check
+    CHECK (status IN ('active', 'deceased', 'moved_away', 'deregistered', 'erased', 'transferred'));
 COMMENT ON COLUMN person.attributes IS 'PersonAttributes as JSON, without what is unknown';
 COMMENT ON COLUMN person.disability_number IS 'Sealed';
 COMMENT ON COLUMN person.bank_card IS 'Sealed';

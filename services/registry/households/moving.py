@@ -1,0 +1,159 @@
+"""What becomes of households when members go from one to another: transfer, split, merger. Pure.
+
+A person keeps id and number. The stay in the household left is ended there and kept; a new one begins elsewhere.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from typing import NamedTuple
+from uuid import UUID
+
+from services.registry.households.attributes import HouseholdAttributes
+from services.registry.households.changing import checked, day_of, deregistered, present_member
+from services.registry.households.judging import Surroundings
+from services.registry.households.records import Author, Household, Person
+from services.registry.households.rules import NotValidThenError, Relation, Since, timeline
+from services.registry.households.schemas import Deregistration, HouseholdMerger, HouseholdSplit, MemberTransfer
+from shared import errors
+from shared.errors import fault
+from shared.ids import uuid7
+
+
+class Moved(NamedTuple):
+    """The household left and the one joined, as they are to be."""
+
+    left: Household
+    joined: Household
+
+
+def transferred(left: Household, joined: Household, member: UUID, body: MemberTransfer, around: Surroundings) -> Moved:
+    """One member goes to another household. Raises 422."""
+    person = present_member(left, member, "/member")
+    others = [each for each in left.members if each.present and each is not person]
+    if not others:
+        raise errors.invalid(fault("/member", "last_member", "merge the households instead", "请改为合并户"))
+    day = day_of("/effective_on", body.effective_on, _earliest(joined, [person]), around.today)
+    return _moved(left, joined, {person.id: body.relation}, day, around)
+
+
+def merged(left: Household, joined: Household, body: HouseholdMerger, around: Surroundings) -> Moved:
+    """Every member goes to another household, and the one left is taken off the register. Raises 422."""
+    relations = {each.member: each.relation for each in body.relations}
+    for position, entry in enumerate(body.relations):
+        present_member(left, entry.member, f"/relations/{position}/member")
+    going = [each for each in left.members if each.present]
+    if {each.id for each in going} != relations.keys():
+        raise errors.invalid(fault("/relations", "relations_missing", "one for every member", "须逐一填写成员关系"))
+    day = day_of("/effective_on", body.effective_on, _earliest(joined, going), around.today)
+    ended, received = _parted(left, relations, day), _received(left, joined, relations, day)
+    gone = deregistered(Deregistration(effective_on=day, reason=body.reason))(ended, around)
+    return Moved(gone, checked(joined, received, around))
+
+
+def split(
+    left: Household, body: HouseholdSplit, around: Surroundings, author: Author, *, seq: int, number: str
+) -> Moved:
+    """Some members make a household of their own: same standing, cause and welfare unless others are given.
+
+    Raises 422.
+    """
+    relations = {each.member: each.relation for each in body.members}
+    going = [present_member(left, each.member, f"/members/{place}/member") for place, each in enumerate(body.members)]
+    if len(relations) == sum(each.present for each in left.members):
+        raise errors.invalid(fault("/members", "nobody_stays", "somebody has to stay", "原户须保留成员"))
+    day = day_of("/effective_on", body.effective_on, max(_since(going), left.registered_on), around.today)
+    made = _founded(left, body, day, around, author, seq=seq, number=number)
+    received = _received(left, made, relations, day)
+    return Moved(checked(left, _parted(left, relations, day), around), checked(None, received, around))
+
+
+def _founded(
+    left: Household, body: HouseholdSplit, day: date, around: Surroundings, author: Author, *, seq: int, number: str
+) -> Household:
+    """The new household, nobody in it yet."""
+    residences = (Since(day, body.village or left.latest.path.village or ""),)
+    standings = (Since(day, body.standing or left.latest.standing),)
+    try:
+        states = tuple(timeline(around.tree, residences, standings))
+    except NotValidThenError as error:
+        raise errors.invalid(_no_village()) from error
+    if not around.caller.reaches(states[-1].path):
+        raise errors.invalid(_no_village())
+    identifier = uuid7()
+    return Household(
+        id=identifier,
+        version=1,
+        seq=seq,
+        number=number,
+        status="active",
+        source_system=None,
+        external_id=None,
+        content=around.vault.index(str(identifier), "content"),
+        residences=residences,
+        standings=standings,
+        timeline=states,
+        valid_to=None,
+        cause=left.cause,
+        welfare=left.welfare,
+        attributes=HouseholdAttributes(standard=left.attributes.standard),
+        incomes=(),
+        first_recorded_at=author.now,
+        author=author,
+        members=(),
+    )
+
+
+def _no_village() -> errors.Fault:
+    return fault("/village", "division_unknown", "no such village of yours", "辖区内无此村")
+
+
+def _moved(
+    left: Household, joined: Household, relations: Mapping[UUID, Relation], day: date, around: Surroundings
+) -> Moved:
+    ended, received = _parted(left, relations, day), _received(left, joined, relations, day)
+    return Moved(checked(left, ended, around), checked(joined, received, around))
+
+
+def _parted(left: Household, relations: Mapping[UUID, Relation], day: date) -> Household:
+    """Without those who go: their stays end on the day."""
+    return replace(
+        left,
+        members=tuple(
+            replace(each, status="transferred", left_on=day) if each.present and each.id in relations else each
+            for each in left.members
+        ),
+    )
+
+
+def _received(left: Household, joined: Household, relations: Mapping[UUID, Relation], day: date) -> Household:
+    """With those who come, after who is there."""
+    place = 1 + max((each.position for each in joined.members), default=-1)
+    coming = [each for each in left.members if each.present and each.id in relations]
+    return replace(
+        joined,
+        members=(
+            *joined.members,
+            *(_newcomer(each, joined, relations[each.id], place + i, day) for i, each in enumerate(coming)),
+        ),
+    )
+
+
+def _newcomer(person: Person, joined: Household, relation: Relation, place: int, day: date) -> Person:
+    return replace(
+        person,
+        version=person.version + 2,  # the one in between ends the stay in the household left
+        household_id=joined.id,
+        household_version=joined.version,
+        relation=relation,
+        position=place,
+        joined_on=day,
+    )
+
+
+def _since(people: Sequence[Person]) -> date:
+    return max(each.joined_on for each in people)
+
+
+def _earliest(joined: Household, people: Sequence[Person]) -> date:
+    return max(_since(people), joined.registered_on)
