@@ -91,7 +91,7 @@ class TokenOut(BaseModel):
     """RFC 6749, section 5.1."""
 
     access_token: str
-    token_type: Literal["Bearer"] = "Bearer"
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - the name of a scheme
     expires_in: int = Field(description="Seconds.")
 
 
