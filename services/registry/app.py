@@ -12,6 +12,9 @@ from services.registry.divisions import api as divisions_api
 from services.registry.divisions import reorganising_api
 from services.registry.divisions import rules as division_rules
 from services.registry.divisions import service as divisions
+from services.registry.exchange import api as exchange_api
+from services.registry.exchange import parties_api, tasks, tokens_api
+from services.registry.exchange.service import Exchange
 from services.registry.households import api as households_api
 from services.registry.households import incomes_api, members_api, moves_api
 from services.registry.households import service as households
@@ -23,7 +26,7 @@ from services.registry.keys import api as keys_api
 from services.registry.keys import service as keys
 from services.registry.rule_runs import api as rule_runs_api
 from services.registry.rule_runs import service as rule_runs
-from services.registry.settings import bootstrap_key, vault_of
+from services.registry.settings import bootstrap_key, callback_networks, vault_of
 from services.registry.statistics import api as statistics_api
 from services.registry.statistics import denominators_api
 from services.registry.years import api as years_api
@@ -51,6 +54,7 @@ TAGS = [
     {"name": "divisions", "description": "Divisions, managing units and designations 行政区划"},
     {"name": "statistics", "description": "Counts as of a day 统计"},
     {"name": "keys", "description": "API keys 密钥"},
+    {"name": "exchange", "description": "Other systems search and subscribe by DCI (SPDCI 1.0.0) 数据交换"},
     {"name": "operations", "description": "Health 运行状态"},
 ]
 
@@ -67,10 +71,12 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
 
     runtime = Runtime(settings, database, Relay(settings, database, PUBLISHED, republish=republish), clock)
     registry = Registry(runtime, divisions.watched_divisions(), vault_of())
+    exchange = Exchange(registry, callback_networks())
 
     async def seed() -> None:
         async with command(runtime) as pg:
             await check_data_key(pg, registry.vault)
+            await exchange.start(pg)
             plain = bootstrap_key()
             if plain is not None:
                 await keys.seed_bootstrap(pg, settings, plain, CITY, clock.now())
@@ -96,17 +102,21 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             statistics_api.routes,
             denominators_api.routes,
             keys_api.routes,
+            parties_api.routes,
+            exchange_api.routes,
+            tokens_api.routes,
         ],
         publishes=PUBLISHED,
         reads=(),
         kinds=(REUSED, DEREGISTERED, TAKEN, division_rules.CODE_TAKEN),
         tags=TAGS,
         on_start=[seed],
-        jobs=[partial(rule_runs.work, registry)],
+        jobs=[partial(rule_runs.work, registry), partial(tasks.run, exchange)],
         role=role,
     )
     app.state.registry = registry
     app.state.residents = residents
+    app.state.exchange = exchange
     return app, runtime
 
 

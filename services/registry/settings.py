@@ -1,7 +1,8 @@
 """Settings that only registry has."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from services.registry.identity import Vault
 
@@ -14,3 +15,12 @@ def vault_of(environ: Mapping[str, str] = os.environ) -> Vault:
 def bootstrap_key(environ: Mapping[str, str] = os.environ) -> str | None:
     """``BANGFU_BOOTSTRAP_KEY``: a key that must exist at start, as ``prefix.secret``."""
     return environ.get("BANGFU_BOOTSTRAP_KEY") or None
+
+
+def callback_networks(environ: Mapping[str, str] = os.environ) -> Sequence[IPv4Network | IPv6Network]:
+    """``BANGFU_REGISTRY_CALLBACK_NETWORKS``: networks that DCI callbacks may go to, with commas; none by default.
+
+    Raises ``ValueError`` for what is no network.
+    """
+    named = environ.get("BANGFU_REGISTRY_CALLBACK_NETWORKS", "").split(",")
+    return [ip_network(network.strip()) for network in named if network.strip()]

@@ -26,7 +26,9 @@ OTHER_VILLAGE = "411302102201"
 FILLED = (
     "household, household_version, person, person_version, household_period, population_change, "
     "standing_change, profile_change, rural_population, import_report, "
-    "api_key, key_version, data_key, idempotency, locked_year, rule_run, rule_finding, outbox"
+    "api_key, key_version, data_key, idempotency, locked_year, rule_run, rule_finding, outbox, "
+    "exchange_key, exchange_party, exchange_message, exchange_request, exchange_task, exchange_subscription, "
+    "exchange_change"
 )
 
 

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from services.registry.context import Registry
+from services.registry.exchange import changes as exchange
 from services.registry.households import attributes, incomes
 from services.registry.households.models import HOUSEHOLD, PERIOD, PERSON, insert, supersede
 from services.registry.households.records import Household, Person, changed_members
@@ -63,6 +64,7 @@ async def add(pg: Pg, registry: Registry, households: Sequence[Household], chang
         changes.add(household.periods(), _profile(household))
     await pg.execute(_INSERT_HOUSEHOLDS, *columns.households)
     await _write_rest(pg, columns)
+    await exchange.note(pg, exchange.REGISTER, [(h.id, [m.id for m in h.members]) for h in households])
 
 
 async def change(
@@ -80,6 +82,8 @@ async def change(
         raise MovedOnError("household")
     await pg.execute("DELETE FROM household_period WHERE household_id = ANY($1)", [new.id for new in households])
     await _write_rest(pg, columns)
+    arrivals = ((new.id, [m.id for m in changed_members(old, new) if m.version == 1]) for old, new in pairs)
+    await exchange.note(pg, exchange.NEW_MEMBER, [(i, joined) for i, joined in arrivals if joined])
 
 
 async def change_one(pg: Pg, registry: Registry, old: Household, new: Household) -> None:

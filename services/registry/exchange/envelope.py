@@ -1,0 +1,221 @@
+"""Shapes of DCI messages (SPDCI 1.0.0, social and core). Unknown names are ignored, known typos understood."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
+
+from shared.http.fields import Instant
+
+Id99 = Annotated[str, StringConstraints(min_length=1, max_length=99)]
+Uri = Annotated[str, StringConstraints(max_length=500, pattern=r"^https?://[\x21-\x7e]+$")]
+Locale = Annotated[str, StringConstraints(pattern=r"^([a-z]{3}|[A-Za-z]{2}[/_-][A-Za-z]{2})$")]
+"""Three letters; published samples send ``EN/GB``."""
+EventType = Literal["REGISTER", "NewHouseHoldMember"]
+Entity = Literal["Group", "Member"]
+_INSTANTS = AliasChoices("timestamp", "timesstamp", "timesatmp")
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+
+class Header(_Shape):
+    """Header of a request 请求头."""
+
+    version: str = Field(default="1.0.0", max_length=20)
+    message_id: Id99 = Field(description="Names the message; taken once only.")
+    message_ts: Instant
+    action: Annotated[str, StringConstraints(max_length=40)]
+    sender_id: Id99
+    sender_uri: Uri | None = Field(default=None, description="Where to call back, below the registered address.")
+    receiver_id: str | None = Field(default=None, max_length=99)
+    total_count: int | str = Field(description="Requests in the message; digits as text are understood.")
+    is_msg_encrypted: bool = Field(default=False, description="Must be false: encrypted messages are not read.")
+
+
+class Sort(_Shape):
+    """One key to sort by."""
+
+    attribute_name: Annotated[str, StringConstraints(max_length=100)]
+    sort_order: Literal["asc", "desc"] = "asc"
+
+
+class Page(_Shape):
+    """Which page."""
+
+    page_size: int = Field(ge=1, le=2**31 - 1, description="At most 100.", strict=True)
+    page_number: int = Field(default=1, ge=1, le=2**31 - 1, strict=True)
+
+
+class SearchCriteria(_Shape):
+    """What is sought."""
+
+    version: str | None = Field(default=None, max_length=20)
+    reg_type: str | None = Field(default=None, max_length=200)
+    reg_event_type: str | None = Field(default=None, max_length=200)
+    query_type: Literal["idtype-value", "expression", "predicate"]
+    query: Any = Field(description="As `query_type` says; see the description of the interface.")
+    response_entity: Entity = "Group"
+    sort: Annotated[list[Sort], Field(max_length=5)] | None = None
+    pagination: Page | None = Field(default=None, description="Page 1 of 100 by default.")
+    consent: Any = Field(default=None, description="Logged.")
+    authorize: Any = Field(default=None, description="Logged; `purpose.code` must be one of the party's.")
+
+
+class SearchItem(_Shape):
+    """One request of a batch."""
+
+    reference_id: Id99
+    timestamp: Instant = Field(validation_alias=_INSTANTS)
+    search_criteria: SearchCriteria
+    locale: Locale | None = None
+
+
+class SearchMessage(_Shape):
+    transaction_id: Id99
+    search_request: Annotated[list[SearchItem], Field(min_length=1, max_length=100)]
+
+
+class Frequency(_Shape):
+    """When to notify: the times are honoured, `frequency` is accepted but events are sent as they happen."""
+
+    start_time: Instant | None = None
+    end_time: Instant | None = None
+    frequency: Annotated[str, StringConstraints(pattern=r"^\S+( \S+){4,6}$", max_length=100)] | None = Field(
+        default=None, description="Cron expression; accepted, not honoured: notifications go out at once."
+    )
+
+
+class SubscribeCriteria(_Shape):
+    reg_type: str | None = Field(default=None, max_length=200)
+    reg_event_type: Annotated[str, StringConstraints(max_length=200)]
+    frequency: Frequency | None = None
+    filter_type: Literal["idtype-value", "expression", "predicate"] = "expression"
+    filter: Any
+    notify_record_type: Annotated[str, StringConstraints(max_length=200)]
+    authorize: Any = None
+
+
+class SubscribeItem(_Shape):
+    reference_id: Id99
+    timestamp: Instant = Field(validation_alias=_INSTANTS)
+    subscribe_criteria: SubscribeCriteria
+    locale: Locale | None = None
+
+
+class SubscribeMessage(_Shape):
+    transaction_id: Id99
+    subscribe_request: Annotated[list[SubscribeItem], Field(min_length=1, max_length=100)] = Field(
+        validation_alias=AliasChoices("subscribe_request", "subscibe_request")
+    )
+
+
+class UnsubscribeMessage(_Shape):
+    transaction_id: Id99
+    timestamp: Instant = Field(validation_alias=_INSTANTS)
+    subscription_codes: Annotated[list[Id99], Field(min_length=1, max_length=100)] = Field(
+        validation_alias=AliasChoices("subscription_codes", "sunscription_codes")
+    )
+
+
+class StatusItem(_Shape):
+    reference_id: Id99
+    txn_type: Literal["search", "subscribe", "subscibe", "unsubscribe"]
+    attribute_type: Literal["transaction_id", "reference_id_list", "correlation_id", "subscription_code_list"]
+    attribute_value: Id99 | Annotated[list[Id99], Field(min_length=1, max_length=100)]
+    locale: Locale | None = None
+
+
+class StatusMessage(_Shape):
+    transaction_id: Id99
+    txnstatus_request: StatusItem
+
+
+class CallbackMessage(_Shape):
+    """What another registry answers us; taken note of."""
+
+    transaction_id: Id99
+
+
+class _Envelope(_Shape):
+    signature: Annotated[str, StringConstraints(max_length=2000)] | None = Field(
+        default=None, description="Needed once the party has a key registered."
+    )
+
+
+class SearchEnvelope(_Envelope):
+    """A search 查询."""
+
+    header: Header
+    message: SearchMessage
+
+
+class SubscribeEnvelope(_Envelope):
+    """A subscription 订阅."""
+
+    header: Header
+    message: SubscribeMessage
+
+
+class UnsubscribeEnvelope(_Envelope):
+    """The end of subscriptions 退订."""
+
+    header: Header
+    message: UnsubscribeMessage
+
+
+class StatusEnvelope(_Envelope):
+    """A question how an earlier request went 办理状态."""
+
+    header: Header
+    message: StatusMessage
+
+
+class CallbackHeader(_Shape):
+    """Header of a callback or of a synchronous answer."""
+
+    version: str = Field(default="1.0.0", max_length=20)
+    message_id: Id99
+    message_ts: Instant
+    action: Annotated[str, StringConstraints(max_length=40)]
+    status: Literal["rcvd", "pdng", "succ", "rjct"] | None = None
+    status_reason_code: str | None = Field(default=None, max_length=99)
+    status_reason_message: str | None = Field(default=None, max_length=999)
+    sender_id: Id99 | None = None
+    receiver_id: str | None = Field(default=None, max_length=99)
+    total_count: int | str | None = None
+    completed_count: int | str | None = None
+
+
+class CallbackEnvelope(_Envelope):
+    """A callback of another registry 回调."""
+
+    header: CallbackHeader
+    message: CallbackMessage
+
+
+class AnswerEnvelope(BaseModel):
+    """A synchronous answer, signed 同步应答."""
+
+    signature: str
+    header: dict[str, Any] = Field(description="message_id, message_ts, action, status, total_count, completed_count")
+    message: dict[str, Any] = Field(description="transaction_id, correlation_id and the responses")
+
+
+class AckBody(BaseModel):
+    ack_status: Literal["ACK", "NACK", "ERR"]
+    timestamp: str
+    correlation_id: str
+    error: dict[str, str] | None = Field(default=None, description="code and message")
+
+
+class Acknowledgement(BaseModel):
+    """Whether a message was taken 受理回执."""
+
+    message: AckBody
+
+
+class ErrorBody(BaseModel):
+    """DCI's own errors 错误."""
+
+    errors: list[dict[str, str]] = Field(description="Each with code and message.")

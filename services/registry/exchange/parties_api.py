@@ -1,0 +1,89 @@
+"""Routes by which an administrator registers parties."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Query, Request, Response
+
+from services.registry.commands import claim, command, complete
+from services.registry.context import Admin, RegistryDep
+from services.registry.exchange import parties
+from services.registry.exchange.schemas import NewPartyOut, PartyIn, PartyOut
+from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
+from shared.http.etag import required_version, set_etag
+from shared.http.fields import Id
+from shared.http.idempotency import IdempotencyKey, idempotency_key, mark_replayed
+from shared.http.listing import ListQuery
+from shared.http.pagination import Page, page_of
+
+routes = router("exchange")
+Expected = Annotated[int, Depends(required_version)]
+Key = Annotated[IdempotencyKey, Depends(idempotency_key)]
+
+
+@routes.post(
+    "/exchange/parties",
+    operation_id="register_exchange_party",
+    summary="Register a DCI party 登记交换方",
+    status_code=201,
+    responses=CONFLICT_RESPONSE,
+)
+async def register_party(
+    body: PartyIn, response: Response, caller: Admin, registry: RegistryDep, key: Key
+) -> NewPartyOut:
+    """The client secret is shown in this answer and never again."""
+    async with command(registry.runtime) as pg:
+        earlier = await claim(pg, key)
+        if earlier is not None:
+            mark_replayed(response)
+            party, secret = await parties.managed(pg, registry, caller, earlier.resource_id), None
+        else:
+            party, secret = await parties.add(pg, registry, caller, body)
+            await complete(pg, key, party.id, party.version)
+    set_etag(response, party.version)
+    return NewPartyOut(**dict(party.shown()), client_secret=secret)
+
+
+@routes.get("/exchange/parties", operation_id="list_exchange_parties", summary="List DCI parties 查询交换方")
+async def list_parties(
+    request: Request, response: Response, query: Annotated[ListQuery, Query()], caller: Admin, registry: RegistryDep
+) -> Page[PartyOut]:
+    """Parties within your divisions in order of registration, without secrets."""
+    after = query.after(request)
+    async with registry.runtime.database.driver() as pg:
+        found = await parties.listed(pg, registry, caller, UUID(after[0]) if after else None)
+        count = len(await parties.listed(pg, registry, caller, None)) if query.count else None
+    kept, cursor = page_of(
+        found[: query.limit + 1], limit=query.limit, key=lambda p: [str(p.id)], request=request, response=response
+    )
+    return Page[PartyOut](items=[party.shown() for party in kept], next_cursor=cursor, count=count)
+
+
+@routes.get(
+    "/exchange/parties/{party_id}",
+    operation_id="get_exchange_party",
+    summary="One DCI party 查看交换方",
+    responses=NOT_FOUND_RESPONSE,
+)
+async def get_party(party_id: Id, response: Response, caller: Admin, registry: RegistryDep) -> PartyOut:
+    """With the ETag that a change needs."""
+    async with registry.runtime.database.driver() as pg:
+        party = await parties.managed(pg, registry, caller, party_id)
+    set_etag(response, party.version)
+    return party.shown()
+
+
+@routes.put(
+    "/exchange/parties/{party_id}",
+    operation_id="replace_exchange_party",
+    summary="Change a DCI party 变更交换方",
+    responses={**NOT_FOUND_RESPONSE, **CONFLICT_RESPONSE, **VERSION_RESPONSES},
+)
+async def replace_party(
+    party_id: Id, body: PartyIn, response: Response, caller: Admin, expected: Expected, registry: RegistryDep
+) -> PartyOut:
+    """Effective at once, also for tokens already issued; `status: blocked` shuts the party out."""
+    async with command(registry.runtime) as pg:
+        party = await parties.replace(pg, registry, caller, party_id, expected, body)
+    set_etag(response, party.version)
+    return party.shown()

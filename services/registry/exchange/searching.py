@@ -1,0 +1,108 @@
+"""Answering a search: every request of the batch by itself, within the party's divisions."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from services.registry.exchange import records
+from services.registry.exchange.attributes import ATTRIBUTES
+from services.registry.exchange.envelope import Page, SearchCriteria, SearchItem, SearchMessage
+from services.registry.exchange.faults import Rejected
+from services.registry.exchange.parties import Party
+from services.registry.exchange.queries import read_query
+from services.registry.exchange.service import VERSION, Exchange
+from services.registry.exchange.statements import Entity, Statement
+from services.registry.households import reading
+from shared.contracts.base import rfc3339
+from shared.db import Pg
+
+MOST_ROWS = 100
+"""Largest page."""
+DEEPEST = 100_000
+"""Rows that can be paged through; beyond, a search has found too many records."""
+
+
+async def answer(
+    pg: Pg, exchange: Exchange, party: Party, message: SearchMessage, correlation_id: UUID
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The message that answers a search, and its responses."""
+    seen: set[str] = set()
+    responses: list[dict[str, Any]] = []
+    for item in message.search_request:
+        responses.append(await _response(pg, exchange, party, item, seen))
+        seen.add(item.reference_id)
+    whole = {
+        "transaction_id": message.transaction_id,
+        "correlation_id": str(correlation_id),
+        "search_response": responses,
+    }
+    return whole, responses
+
+
+async def _response(pg: Pg, exchange: Exchange, party: Party, item: SearchItem, seen: set[str]) -> dict[str, Any]:
+    response: dict[str, Any] = {"reference_id": item.reference_id, "timestamp": rfc3339(exchange.now())}
+    if item.locale is not None:
+        response["locale"] = item.locale
+    try:
+        if item.reference_id in seen:
+            raise Rejected("rjct.reference_id.duplicate", "another request of the message has this reference_id")
+        if (item.timestamp - exchange.now()).total_seconds() > 300:
+            raise Rejected("rjct.timestamp.invalid", "the timestamp lies in the future")
+        check_purpose(party, item.search_criteria.authorize)
+        found = await _found(pg, exchange, party, item.search_criteria)
+    except Rejected as error:
+        return {**response, "status": "rjct", "status_reason_code": error.code, "status_reason_message": error.message}
+    return {**response, "status": "succ", **found}
+
+
+def check_purpose(party: Party, authorize: Any) -> None:
+    """Raises ``Rejected`` for a purpose that the party is not registered for."""
+    purpose = authorize.get("purpose") if isinstance(authorize, dict) else None
+    code = purpose.get("code") if isinstance(purpose, dict) else purpose
+    if code is not None and code not in party.body.purposes:
+        raise Rejected("rjct.search_criteria.invalid", "the party is not registered for this purpose")
+
+
+async def _found(pg: Pg, exchange: Exchange, party: Party, criteria: SearchCriteria) -> dict[str, Any]:
+    condition = read_query(criteria.query_type, criteria.query)
+    entity: Entity = criteria.response_entity
+    page = criteria.pagination or Page(page_size=MOST_ROWS)
+    if page.page_size > MOST_ROWS:
+        raise Rejected("rjct.pagination.invalid", f"page_size is at most {MOST_ROWS}")
+    offset = (page.page_number - 1) * page.page_size
+    if offset > DEEPEST:
+        raise Rejected("rjct.search.too_many_records_found", f"no more than {DEEPEST} records can be paged through")
+    statement = Statement(entity, exchange.registry.vault, party.body.divisions)
+    sql = statement.find(condition, _order(criteria, entity), page.page_size, offset)
+    row = await pg.fetchrow(sql, *statement.arguments)
+    assert row is not None  # an aggregate without grouping always has a row
+    return {
+        "data": {
+            "version": VERSION,
+            "reg_type": records.REG_TYPE,
+            "reg_record_type": entity,
+            "reg_records": await read_records(pg, exchange, entity, row["ids"]),
+        },
+        "pagination": {"page_size": page.page_size, "page_number": page.page_number, "total_count": row["total"]},
+    }
+
+
+def _order(criteria: SearchCriteria, entity: Entity) -> list[tuple[str, bool]]:
+    order = []
+    for key in criteria.sort or []:
+        attribute = ATTRIBUTES.get(key.attribute_name)
+        if attribute is None or not attribute.sortable or (attribute.member and entity == "Group"):
+            raise Rejected("rjct.sort.invalid", "not an attribute that these records can be sorted by")
+        order.append((key.attribute_name, key.sort_order == "desc"))
+    return order
+
+
+async def read_records(pg: Pg, exchange: Exchange, entity: Entity, ids: Sequence[UUID]) -> list[dict[str, Any]]:
+    """The records of these households or persons, in this order."""
+    vault = exchange.registry.vault
+    if entity == "Group":
+        households = {household.id: household for household in await reading.several(pg, ids, vault)}
+        return [records.group(households[identifier]) for identifier in ids]
+    rows = await pg.fetch("SELECT * FROM person WHERE id = ANY($1)", ids)
+    persons = {row["id"]: reading.person_of(row, vault) for row in rows}
+    return [records.member(persons[identifier]) for identifier in ids]

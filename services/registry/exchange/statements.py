@@ -1,0 +1,96 @@
+"""A condition as SQL: one statement with parameters, within the caller's divisions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from uuid import UUID
+
+from services.registry.exchange.attributes import ATTRIBUTES
+from services.registry.exchange.queries import Compare, Condition, Every, Not, Some
+from services.registry.identity import Vault
+
+Entity = Literal["Group", "Member"]
+Order = Sequence[tuple[str, bool]]
+"""Attributes to sort by, and whether downwards."""
+_SQL = {"lt": "<", "gt": ">", "le": "<=", "ge": ">="}
+_TYPES = {"text": "text", "integer": "int", "day": "date", "truth": "boolean", "secret": "bytea"}
+_SOURCES = {
+    "Group": "household",
+    "Member": "person JOIN household ON household.id = person.household_id AND person.left_on IS NULL",
+}
+
+
+@dataclass(slots=True)
+class Statement:
+    """Collects the arguments of one statement."""
+
+    entity: Entity
+    vault: Vault
+    divisions: Sequence[str]
+    arguments: list[Any] = field(default_factory=list)
+
+    def find(self, condition: Condition, order: Order, limit: int, offset: int) -> str:
+        """Selects how many match in all, and the ids of one page of them."""
+        keys = [ATTRIBUTES[name].columns[0] for name, _ in order]
+        columns = "".join(f", {column} AS key{i}" for i, column in enumerate(keys))
+        ordered = "".join(
+            f"key{i} {'DESC' if down else 'ASC'} NULLS LAST, " for i, (_, down) in enumerate(order)
+        )  # fmt: skip
+        row = "household.id" if self.entity == "Group" else "person.id"
+        return (
+            f"WITH matching AS MATERIALIZED (SELECT {row} AS id{columns} FROM {_SOURCES[self.entity]} "
+            f"WHERE {self._reach()} AND {self.sql(condition)}) "
+            f"SELECT (SELECT count(*) FROM matching) AS total, ARRAY(SELECT id FROM matching "
+            f"ORDER BY {ordered}id LIMIT {self._argument(limit, 'int')} OFFSET {self._argument(offset, 'int')}) AS ids"
+        )
+
+    def among(self, condition: Condition, ids: Sequence[UUID]) -> str:
+        """Selects those of some ids that match."""
+        row = "household.id" if self.entity == "Group" else "person.id"
+        return (
+            f"SELECT {row} AS id FROM {_SOURCES[self.entity]} WHERE {self._reach()} "
+            f"AND {row} = ANY({self._argument(list(ids), 'uuid[]')}) AND {self.sql(condition)} ORDER BY 1"
+        )
+
+    def _reach(self) -> str:
+        scope = self._argument(list(self.divisions), "text[]")
+        places = ("city", "managing_unit", "township", "village")
+        return "household.status = 'active' AND (" + " OR ".join(f"household.{p} = ANY({scope})" for p in places) + ")"
+
+    def sql(self, condition: Condition) -> str:
+        """The condition; unknown values make it false, also below a negation of it."""
+        match condition:
+            case Compare():
+                return self._comparison(condition)
+            case Not(part):
+                return f"(({self.sql(part)}) IS NOT TRUE)"
+            case Every(parts):
+                return "(" + " AND ".join(map(self.sql, parts)) + ")" if parts else "true"
+            case Some(parts):
+                return "(" + " OR ".join(map(self.sql, parts)) + ")"
+
+    def _comparison(self, compare: Compare) -> str:
+        attribute = ATTRIBUTES[compare.attribute]
+        kind = _TYPES[attribute.kind]
+        values: list[Any] = list(compare.values)
+        if attribute.kind == "secret":
+            values = [self.vault.index(str(value), "id_number") for value in values]
+        if compare.operator in _SQL:
+            value = self._argument(values[0], kind)
+            tests = [f"{column} {_SQL[compare.operator]} {value}" for column in attribute.columns]
+        else:
+            given = self._argument(values, f"{kind}[]")
+            tests = [f"{column} = ANY({given})" for column in attribute.columns]
+        test = "(" + " OR ".join(tests) + ")"
+        if compare.operator == "ne":
+            test = f"({test} IS NOT TRUE)"
+        if attribute.member and self.entity == "Group":
+            return (
+                "EXISTS (SELECT FROM person WHERE person.household_id = household.id AND person.left_on IS NULL "
+                f"AND {test})"
+            )
+        return test
+
+    def _argument(self, value: Any, kind: str) -> str:
+        self.arguments.append(value)
+        return f"${len(self.arguments)}::{kind}"

@@ -1,0 +1,134 @@
+"""Callbacks to make 回调任务: written with the request they answer, worked off until delivered or given up."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from services.registry.exchange import callbacks, notices, parties, searching, transactions
+from services.registry.exchange.envelope import SearchMessage
+from services.registry.exchange.parties import Party
+from services.registry.exchange.service import Exchange
+from shared.db import Pg
+from shared.ids import uuid7
+
+PAUSES = tuple(timedelta(seconds=seconds) for seconds in (10, 30, 120, 600, 3600))
+"""Between one attempt and the next; after the last of them a callback is given up."""
+_LEASE = timedelta(seconds=60)
+_AT_ONCE = 10
+_IDLE_SECONDS = 0.5
+_COLUMN = "exchange_task"
+_CLAIM = """
+UPDATE exchange_task SET attempts = attempts + 1, due_at = $1 WHERE id IN (
+    SELECT id FROM exchange_task WHERE failed_at IS NULL AND due_at <= $2 ORDER BY due_at LIMIT $3
+    FOR UPDATE SKIP LOCKED
+) RETURNING *"""
+PATHS: Mapping[str, str] = {
+    "on-search": "/on-search", "on-subscribe": "/on-subscribe", "on-unsubscribe": "/on-unsubscribe",
+    "txn-on-status": "/txn/on-status", "notify": "/notify",
+}  # fmt: skip
+"""Where below its callback address a party expects what."""
+
+
+async def add(
+    pg: Pg,
+    exchange: Exchange,
+    party: Party,
+    action: str,
+    content: dict[str, Any],
+    *,
+    callback: str | None = None,
+    request_id: UUID | None = None,
+) -> None:
+    """A callback to make; in the transaction of what it is about. ``content`` is kept sealed."""
+    identifier = uuid7()
+    address = callback or party.body.callback_uri.rstrip("/") + PATHS[action]
+    sealed = exchange.registry.vault.seal(json.dumps(content, ensure_ascii=False), _COLUMN, identifier)
+    await pg.execute(
+        "INSERT INTO exchange_task (id, party_id, request_id, action, callback, sealed, due_at) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        identifier, party.id, request_id, action, address, sealed, exchange.now(),
+    )  # fmt: skip
+
+
+async def run(exchange: Exchange) -> None:
+    """Hand out what changed and make what callbacks are due, for as long as the service runs."""
+    while True:
+        exchange.awake.clear()
+        if not await hand_out(exchange) | await work_off(exchange):
+            try:
+                async with asyncio.timeout(_IDLE_SECONDS):
+                    await exchange.awake.wait()
+            except TimeoutError:
+                continue  # others may have written; failed callbacks fall due
+
+
+async def hand_out(exchange: Exchange) -> bool:
+    """Turn changes into notifications to deliver; whether there were any."""
+    async with exchange.registry.runtime.database.driver() as pg, pg.transaction():
+        found = await notices.due(pg, exchange)
+        for party, content, callback in found.notices:
+            await add(pg, exchange, party, "notify", content, callback=callback)
+        return found.changes > 0
+
+
+async def work_off(exchange: Exchange) -> bool:
+    """Try the callbacks that are due; whether there were any."""
+    now = exchange.now()
+    async with exchange.registry.runtime.database.driver() as pg:
+        rows = await pg.fetch(_CLAIM, now + _LEASE, now, _AT_ONCE)
+    await asyncio.gather(*(_deliver(exchange, row) for row in rows))
+    return bool(rows)
+
+
+async def _deliver(exchange: Exchange, task: Any) -> None:
+    database = exchange.registry.runtime.database
+    async with database.driver() as pg:
+        party = await parties.find(pg, task["party_id"])
+        if party is None or party.body.status != "active":
+            await _give_up(pg, exchange, task, "the party is blocked")
+            return
+        envelope = await _composed(pg, exchange, party, task)
+    try:
+        await callbacks.post(exchange.networks, task["callback"], envelope)
+    except callbacks.NotDeliveredError as error:
+        async with database.driver() as pg:
+            await _again(pg, exchange, task, str(error))
+        return
+    async with database.driver() as pg:
+        await pg.execute("DELETE FROM exchange_task WHERE id = $1", task["id"])
+
+
+async def _composed(pg: Pg, exchange: Exchange, party: Party, task: Any) -> dict[str, Any]:
+    """The signed message; under the same ``message_id`` at every attempt."""
+    content = json.loads(exchange.registry.vault.open(task["sealed"], _COLUMN, task["id"]))
+    if task["action"] == "notify":
+        message, outcomes = await notices.composed(pg, exchange, party, content)
+    elif task["action"] == "on-search":
+        search = SearchMessage.model_validate(content)
+        async with pg.transaction():
+            message, outcomes = await searching.answer(pg, exchange, party, search, task["request_id"])
+            await transactions.complete(pg, exchange, task["request_id"], outcomes)
+    else:
+        message, outcomes = content["message"], content["outcomes"]
+    header = exchange.header(task["action"], party.body.sender_id, outcomes, task["id"])
+    return exchange.signed(header, message)
+
+
+async def _again(pg: Pg, exchange: Exchange, task: Any, failure: str) -> None:
+    if task["attempts"] > len(PAUSES):
+        await _give_up(pg, exchange, task, failure)
+        return
+    due = exchange.now() + PAUSES[task["attempts"] - 1]
+    await pg.execute("UPDATE exchange_task SET due_at = $2, failure = $3 WHERE id = $1", task["id"], due, failure)
+
+
+async def _give_up(pg: Pg, exchange: Exchange, task: Any, failure: str) -> None:
+    await pg.execute(
+        "UPDATE exchange_task SET failed_at = $2, failure = $3, sealed = NULL WHERE id = $1",
+        task["id"],
+        exchange.now(),
+        failure,
+    )

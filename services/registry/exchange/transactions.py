@@ -1,0 +1,108 @@
+"""What was asked for and how it went: the log of consents and purposes, and ``txn/status`` out of it."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from services.registry.exchange.envelope import StatusMessage
+from services.registry.exchange.parties import Party
+from services.registry.exchange.service import Exchange
+from shared.contracts.base import rfc3339
+from shared.db import Pg
+
+_FIND = {
+    "transaction_id": "transaction_id = ANY($3)",
+    "correlation_id": "id::text = ANY($3)",
+    "reference_id_list": "reference_ids && $3",
+    "subscription_code_list": "subscription_codes && $3",
+}
+_MOST_CONSENT = 20_000
+
+
+async def note(
+    pg: Pg,
+    exchange: Exchange,
+    party: Party,
+    request_id: UUID,
+    action: str,
+    transaction_id: str,
+    *,
+    reference_ids: Sequence[str] = (),
+    subscription_codes: Sequence[str] = (),
+    consents: Sequence[Any] = (),
+    outcomes: Sequence[dict[str, Any]] = (),
+    answered: bool = True,
+) -> None:
+    """Write a request to the log; in the transaction that took it."""
+    now = exchange.now()
+    await pg.execute(
+        "INSERT INTO exchange_request (id, party_id, action, transaction_id, reference_ids, subscription_codes, "
+        "consents, outcomes, received_at, answered_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        request_id, party.id, action, transaction_id, list(reference_ids), list(subscription_codes),
+        json.dumps(list(consents), ensure_ascii=False)[:_MOST_CONSENT], json.dumps([_bare(o) for o in outcomes]), now,
+        now if answered else None,
+    )  # fmt: skip
+
+
+async def complete(pg: Pg, exchange: Exchange, request_id: UUID, outcomes: Sequence[dict[str, Any]]) -> None:
+    """A request that was acknowledged has been answered."""
+    await pg.execute(
+        "UPDATE exchange_request SET outcomes = $2, answered_at = $3 WHERE id = $1",
+        request_id,
+        json.dumps([_bare(outcome) for outcome in outcomes]),
+        exchange.now(),
+    )
+
+
+def _bare(outcome: dict[str, Any]) -> dict[str, Any]:
+    """How a request went, without the records it was answered with."""
+    return {name: value for name, value in outcome.items() if name not in ("data", "subscriptions")}
+
+
+async def status(
+    pg: Pg, exchange: Exchange, party: Party, message: StatusMessage, request_id: UUID
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The answer to a status request about the party's own requests, and its outcomes for the header."""
+    asked = message.txnstatus_request
+    action = "subscribe" if asked.txn_type == "subscibe" else asked.txn_type
+    values = asked.attribute_value if isinstance(asked.attribute_value, list) else [asked.attribute_value]
+    rows = await pg.fetch(
+        f"SELECT * FROM exchange_request WHERE party_id = $1 AND action = $2 AND {_FIND[asked.attribute_type]} "
+        "ORDER BY id DESC LIMIT 100",
+        party.id,
+        action,
+        values,
+    )
+    found = [outcome for row in rows for outcome in _outcomes(row)]
+    if asked.attribute_type == "reference_id_list":
+        found = [outcome for outcome in found if outcome.get("reference_id") in values]
+    state: dict[str, Any] = {
+        "transaction_id": rows[0]["transaction_id"] if rows else message.transaction_id,
+        "correlation_id": str(rows[0]["id"]) if rows else str(request_id),
+    }
+    if not found:
+        found = [
+            {
+                "reference_id": asked.reference_id,
+                "timestamp": rfc3339(exchange.now()),
+                "status": "rjct",
+                "status_reason_code": "rjct.reference_id.invalid",
+                "status_reason_message": "no such request of this party",
+            }
+        ]
+    state |= found[0] if action == "unsubscribe" else {f"{action}_response": found}
+    answer = {
+        "transaction_id": message.transaction_id,
+        "correlation_id": str(request_id),
+        "txnstatus_response": {"txn_type": f"on-{action}", "txn_status": state},
+    }
+    return answer, found
+
+
+def _outcomes(row: Any) -> list[dict[str, Any]]:
+    if row["answered_at"] is not None:
+        outcomes: list[dict[str, Any]] = json.loads(row["outcomes"])
+        return outcomes
+    received = rfc3339(row["received_at"])
+    return [{"reference_id": name, "timestamp": received, "status": "pdng"} for name in row["reference_ids"]]

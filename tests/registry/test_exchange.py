@@ -1,0 +1,302 @@
+"""DCI: search with both expressions, sort, pages and batches, and everything that is refused."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from tests.registry.conftest import OTHER_VILLAGE, VILLAGE, XIXIA, id_number, issue, make, matching, member
+from tests.registry.dci import (
+    Json,
+    Partner,
+    by_expression,
+    by_predicate,
+    searching,
+    term,
+    verify,
+)
+
+ALL = by_expression({"people": {"$gte": 1}})
+
+
+@pytest.fixture
+async def partner(registry: httpx.AsyncClient) -> Partner:
+    return await Partner.register(registry)
+
+
+@pytest.fixture
+async def homes(registry: httpx.AsyncClient) -> list[str]:
+    """Numbers of three households: one of two people, one of a woman with a national ID, one in another county."""
+    first = await make(registry, members=[member(), member("spouse", name="测试乙", birth_date="1970-01-01")])
+    woman = member(sex="female", birth_date="1950-06-01", id_number=id_number("19500601", 2), disability_level=2)
+    second = await make(registry, registered_on="2015-03-01", cause="disability", members=[woman])
+    third = await make(registry, village=OTHER_VILLAGE, registered_on="2016-01-01", cause="schooling")
+    return [first["number"], second["number"], third["number"]]
+
+
+def numbers(response: Json) -> list[str]:
+    assert response["status"] == "succ", response
+    return [group["group_identifier"][0]["identifier_value"] for group in response["data"]["reg_records"]]
+
+
+async def test_a_batch_with_both_expressions_sort_and_pages(partner: Partner, homes: list[str]) -> None:
+    first, second, third = homes
+    newest = {"sort": [{"attribute_name": "registered_on", "sort_order": "desc"}]}
+    poor = by_expression({"$and": [{"standing": "poor"}, {"people": {"$lt": 5}}]}, **newest)
+    either = by_predicate(
+        {
+            "expression1": term("people", "ge", 2),
+            "condition": "or",
+            "expression2": term("disability_level", "in", [1, 2]),
+        },
+    )
+    unknown = by_expression({"poverty_score": {"$lt": 5}})
+    page = {"pagination": {"page_size": 2, "page_number": 2}}
+    answers = await partner.search(poor, either, unknown, {**poor, **page})
+    assert numbers(answers[0]) == [third, second, first]
+    assert set(numbers(answers[1])) == {first, second}
+    assert (answers[2]["status"], answers[2]["status_reason_code"]) == ("rjct", "rjct.filter.invalid")
+    assert numbers(answers[3]) == [first]
+    assert answers[3]["pagination"] == {"page_size": 2, "page_number": 2, "total_count": 3}
+    assert [answer["reference_id"] for answer in answers] == ["r0", "r1", "r2", "r3"]
+
+
+@pytest.mark.parametrize(
+    ("criteria", "found"),
+    [
+        (by_predicate({"expression1": term("cause", "eq", "illness"), "condition": "not"}), {1, 2}),
+        (
+            by_predicate(
+                {"expression1": term("people", "eq", 1), "condition": "not", "expression2": term("sex", "eq", "female")}
+            ),
+            {2},
+        ),
+        (by_predicate({"expression1": term("people", "gt", "1")}), {0}),
+        (by_predicate({"expression1": term("registered_on", "le", "2015-03-01")}), {0, 1}),
+        (by_predicate({"expression1": term("people", "lt", 2)}, {"expression1": term("sex", "in", ["female"])}), {1}),
+        ({**by_predicate({"expression1": term("people", "gt", 1)}), "query_type": "expression"}, {0}),
+        (by_expression({"$or": [{"cause": "illness"}, {"cause": {"$in": ["schooling"]}}]}), {0, 2}),
+        (by_expression({"$not": {"cause": "illness"}}), {1, 2}),
+        (by_expression({"cause": {"$ne": "illness"}}), {1, 2}),
+        (by_expression({"birth_year": {"$gt": 1949, "$lte": 1950}}), {1}),
+        (by_expression({"division": XIXIA}), {0, 1}),
+        (by_expression({"village": {"$eq": VILLAGE}}), {0, 1}),
+        ({"query_type": "idtype-value", "query": {"type": "NATIONAL_ID", "value": id_number("19500601", 2)}}, {1}),
+        ({"query_type": "idtype-value", "query": {"type": "uin", "value": "1"}}, set()),
+    ],
+)
+async def test_queries(partner: Partner, homes: list[str], criteria: Json, found: set[int]) -> None:
+    [answer] = await partner.search(criteria)
+    assert set(numbers(answer)) == {homes[i] for i in found}
+
+
+async def test_members_are_masked_and_signed(registry: httpx.AsyncClient, partner: Partner, homes: list[str]) -> None:
+    criteria = by_expression(
+        {"household_number": homes[0]}, response_entity="Member",
+        sort=[{"attribute_name": "birth_year", "sort_order": "desc"}],
+    )  # fmt: skip
+    answer = await partner.post("/sync/search", partner.envelope("search", searching(criteria)))
+    await verify(registry, answer.json())
+    [response] = answer.json()["message"]["search_response"]
+    info = [record["demographic_info"] for record in response["data"]["reg_records"]]
+    assert [each["birth_year"] for each in info] == [1970, 1968]
+    assert "测试" not in answer.text
+    assert {each["name"] for each in info} == {"测*甲", "测*乙"}
+
+
+async def test_a_foreign_division_is_invisible(registry: httpx.AsyncClient, homes: list[str]) -> None:
+    partner = await Partner.register(registry, divisions=[XIXIA])
+    everything, one = await partner.search(ALL, by_expression({"household_number": homes[2]}))
+    assert set(numbers(everything)) == set(homes[:2])
+    assert everything["pagination"]["total_count"] == 2
+    assert numbers(one) == []
+
+
+async def test_admins_register_parties_of_their_divisions_only(registry: httpx.AsyncClient, partner: Partner) -> None:
+    local = await issue(registry, ["admin"], [XIXIA])
+    path = f"/v1/exchange/parties/{partner.registered['id']}"
+    assert (await registry.get(path, headers=local)).status_code == 404
+    assert (await registry.get("/v1/exchange/parties", headers=local)).json()["items"] == []
+    body = {k: v for k, v in partner.registered.items() if k not in ("id", "version", "client_id", "client_secret")}
+    assert (await registry.post("/v1/exchange/parties", json=body)).status_code == 409
+    assert (await registry.post("/v1/exchange/parties", json=body, headers=local)).status_code == 422
+    blocked = {**body, "status": "blocked"}
+    assert (await registry.put(path, json=blocked)).status_code == 428
+    assert (await registry.put(path, json=blocked, headers=matching(9))).status_code == 412
+    assert (await registry.put(path, json=blocked, headers=matching(1))).status_code == 200
+    answer = await partner.post("/sync/search", partner.envelope("search", searching(ALL)))
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (403, "err.request.forbidden")
+    assert (await partner.ask_token(partner.registered["client_secret"])).status_code == 401
+
+
+async def test_tokens(registry: httpx.AsyncClient, partner: Partner) -> None:
+    assert (await partner.ask_token("wrong")).json() == {"error": "invalid_client"}
+    refused = await partner.ask_token(partner.registered["client_secret"], grant_type="password")
+    assert (refused.status_code, refused.json()) == (400, {"error": "unsupported_grant_type"})
+    assert (await registry.post("/oauth2/client/token", json={})).status_code == 400
+    assert (await registry.post("/oauth2/client/token", data={"a": "x" * 9000})).status_code == 413
+    head, claims, mac = partner.token.split(".")
+    for token in ("", "x", f"{head}.{claims}.{mac[:-4]}AAAA", registry.headers["Authorization"][7:]):
+        answer = await partner.post("/sync/search", partner.envelope("search", searching(ALL)), token)
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (401, "err.request.unauthorized")
+
+
+def _tampered(partner: Partner) -> Json:
+    envelope = partner.envelope("search", searching(ALL))
+    envelope["message"]["transaction_id"] = "other"
+    return envelope
+
+
+def _unsigned(partner: Partner) -> Json:
+    return {k: v for k, v in partner.envelope("search", searching(ALL)).items() if k != "signature"}
+
+
+@pytest.mark.parametrize(
+    ("make_envelope", "code"),
+    [
+        (_tampered, "err.signature.invalid"),
+        (_unsigned, "err.signature.missing"),
+        (
+            lambda p: p.envelope("search", searching(ALL), at=datetime.now(UTC) - timedelta(minutes=10)),
+            "err.signature.invalid",
+        ),
+        (
+            lambda p: p.envelope("search", searching(ALL), at=datetime.now(UTC) + timedelta(minutes=10)),
+            "err.signature.invalid",
+        ),
+        (lambda p: {**p.envelope("search", searching(ALL)), "signature": "Signature: x"}, "err.signature.invalid"),
+        (lambda p: p.envelope("search", searching(ALL), sender_id="somebody.else"), "err.sender_id.invalid"),
+    ],
+)
+async def test_what_is_not_the_senders_is_refused(
+    partner: Partner, make_envelope: Callable[[Partner], Json], code: str
+) -> None:
+    for path in ("/sync/search", "/search"):
+        answer = await partner.post(path, make_envelope(partner))
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (401, code)
+
+
+async def test_a_message_is_taken_once(partner: Partner) -> None:
+    envelope = partner.envelope("search", searching(ALL))
+    assert (await partner.post("/sync/search", envelope)).json()["header"]["status"] == "succ"
+    again = (await partner.post("/sync/search", envelope)).json()
+    assert (again["header"]["status"], again["header"]["status_reason_code"]) == ("rjct", "rjct.message_id.duplicate")
+    assert again["message"] == {}
+    nack = (await partner.post("/search", envelope)).json()["message"]
+    assert (nack["ack_status"], nack["error"]["code"]) == ("NACK", "rjct.message_id.duplicate")
+
+
+@pytest.mark.parametrize(
+    ("header", "code"),
+    [
+        ({"version": "2.0.0"}, "rjct.version.invalid"),
+        ({"action": "subscribe"}, "rjct.action.invalid"),
+        ({"message_ts": "2019-01-01T00:00:00Z"}, "rjct.message_ts.invalid"),
+        ({"total_count": "many"}, "rjct.total_count.invalid"),
+        ({"total_count": 0}, "rjct.total_count.invalid"),
+        ({"is_msg_encrypted": True}, "err.encryption.invalid"),
+        ({"sender_uri": "http://169.254.169.254/latest"}, "err.sender_uri.invalid"),
+        ({"sender_uri": "http://127.0.0.1:9/dci/../admin"}, "err.sender_uri.invalid"),
+    ],
+)
+async def test_headers_are_checked(partner: Partner, header: Json, code: str) -> None:
+    answer = await partner.post("/sync/search", partner.envelope("search", searching(ALL), **header))
+    assert answer.json()["header"]["status_reason_code"] == code
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        None,
+        [],
+        {},
+        {"transaction_id": "x" * 100, "search_request": searching(ALL)["search_request"]},
+        searching({**ALL, "pagination": {"page_size": 0}}),
+        searching({**ALL, "pagination": {"page_size": 5, "page_number": 0}}),
+        searching(ALL, locale="english"),
+        searching(ALL, timestamp="yesterday"),
+        searching(ALL, reference_id=""),
+        searching({"query_type": "sql", "query": "x"}),
+        searching(*[ALL] * 101),
+    ],
+)
+async def test_what_has_not_the_shape_is_an_error(partner: Partner, message: Any) -> None:
+    answer = await partner.post("/sync/search", partner.envelope("search", message, total_count=500))
+    assert answer.status_code == 422
+    assert answer.json()["message"]["ack_status"] == "ERR"
+    assert answer.json()["message"]["error"]["code"] == "err.request.bad"
+
+
+@pytest.mark.parametrize(
+    ("criteria", "code"),
+    [
+        (by_expression({"name": "x"}), "rjct.filter.invalid"),
+        (by_expression({"people": {"$regex": "x"}}), "rjct.filter.invalid"),
+        (by_expression({"people": {"$lt": "many"}}), "rjct.filter.invalid"),
+        (by_expression({"people": {"$lt": True}}), "rjct.filter.invalid"),
+        (by_expression({"people": {}}), "rjct.filter.invalid"),
+        (by_expression({"people": {"$lt": 10**40}}), "rjct.filter.invalid"),
+        (by_expression({"$and": []}), "rjct.filter.invalid"),
+        (by_expression({"national_id": {"$gt": "1"}}), "rjct.filter.invalid"),
+        (by_expression({"registered_on": {"$gt": "2015-02-30"}}), "rjct.filter.invalid"),
+        (by_expression({"cause": {"$in": ["x"] * 101}}), "rjct.filter.invalid"),
+        (by_expression({}), "rjct.search_criteria.invalid"),
+        (by_predicate(), "rjct.search_criteria.invalid"),
+        (by_predicate({"expression1": None}), "rjct.filter.invalid"),
+        (by_predicate({"expression1": term("people", "$lt", 1)}), "rjct.filter.invalid"),
+        ({"query_type": "idtype-value", "query": {"type": "passport", "value": "1"}}, "rjct.search_criteria.invalid"),
+        ({**ALL, "sort": [{"attribute_name": "national_id"}]}, "rjct.sort.invalid"),
+        ({**ALL, "pagination": {"page_size": 101}}, "rjct.pagination.invalid"),
+        (
+            {**ALL, "pagination": {"page_size": 100, "page_number": 10**6}},
+            "rjct.search.too_many_records_found",
+        ),
+        ({**ALL, "authorize": {"purpose": {"code": "marketing"}}}, "rjct.search_criteria.invalid"),
+    ],
+)
+async def test_one_bad_request_is_rejected_by_itself(partner: Partner, criteria: Json, code: str) -> None:
+    bad, good = await partner.search(criteria, ALL)
+    assert (bad["status"], bad["status_reason_code"]) == ("rjct", code)
+    assert good["status"] == "succ"
+
+
+async def test_a_reference_is_used_once_in_a_batch(partner: Partner) -> None:
+    answer = await partner.post("/sync/search", partner.envelope("search", searching(ALL, ALL, reference_id="same")))
+    one, two = answer.json()["message"]["search_response"]
+    assert (one["status"], two["status_reason_code"]) == ("succ", "rjct.reference_id.duplicate")
+
+
+async def test_consent_and_purpose_are_logged(app: FastAPI, partner: Partner) -> None:
+    consent, authorize = {"id": "c1"}, {"purpose": {"code": "medical-aid"}}
+    await partner.search({**ALL, "consent": consent, "authorize": authorize})
+    async with app.state.runtime.database.driver() as pg:
+        rows = await pg.fetch("SELECT consents, action FROM exchange_request")
+    assert [(row["action"], "c1" in row["consents"], "medical-aid" in row["consents"]) for row in rows] == [
+        ("search", True, True)
+    ]
+
+
+PATHS = [
+    "/search", "/sync/search", "/on-search", "/subscribe", "/on-subscribe", "/unsubscribe", "/on-unsubscribe",
+    "/notify", "/txn/status", "/txn/on-status", "/sync/txn/status",
+]  # fmt: skip
+RAW = [
+    b"", b"null", b"[]", b"{", b'{"header": 1}', b'{"header": {}, "message": {}}', b'{"header": {"a": NaN}}',
+    b'{"header": {}, "header": {}}', b'{"header": {"message_id": "\\ud800"}}', b"\xff\xfe", b"[" * 3000,
+    b'{"signature": 5, "header": {"sender_id": []}, "message": 1e999}', b'{"header": {"x": "\\u0000"}}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_nothing_malformed_makes_a_fault_of_ours(partner: Partner, path: str) -> None:
+    headers = {"Authorization": f"Bearer {partner.token}", "Content-Type": "application/json"}
+    for raw in RAW:
+        answer = await partner.client.post("/registry" + path, content=raw, headers=headers)
+        assert answer.status_code in (400, 401, 422), (raw, answer.text)
+        body = answer.json()
+        assert body["errors"][0]["code"] if answer.status_code == 401 else body["message"]["ack_status"] == "ERR"
+    text = await partner.client.post("/registry" + path, content=b"x", headers={**headers, "Content-Type": "text/a"})
+    assert text.status_code == 415

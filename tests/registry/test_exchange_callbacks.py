@@ -1,0 +1,229 @@
+"""DCI by callback: asynchronous search, subscriptions and their notifications, status; where callbacks may not go."""
+
+from collections.abc import AsyncIterator
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from services.registry.exchange.callbacks import NotDeliveredError, allowed, post
+from tests.registry.conftest import OTHER_VILLAGE, XIXIA, app_on, client_of, make, matching, member
+from tests.registry.dci import Json, Partner, Receiver, by_expression, now, receiving, searching, verify
+
+POOR = by_expression({"standing": "poor"})
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as made:
+        yield made
+
+
+@pytest.fixture
+def calling_app(url: str, secrets: None, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    """An app that may call this machine."""
+    monkeypatch.setenv("BANGFU_REGISTRY_CALLBACK_NETWORKS", "127.0.0.0/8")
+    return app_on(url)
+
+
+@pytest.fixture
+async def calling(calling_app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(calling_app) as client:
+        yield client
+
+
+@pytest.fixture
+async def partner(calling: httpx.AsyncClient, receiver: Receiver) -> Partner:
+    return await Partner.register(
+        calling, callback_uri=f"http://127.0.0.1:{receiver.port}/dci", divisions=[XIXIA]
+    )  # fmt: skip
+
+
+async def acknowledged(partner: Partner, path: str, action: str, message: Json, **header: Any) -> str:
+    """The correlation id of a message that was taken."""
+    answer = await partner.post(path, partner.envelope(action, message, **header))
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["message"]["ack_status"] == "ACK"
+    return str(answer.json()["message"]["correlation_id"])
+
+
+def subscription(event: str, entity: str = "Group", **more: Any) -> Json:
+    wanted = {"standing": {"$eq": "poor"}}
+    criteria = {"reg_event_type": event, "filter_type": "expression", "filter": wanted, "notify_record_type": entity}
+    frequency = {"frequency": "0 8 * * *"}
+    return {
+        "transaction_id": "t2",
+        "subscribe_request": [
+            {"reference_id": "s1", "timestamp": now(), "subscribe_criteria": {**criteria, "frequency": frequency}}
+        ],
+        **more,
+    }
+
+
+async def subscribed(partner: Partner, receiver: Receiver, event: str, entity: str = "Group") -> str:
+    """The code of a new subscription."""
+    await acknowledged(partner, "/subscribe", "subscribe", subscription(event, entity))
+    answer = await receiver.next("/dci/on-subscribe")
+    await verify(partner.client, answer)
+    [response] = answer["message"]["subscribe_response"]
+    assert response["status"] == "succ", response
+    return str(response["subscriptions"][0]["code"])
+
+
+def asking(kind: str, attribute: str, value: Any) -> Json:
+    request = {"reference_id": "q1", "txn_type": kind, "attribute_type": attribute, "attribute_value": value}
+    return {"transaction_id": "t3", "txnstatus_request": request}
+
+
+async def test_a_search_is_answered_by_a_signed_callback(partner: Partner, receiver: Receiver) -> None:
+    home = await make(partner.client)
+    correlation = await acknowledged(partner, "/search", "search", searching(POOR))
+    answer = await receiver.next("/dci/on-search")
+    await verify(partner.client, answer)
+    assert answer["message"]["correlation_id"] == correlation
+    [response] = answer["message"]["search_response"]
+    [group] = response["data"]["reg_records"]
+    assert group["group_identifier"][0]["identifier_value"] == home["number"]
+    own = f"http://127.0.0.1:{receiver.port}/dci/elsewhere"
+    await acknowledged(partner, "/search", "search", searching(POOR), sender_uri=own)
+    assert (await receiver.next("/dci/elsewhere"))["header"]["action"] == "on-search"
+
+
+async def test_registrations_within_filter_and_divisions_are_notified(partner: Partner, receiver: Receiver) -> None:
+    code = await subscribed(partner, receiver, "REGISTER")
+    await make(partner.client, village=OTHER_VILLAGE)
+    await make(partner.client, standing="ordinary", cause=None, members=[member(name="测试丙")])
+    home = await make(partner.client, members=[member(name="测试丁")])
+    notice = await receiver.next("/dci/notify")
+    await verify(partner.client, notice)
+    assert notice["header"]["action"] == "notify"
+    [event] = notice["message"]["notify_event"]
+    assert event["reference_id"] == code
+    [group] = event["data"]["reg_records"]
+    assert group["group_identifier"][0]["identifier_value"] == home["number"]
+    assert "测试" not in str(notice)
+
+
+async def test_a_new_member_is_notified_until_unsubscribed(partner: Partner, receiver: Receiver) -> None:
+    home = await make(partner.client)
+    code = await subscribed(partner, receiver, "NewHouseHoldMember", "Member")
+    path = f"/v1/households/{home['number']}/members"
+    child = member("child", name="测试戊", birth_date="2010-01-01")
+    added = await partner.client.post(path, json=child, headers=matching(1))
+    assert added.status_code == 201, added.text
+    notice = await receiver.next("/dci/notify")
+    [record] = notice["message"]["notify_event"][0]["data"]["reg_records"]
+    assert (record["relationship_type"], record["demographic_info"]["birth_year"]) == ("child", 2010)
+    ending = {"transaction_id": "t4", "timesstamp": now(), "sunscription_codes": [code]}
+    await acknowledged(partner, "/unsubscribe", "unsubscribe", ending)
+    answer = (await receiver.next("/dci/on-unsubscribe"))["message"]
+    assert answer["subscription_status"] == [{"code": code, "status": "unsubscribe"}]
+    await acknowledged(partner, "/unsubscribe", "unsubscribe", ending)
+    again = (await receiver.next("/dci/on-unsubscribe"))["message"]
+    assert again["status_reason_code"] == "rjct.event.already_unsubscribed"
+    await partner.client.post(path, json={**child, "name": "测试己"}, headers=matching(2))
+    await acknowledged(partner, "/search", "search", searching(POOR))
+    assert (await receiver.next("/dci/on-search"))["header"]["status"] == "succ"
+    assert receiver.posted.empty()
+
+
+async def test_subscriptions_that_are_refused(partner: Partner, receiver: Receiver) -> None:
+    await subscribed(partner, receiver, "REGISTER")
+    for message, code in (
+        (subscription("REGISTER"), "rjct.event.already_subscribed"),
+        (subscription("DEATH"), "rjct.notify_types.invalid"),
+        (subscription("REGISTER", "Dog"), "rjct.notify_details.invalid"),
+    ):
+        await acknowledged(partner, "/subscribe", "subscibe", message)
+        [response] = (await receiver.next("/dci/on-subscribe"))["message"]["subscribe_response"]
+        assert (response["status"], response["status_reason_code"]) == ("rjct", code)
+    foreign = {"transaction_id": "t", "timestamp": now(), "subscription_codes": ["somebody else's"]}
+    await acknowledged(partner, "/unsubscribe", "unsubscribe", foreign)
+    answer = (await receiver.next("/dci/on-unsubscribe"))["message"]
+    assert answer["status_reason_code"] == "rjct.subscription_code.invalid"
+
+
+async def test_status_by_every_attribute(partner: Partner, receiver: Receiver) -> None:
+    code = await subscribed(partner, receiver, "REGISTER")
+    correlation = await acknowledged(partner, "/search", "search", searching(POOR))
+    await receiver.next("/dci/on-search")
+    for kind, attribute, value in (
+        ("search", "transaction_id", "t1"),
+        ("search", "reference_id_list", ["r0"]),
+        ("search", "correlation_id", correlation),
+        ("subscribe", "subscription_code_list", [code]),
+    ):
+        asked = partner.envelope("txn-status", asking(kind, attribute, value))
+        answer = (await partner.post("/sync/txn/status", asked)).json()
+        await verify(partner.client, answer)
+        found = answer["message"]["txnstatus_response"]
+        assert found["txn_type"] == f"on-{kind}"
+        [item] = found["txn_status"][f"{kind}_response"]
+        assert item["status"] == "succ"
+        assert "data" not in item
+    unknown = partner.envelope("txn-status", asking("search", "transaction_id", "nothing"))
+    answer = (await partner.post("/sync/txn/status", unknown)).json()
+    [item] = answer["message"]["txnstatus_response"]["txn_status"]["search_response"]
+    assert item["status_reason_code"] == "rjct.reference_id.invalid"
+    await acknowledged(partner, "/txn/status", "txn-status", asking("search", "transaction_id", "t1"))
+    assert (await receiver.next("/dci/txn/on-status"))["header"]["action"] == "txn-on-status"
+
+
+async def test_a_callback_that_fails_is_tried_again(calling_app: FastAPI, partner: Partner, receiver: Receiver) -> None:
+    receiver.status = 500
+    await acknowledged(partner, "/search", "search", searching(POOR))
+    first = await receiver.next("/dci/on-search")
+    receiver.status = 200
+    async with calling_app.state.runtime.database.driver() as pg:
+        await pg.execute("UPDATE exchange_task SET due_at = now()")
+        second: Json = {}
+        while not second:
+            await pg.execute("UPDATE exchange_task SET due_at = now() WHERE due_at > now()")
+            if not receiver.posted.empty():
+                second = await receiver.next("/dci/on-search")
+        assert second["header"]["message_id"] == first["header"]["message_id"]
+
+
+async def test_what_others_answer_is_acknowledged(partner: Partner) -> None:
+    for path, action in (
+        ("/on-search", "on-search"),
+        ("/on-subscribe", "on-subscribe"),
+        ("/on-unsubscribe", "on-unsubscribe"),
+        ("/notify", "notify"),
+        ("/txn/on-status", "txn-on-status"),
+    ):
+        await acknowledged(partner, path, action, {"transaction_id": "t9"}, status="succ")
+
+
+@pytest.mark.parametrize(
+    ("address", "networks", "expected"),
+    [
+        ("10.1.2.3", ["10.0.0.0/8"], True),
+        ("10.1.2.3", [], False),
+        ("8.8.8.8", ["10.0.0.0/8"], False),
+        ("127.0.0.1", ["0.0.0.0/0"], False),
+        ("127.0.0.1", ["127.0.0.0/8"], True),
+        ("::ffff:127.0.0.1", ["0.0.0.0/0", "::/0"], False),
+        ("::1", ["::/0"], False),
+        ("169.254.169.254", ["0.0.0.0/0"], False),
+        ("100.100.100.200", ["100.64.0.0/10"], False),
+        ("fd00:ec2::254", ["fd00::/8"], False),
+    ],
+)
+def test_where_callbacks_may_go(address: str, networks: list[str], expected: bool) -> None:
+    assert allowed(ip_address(address), [ip_network(network) for network in networks]) is expected
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "2130706433", "no-such-name.invalid", "a" * 300])
+async def test_this_machine_is_not_called_unless_the_setting_says_so(receiver: Receiver, host: str) -> None:
+    with pytest.raises(NotDeliveredError):
+        await post([ip_network("0.0.0.0/0"), ip_network("::/0")], f"http://{host}:{receiver.port}/", {})
+    assert receiver.posted.empty()
+
+
+async def test_redirects_are_not_followed(receiver: Receiver) -> None:
+    receiver.status = 302
+    with pytest.raises(NotDeliveredError):
+        await post([ip_network("127.0.0.0/8")], f"http://127.0.0.1:{receiver.port}/", {})
