@@ -20,6 +20,7 @@ from services.registry.households.registering import TAKEN
 from services.registry.identity import check_data_key
 from services.registry.keys import api as keys_api
 from services.registry.keys import service as keys
+from services.registry.rowsecurity import warn_unless_bound
 from services.registry.settings import bootstrap_key, vault_of
 from services.registry.statistics import api as statistics_api
 from services.registry.years import api as years_api
@@ -67,6 +68,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
     async def seed() -> None:
         async with command(runtime) as pg:
             await check_data_key(pg, registry.vault)
+            await warn_unless_bound(pg)
             plain = bootstrap_key()
             if plain is not None:
                 await keys.seed_bootstrap(pg, settings, plain, CITY, clock.now())

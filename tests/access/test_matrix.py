@@ -100,46 +100,28 @@ async def test_roles(service: ServiceName, world: World) -> None:
 
 
 @every_service
-async def test_objects_elsewhere_look_like_none(service: ServiceName, world: World) -> None:
-    """The strongest key of a county meets objects of another as if they were not there; a key of no division, all."""
+async def test_divisions(service: ServiceName, world: World) -> None:
+    """Objects elsewhere look like none to the strongest key of a county, and so do all to a key of no division."""
     county, nowhere = await world.key(list(ROLES), [XIXIA]), await world.key(list(ROLES), [])
     faults = []
     for operation in operations(world.app.openapi()):
         expected = EXPECTED[service][operation.name]
-        if expected.of is None:
-            continue
-        unknown = await ask(world, operation, expected, county, world.unknown[expected.of])
-        if unknown[0] != 404:
-            faults.append(f"{operation.name} of nothing: {unknown}")
-        for foreign in world.foreign[expected.of]:
-            if (answer := await ask(world, operation, expected, county, foreign)) != unknown:
-                faults.append(f"{operation.name} of {foreign}: {answer}, of nothing: {unknown}")
-        unknown = await ask(world, operation, expected, nowhere, world.unknown[expected.of])
-        if (answer := await ask(world, operation, expected, nowhere, world.own[expected.of])) != unknown:
-            faults.append(f"{operation.name} without any division: {answer}, of nothing: {unknown}")
-        status, _ = await ask(world, operation, expected, county, world.own[expected.of])
-        if status not in (200, 201, 204, 409, 412, 422):
-            faults.append(f"{operation.name} of one's own: {status}")
-    assert not faults
-
-
-@every_service
-async def test_lists_end_at_the_border(service: ServiceName, world: World) -> None:
-    county = await world.key(list(ROLES), [XIXIA])
-    faults = []
-    for operation in operations(world.app.openapi()):
-        kind = EXPECTED[service][operation.name].lists
-        if kind is None:
-            continue
-        shown = (await send(world, operation, county)).text
-        if list(world.own[kind].values())[-1] not in shown:
-            faults.append(f"{operation.name} leaves out one's own")
-        faults += [
-            f"{operation.name} shows {name}"
-            for foreign in world.foreign[kind]
-            for name in foreign.values()
-            if name in shown and name not in world.own[kind].values()
-        ]
+        if expected.of is not None:
+            own, elsewhere, nothing = (each[expected.of] for each in (world.own, world.foreign, world.unknown))
+            pairs = [(county, foreign) for foreign in elsewhere] + [(nowhere, own)]
+            for key, named in pairs:
+                answers = [await ask(world, operation, expected, key, each) for each in (nothing, named)]
+                if answers[0] != answers[1] or (key is county and answers[0][0] != 404):
+                    faults.append(f"{operation.name} of nothing, of {named}: {answers}")
+            status, _ = await ask(world, operation, expected, county, own)
+            if status not in (200, 201, 204, 409, 412, 422):
+                faults.append(f"{operation.name} of one's own: {status}")
+        if expected.lists is not None:
+            shown = (await send(world, operation, county)).text
+            own = set(world.own[expected.lists].values())
+            foreign_names = {name for each in world.foreign[expected.lists] for name in each.values()} - own
+            faults += [f"{operation.name} leaves out {name}" for name in own if name not in shown]
+            faults += [f"{operation.name} shows {name}" for name in foreign_names if name in shown]
     assert not faults
 
 

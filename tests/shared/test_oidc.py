@@ -172,19 +172,18 @@ async def test_only_access_tokens_open(client: httpx.AsyncClient, issuer: Issuer
         assert await refused(client, issuer.token(typ=kind)), kind
 
 
-@pytest.mark.parametrize(
-    "claims",
-    [
-        {"exp": -31}, {"exp": None}, {"exp": "2099"}, {"exp": True}, {"exp": []},
-        {"nbf": 60}, {"iat": 60}, {"nbf": "x"},
-        {"iss": None}, {"iss": "http://127.0.0.1/realms/nanyang"}, {"iss": []},
-        {"aud": None}, {"aud": "account"}, {"aud": []}, {"aud": ["bangfu-web"]}, {"aud": {"bangfu": 1}},
-        {"sub": None}, {"sub": ""}, {"sub": 7},
-    ],
-    ids=str,
-)  # fmt: skip
-async def test_claims_that_close(client: httpx.AsyncClient, issuer: Issuer, claims: dict[str, Any]) -> None:
-    assert await refused(client, issuer.token(**_from_now(claims)))
+CLOSED: list[dict[str, Any]] = [
+    {"exp": -31}, {"exp": None}, {"exp": "2099"}, {"exp": True}, {"exp": []},
+    {"nbf": 60}, {"iat": 60}, {"nbf": "x"},
+    {"iss": None}, {"iss": "http://127.0.0.1/realms/nanyang"}, {"iss": []},
+    {"aud": None}, {"aud": "account"}, {"aud": []}, {"aud": ["bangfu-web"]}, {"aud": {"bangfu": 1}},
+    {"sub": None}, {"sub": ""}, {"sub": 7},
+]  # fmt: skip
+
+
+async def test_claims_that_close(client: httpx.AsyncClient, issuer: Issuer) -> None:
+    for claims in CLOSED:
+        assert await refused(client, issuer.token(**_from_now(claims))), claims
 
 
 async def test_clocks_may_differ_by_half_a_minute(client: httpx.AsyncClient, issuer: Issuer) -> None:

@@ -21,6 +21,7 @@ from services.registry.households.schemas import (
     VersionsOut,
 )
 from services.registry.reports import ImportReport, Mode
+from services.registry.rowsecurity import scoped
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
 from shared.contracts.household import Standing
 from shared.http.body import read_lines
@@ -141,7 +142,7 @@ async def list_households(
     if JSONL in request.headers.get("accept", ""):
         return await _streamed(listing.stream(registry.runtime, filters, caller, registry.vault))
     after = query.after(request)
-    async with registry.runtime.database.driver() as pg:
+    async with scoped(registry.runtime, caller) as pg:
         rows = await listing.page(pg, filters, caller, after=UUID(after[0]) if after else None, limit=query.limit + 1)
         count = await listing.count(pg, filters, caller) if query.count else None
     kept, cursor = page_of(rows, limit=query.limit, key=lambda r: [str(r["id"])], request=request, response=response)
@@ -168,7 +169,7 @@ async def _streamed(chunks: AsyncIterator[bytes]) -> Response:
 )
 async def get_household(household: str, response: Response, caller: Reader, registry: RegistryDep) -> HouseholdDetail:
     """By id, or by its 14-digit number. Members are masked; births are shown as years."""
-    async with registry.runtime.database.driver() as pg:
+    async with scoped(registry.runtime, caller) as pg:
         found = await reading.find(pg, household, caller, registry.vault)
     set_etag(response, found.version)
     return presenting.detailed(found, today(registry))
@@ -182,7 +183,7 @@ async def get_household(household: str, response: Response, caller: Reader, regi
 )
 async def list_household_versions(household: str, caller: Reader, registry: RegistryDep) -> VersionsOut:
     """Every version as it was recorded: when, by which key, and why."""
-    async with registry.runtime.database.driver() as pg:
+    async with scoped(registry.runtime, caller) as pg:
         found = await reading.find(pg, household, caller, registry.vault)
         rows = await reading.versions(pg, found.id)
     return VersionsOut(items=[presenting.version(row) for row in rows])
