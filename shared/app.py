@@ -29,6 +29,7 @@ from shared.http.body import StrictRoute
 from shared.http.limits import Limits
 from shared.http.pagination import Cursors
 from shared.http.shortcuts import Shortcut, Shortcuts
+from shared.oidc import OidcTokens
 from shared.openapi import install_openapi
 from shared.relay import Relay
 from shared.settings import Settings
@@ -122,7 +123,8 @@ def create_app(
     """Build a service's application.
 
     ``on_start`` runs once before requests are served; ``jobs`` run beside them until shutdown. ``role`` picks the
-    parts this process runs. ``authenticators`` come before API keys in the chain, ``shortcuts`` before the routes.
+    parts this process runs. ``authenticators`` come first in the chain, before the tokens of an OpenID Connect issuer
+    (if there is one) and API keys; ``shortcuts`` come before the routes.
     """
     settings = runtime.settings
     app: FastAPI = FastAPIOffline(
@@ -139,14 +141,15 @@ def create_app(
     app.router.route_class = APIRoute
     app.state.runtime = runtime
     app.state.base_url = settings.base_url
-    app.state.authenticators = [*authenticators, ApiKeys(runtime.database, runtime.clock)]
+    tokens = [OidcTokens(settings, runtime.clock)] if settings.oidc_issuer else []
+    app.state.authenticators = [*authenticators, *tokens, ApiKeys(runtime.database, runtime.clock)]
     app.state.cursors = Cursors(settings.cursor_secret.get_secret_value().encode() or secrets.token_bytes(32))
     for part in routers if role in ("all", "api") else ():
         app.include_router(part)
     problems.install(app, (*errors.SHARED_KINDS, *kinds))
     _add_operations(app, runtime, role)
     _add_documents(app, publishes, reads)
-    install_openapi(app)
+    install_openapi(app, settings.oidc_issuer)
     if role in ("all", "api"):
         app.add_middleware(Shortcuts, shortcuts=shortcuts)
     app.add_middleware(Limits, bulk_bytes=settings.max_body_mb * 1024 * 1024, draining=lambda: runtime.draining)

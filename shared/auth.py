@@ -1,7 +1,8 @@
 """Who calls: API keys with roles and division scope, owned by registry and mirrored by the others.
 
-A key reads ``prefix.secret``; the secret has 256 bits and only its SHA-256 is stored. ``Authenticator`` is the
-seam for OIDC bearer tokens: ``create_app`` takes a chain of them, and the first that recognises a token decides.
+A key reads ``prefix.secret``; the secret has 256 bits and only its SHA-256 is stored. ``create_app`` makes a chain of
+authenticators, the tokens of an OpenID Connect issuer among them (shared/oidc.py); the first that recognises a
+credential decides.
 """
 
 import hashlib
@@ -32,6 +33,7 @@ class Caller:
     """An authenticated caller."""
 
     key_id: UUID
+    """Of the API key, or of the person or service account that a token names; history and audit keep it."""
     name: str
     roles: frozenset[Role]
     divisions: tuple[str, ...]
@@ -48,7 +50,10 @@ class Authenticator(Protocol):
     """Recognises one kind of bearer token."""
 
     async def caller(self, token: str) -> Caller | None:
-        """The caller a token stands for; None when it is not of this kind, or not valid."""
+        """The caller a token stands for; None when it is not of this kind, or not valid.
+
+        Raises ``Problem`` 503 when that cannot be found out at the moment.
+        """
         ...
 
 
@@ -113,7 +118,7 @@ bearer = HTTPBearer(
 async def authenticate(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 ) -> Caller:
-    """The caller of this request. Raises 401."""
+    """The caller of this request. Raises 401, 503."""
     if credentials is not None:
         chain: Sequence[Authenticator] = request.app.state.authenticators
         for authenticator in chain:

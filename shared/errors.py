@@ -108,8 +108,8 @@ MALFORMED = kind(
 )  # fmt: skip
 UNAUTHENTICATED = kind(
     "unauthenticated", 401, "A valid key is needed", "需要有效的密钥",
-    "Send `Authorization: Bearer <key>` with a key that is active and not expired.",
-    "请在 Authorization 头中携带有效且未过期的密钥。",
+    "Send `Authorization: Bearer ...` with an API key or access token that is active and not expired.",
+    "请在 Authorization 头中携带有效且未过期的密钥或访问令牌。",
 )  # fmt: skip
 FORBIDDEN = kind(
     "forbidden", 403, "The key may not do this", "密钥无此权限",

@@ -9,13 +9,15 @@ from starlette.responses import JSONResponse
 _UNDECLARED_BY_US = ("HTTPValidationError", "ValidationError")
 
 
-def install_openapi(app: FastAPI) -> None:
-    """Replace the document maker; adds ``/openapi-3.0.json``."""
+def install_openapi(app: FastAPI, issuer: str | None) -> None:
+    """Replace the document maker; adds ``/openapi-3.0.json``. ``issuer`` gives tokens that open what keys open."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             app.openapi_schema = _tidied(generate())
+            if issuer is not None:
+                _open_to_tokens(app.openapi_schema, issuer)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
@@ -36,6 +38,18 @@ def _tidied(document: dict[str, Any]) -> dict[str, Any]:
     for name in _UNDECLARED_BY_US:
         schemas.pop(name, None)
     return document
+
+
+def _open_to_tokens(document: dict[str, Any], issuer: str) -> None:
+    document["components"]["securitySchemes"]["oidc"] = {
+        "type": "openIdConnect",
+        "openIdConnectUrl": f"{issuer.rstrip('/')}/.well-known/openid-configuration",
+        "description": "Access token 访问令牌 of the OpenID Connect issuer, instead of an API key.",
+    }
+    for path in document["paths"].values():
+        for operation in path.values():
+            if operation.get("security"):
+                operation["security"].append({"oidc": []})
 
 
 def down_converted(document: dict[str, Any]) -> dict[str, Any]:

@@ -3,11 +3,23 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 ServiceName = Literal["registry", "assistance", "ranking"]
+Algorithm = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"
+]  # fmt: skip
+"""Signatures that tokens may have; never ``none``, never a secret shared with the issuer (HS256 and alike)."""
+
+
+def _words(value: object) -> object:
+    return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
+Words = BeforeValidator(_words)
+"""Several values in one variable, parted by spaces or commas."""
 
 
 class Settings(BaseModel):
@@ -36,6 +48,20 @@ class Settings(BaseModel):
     cursor_secret: SecretStr = Field(default=SecretStr(""), description="signs cursors; default: drawn at start")
     max_body_mb: int = Field(default=64, ge=1, description="largest bulk request body in MB")
     log_level: str = Field(default="INFO")
+    oidc_issuer: str | None = Field(
+        default=None, pattern="^https?://", description="OpenID Connect issuer whose tokens are taken beside API keys"
+    )
+    oidc_audience: str | None = Field(default=None, description="what `aud` of a token must name")
+    oidc_jwks_url: str | None = Field(
+        default=None, pattern="^https?://", description="the issuer's keys; default: what its discovery document says"
+    )
+    oidc_algorithms: Annotated[tuple[Algorithm, ...], Words] = Field(
+        default=("RS256", "ES256", "EdDSA"), min_length=1, description="signatures that are accepted"
+    )
+    oidc_roles_claims: Annotated[tuple[str, ...], Words] = Field(
+        default=(), description="claims that hold roles; default: realm_access.roles, resource_access.<audience>.roles"
+    )
+    oidc_divisions_claim: str = Field(default="bangfu_divisions", description="claim that holds division codes 辖区")
 
     @classmethod
     def load(cls, service: ServiceName, environ: Mapping[str, str] = os.environ) -> Self:
@@ -48,6 +74,12 @@ class Settings(BaseModel):
                     break
         values["service"] = service
         return cls.model_validate(values)
+
+    @model_validator(mode="after")
+    def _tokens_are_for_us(self) -> Self:
+        if self.oidc_issuer is not None and not self.oidc_audience:
+            raise ValueError("BANGFU_OIDC_ISSUER needs BANGFU_OIDC_AUDIENCE, else tokens for others would be taken")
+        return self
 
     @property
     def listen_port(self) -> int:

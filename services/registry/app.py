@@ -24,6 +24,7 @@ from services.registry.households.registering import TAKEN
 from services.registry.identity import check_data_key
 from services.registry.keys import api as keys_api
 from services.registry.keys import service as keys
+from services.registry.rowsecurity import warn_unless_bound
 from services.registry.rule_runs import api as rule_runs_api
 from services.registry.rule_runs import service as rule_runs
 from services.registry.settings import bootstrap_key, callback_networks, vault_of
@@ -77,6 +78,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
         async with command(runtime) as pg:
             await check_data_key(pg, registry.vault)
             await exchange.start(pg)
+            await warn_unless_bound(pg)
             plain = bootstrap_key()
             if plain is not None:
                 await keys.seed_bootstrap(pg, settings, plain, CITY, clock.now())

@@ -67,9 +67,10 @@ async def nothing_to_republish(_: Pg) -> int:
     return 0
 
 
-async def toy_app(url: str, kafka: str = "127.0.0.1:1") -> FastAPI:
-    """The toy on an empty database."""
-    settings = Settings(service="registry", database_url=url, kafka_bootstrap_servers=kafka, kafka_idempotence=False)
+async def toy_app(url: str, kafka: str = "127.0.0.1:1", **more: str) -> FastAPI:
+    """The toy on an empty database; ``more`` are settings as the environment gives them."""
+    given = {"BANGFU_DATABASE_URL": url, "BANGFU_KAFKA_BOOTSTRAP_SERVERS": kafka, "BANGFU_KAFKA_IDEMPOTENCE": "false"}
+    settings = Settings.load("registry", given | {f"BANGFU_{name}".upper(): value for name, value in more.items()})
     database = Database(url, pool_size=4)
     async with database.driver() as pg:
         for statement in (plumbing.DDL + plumbing.ORIGIN).split(";\n"):

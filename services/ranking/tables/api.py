@@ -117,8 +117,8 @@ def visible_body(snapshot: Snapshot, caller: Caller, demonstration: bool) -> byt
     responses={200: {"headers": ETAG_HEADERS}, **NOT_MODIFIED, **NOT_FOUND_RESPONSE},
 )
 async def get_league_table(
-    key: Key,
     caller: AnyCaller,
+    key: Key,
     ranking: RankingDep,
     request: Request,
     edition: Annotated[
@@ -158,9 +158,9 @@ def answer(request: Request, body: bytes, headers: dict[str, str]) -> Response:
     responses=NOT_FOUND_RESPONSE,
 )
 async def explain_league_table_row(
+    caller: AnyCaller,
     key: Key,
     code: Annotated[str, Path(max_length=100, description="The unit's code.", examples=["411323000000"])],
-    caller: AnyCaller,
     ranking: RankingDep,
     request: Request,
     response: Response,

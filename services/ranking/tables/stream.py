@@ -41,8 +41,8 @@ _STREAM = {
     responses={200: _STREAM, **NOT_FOUND_RESPONSE},
 )
 async def stream_league_table(
-    key: Key,
     caller: AnyCaller,
+    key: Key,
     ranking: RankingDep,
     request: Request,
     last_event_id: Annotated[

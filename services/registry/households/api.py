@@ -21,6 +21,7 @@ from services.registry.households.schemas import (
     VersionsOut,
 )
 from services.registry.reports import ImportReport, Mode
+from services.registry.rowsecurity import scoped
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
 from shared.contracts.household import Standing
 from shared.http.body import read_lines
@@ -145,7 +146,7 @@ async def list_households(
     if JSONL in request.headers.get("accept", ""):
         return await _streamed(listing.stream(registry.runtime, filters, caller, registry.vault))
     after = query.after(request)
-    async with registry.runtime.database.driver() as pg:
+    async with scoped(registry.runtime, caller) as pg:
         rows = await listing.page(pg, filters, caller, after=UUID(after[0]) if after else None, limit=query.limit + 1)
         count = await listing.count(pg, filters, caller) if query.count else None
     kept, cursor = page_of(rows, limit=query.limit, key=lambda r: [str(r["id"])], request=request, response=response)
@@ -183,7 +184,7 @@ async def get_household(
     `as_of` shows village, standing and members of the day; `known_at` leaves out what was recorded later. The two go
     together: as it was on a day, as we knew at an instant. Attributes without a day of their own are as known.
     """
-    async with registry.runtime.database.driver() as pg:
+    async with scoped(registry.runtime, caller) as pg:
         if known_at is None:
             found = await reading.find(pg, household, caller, registry.vault)
         else:
@@ -200,7 +201,7 @@ async def get_household(
 )
 async def list_household_versions(household: str, caller: Reader, registry: RegistryDep) -> VersionsOut:
     """Every version as it was recorded: when, by which key, and why."""
-    async with registry.runtime.database.driver() as pg:
+    async with scoped(registry.runtime, caller) as pg:
         found = await reading.find(pg, household, caller, registry.vault)
         rows = await reading.versions(pg, found.id)
     return VersionsOut(items=[presenting.version(row) for row in rows])

@@ -8,6 +8,7 @@ from services.registry.context import Reader, Recorder, RegistryDep
 from services.registry.households import changing, reading, service
 from services.registry.households.api import CHANGES, Expected
 from services.registry.households.incomes import IncomeOut, IncomeReport, IncomesOut
+from services.registry.rowsecurity import scoped
 from shared.app import NOT_FOUND_RESPONSE, router
 from shared.http.etag import set_etag
 
@@ -22,7 +23,7 @@ routes = router("households")
 )
 async def list_incomes(household: str, response: Response, caller: Reader, registry: RegistryDep) -> IncomesOut:
     """By year, oldest first, with gross, net and net per head as domain.md 1.2 adds them up."""
-    async with registry.runtime.database.driver() as pg:
+    async with scoped(registry.runtime, caller) as pg:
         found = await reading.find(pg, household, caller, registry.vault)
     set_etag(response, found.version)
     return IncomesOut(items=[IncomeOut.of(income) for income in found.incomes])

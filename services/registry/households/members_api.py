@@ -6,6 +6,7 @@ from services.registry.context import Reader, Recorder, RegistryDep, today
 from services.registry.households import changing, presenting, reading, service
 from services.registry.households.api import CHANGES, Expected, Key
 from services.registry.households.schemas import HouseholdDetail, MemberIn, MemberOut, MemberPatch
+from services.registry.rowsecurity import scoped
 from shared import errors
 from shared.app import NOT_FOUND_RESPONSE, router
 from shared.errors import Problem
@@ -24,7 +25,7 @@ routes = router("households")
 )
 async def list_members(household: str, response: Response, caller: Reader, registry: RegistryDep) -> list[MemberOut]:
     """Present and former members, masked."""
-    async with registry.runtime.database.driver() as pg:
+    async with scoped(registry.runtime, caller) as pg:
         found = await reading.find(pg, household, caller, registry.vault)
     set_etag(response, found.version)
     return [presenting.member(each) for each in found.members]
@@ -40,7 +41,7 @@ async def get_member(
     household: str, member: Id, response: Response, caller: Reader, registry: RegistryDep
 ) -> MemberOut:
     """A present or former member, masked; the ETag is the household's."""
-    async with registry.runtime.database.driver() as pg:
+    async with scoped(registry.runtime, caller) as pg:
         found = await reading.find(pg, household, caller, registry.vault)
     person = found.member(member)
     if person is None:

@@ -1,0 +1,149 @@
+"""Who may call what, and where the division of the object decides: one line for every operation of every service.
+
+A new route fails the tests until it has a line here. To add one:
+
+1. Name its ``operation_id`` and who may call it: ``ANYBODY`` (no credentials), ``EVERY_KEY``, ``only("signer", ...)``.
+   ``admin`` holds every role but ``identity:reveal`` and need not be named.
+2. Where the path names an object that lies in a division (a household, an action), say ``of="household"``. A caller of
+   another division must then get the very answer to an unknown id. The request's body is the first example of its
+   schema; give ``body=`` where that has none, or would be refused before the object is looked for.
+3. Where the route lists such objects, say ``lists="household"``: those of other divisions must not be in the answer.
+4. A new kind of object: add one within and one outside Xixia county to that service's world in ``worlds.py``. A new
+   path parameter that is part of no object: add a value to ``PARAMETERS``.
+
+Routes that take a foreign object inside their body answer 422 and are tested where they live.
+"""
+
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from shared.contracts.key import Role
+
+ROLES: tuple[Role, ...] = get_args(Role)
+PARAMETERS = {
+    "year": "2016", "name": "cause", "kind": "poor_village", "cadence": "weekly", "period": "2018-W99", "date": "never",
+    "code": "unheard_of",
+}  # fmt: skip
+"""Path parameters that are part of no object; so chosen that nothing is changed, and no stream is opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What an operation asks of its caller."""
+
+    roles: frozenset[str] | None
+    """Any of them is enough; None asks for no credentials at all, an empty set for any key."""
+    of: str | None = None
+    """The kind of object in its path whose division matters."""
+    lists: str | None = None
+    """The kind of object in its answer of which only those within the caller's divisions are shown."""
+    body: Any = None
+
+    def admits(self, role: str | None) -> bool:
+        """Whether a key with this role alone (or none) may call it."""
+        return not self.roles or role in self.roles or (role == "admin" and self.roles != {"identity:reveal"})
+
+
+def only(*roles: Role, of: str | None = None, lists: str | None = None, body: Any = None) -> Expectation:
+    return Expectation(frozenset(roles), of, lists, body)
+
+
+def readers(*, of: str | None = None, lists: str | None = None) -> Expectation:
+    return only("reader", "recorder", "reviewer", "drafter", "signer", "importer", of=of, lists=lists)
+
+
+def recorders(*, of: str | None = None, body: Any = None) -> Expectation:
+    return only("recorder", "importer", of=of, body=body)
+
+
+ANYBODY = Expectation(None)
+EVERY_KEY = Expectation(frozenset())
+_OPERATIONS = {"livez": ANYBODY, "readyz": ANYBODY}
+_VISIT = {
+    "programme": "visit", "kind": "household_visit", "household": {"number": f"{1:014}"}, "reason": "更正",
+    "occurred_at": "2018-10-08T10:00:00+08:00",
+}  # fmt: skip
+
+REGISTRY = {
+    **_OPERATIONS,
+    # The register
+    "register_household": recorders(),
+    "register_households": only("importer"),
+    "list_households": readers(lists="household"),
+    "get_household": readers(of="household"),
+    "change_household": recorders(of="household"),
+    "list_household_versions": readers(of="household"),
+    "deregister_household": recorders(of="household"),
+    "list_members": readers(of="household"),
+    "add_member": recorders(of="household"),
+    "get_member": readers(of="member"),
+    "change_member": recorders(of="member"),
+    "list_incomes": readers(of="household"),
+    "set_income": recorders(of="household"),
+    "list_locked_years": readers(),
+    "lock_year": only("admin"),
+    "poverty_statistics": EVERY_KEY,  # aggregates are open
+    # Reference data is open to all who read; a change of a division belongs to those above it
+    "list_rules": EVERY_KEY,
+    "list_code_lists": EVERY_KEY,
+    "get_code_list": EVERY_KEY,
+    "list_divisions": readers(),
+    "get_division": readers(),
+    "register_division": only("admin"),
+    "designate_division": only("admin", of="division"),
+    "end_designation": only("admin", of="division", body={"valid_to": "2018-10-01"}),
+    "hand_over_division": only("admin", of="division", body={"unit": None, "valid_from": "2018-10-01"}),
+    "designate_divisions": only("admin"),
+    # Keys
+    "issue_key": only("admin"),
+    "list_keys": only("admin", lists="key"),
+    "revoke_key": only("admin", of="key"),
+}
+
+ASSISTANCE = {
+    **_OPERATIONS,
+    "record_action": recorders(),
+    "record_actions_in_bulk": recorders(),
+    "list_actions": readers(lists="action"),
+    "read_action": readers(of="action"),
+    "list_action_versions": readers(of="action"),
+    "correct_action": recorders(of="action", body=_VISIT),
+    "revoke_action": recorders(of="action"),
+    "verify_action": only("reviewer", of="action", body={"note": "属实"}),
+    "list_sectors": readers(),
+    "list_taxonomy": readers(),
+    "list_programmes": readers(),
+    "read_programme": readers(),
+    "create_programme": only("admin"),
+    "change_programme": only("admin"),
+    "create_actor": recorders(),
+    "list_actors": readers(lists="actor"),
+    "read_actor": readers(of="actor"),
+    "change_actor": recorders(of="actor", body={"kind": "helper", "name": "李明", "division": "411323000000"}),
+    "set_target": only("signer", "importer"),
+    "set_targets_in_bulk": only("signer", "importer"),
+    "list_targets": readers(lists="target"),
+    "read_target": readers(of="target"),
+    "change_target": only("signer", "importer", of="target", body={"due": 7, "deadline": "2018-10-14"}),
+    "withdraw_target": only("signer", "importer", of="target"),
+    "register_source": only("admin"),
+    "list_sources": only("admin"),
+    "read_source": only("admin"),
+    "change_source": only("admin"),
+    "read_submission": readers(of="submission"),
+}
+
+RANKING = {
+    **_OPERATIONS,
+    # Aggregates are open; villages outside the caller's divisions are tested in tests/ranking
+    "get_league_table": EVERY_KEY,
+    "explain_league_table_row": EVERY_KEY,
+    "stream_league_table": EVERY_KEY,
+    "get_daily_notice": EVERY_KEY,
+    "list_indicators": EVERY_KEY,
+    "list_rule_sets": EVERY_KEY,
+    "get_rule_set": EVERY_KEY,
+    "put_rule_set": only("admin"),
+}
+
+EXPECTED = {"registry": REGISTRY, "assistance": ASSISTANCE, "ranking": RANKING}

@@ -1,0 +1,149 @@
+"""Roles x routes x own or foreign division, for every operation of every service (reliability.md 4, tests 1, 2, 8).
+
+The operations come from the OpenAPI documents, what to expect of them from ``expectations.py``.
+"""
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+import httpx
+import pytest
+
+from shared.settings import ServiceName
+from tests.access.expectations import EXPECTED, PARAMETERS, ROLES, Expectation
+from tests.access.worlds import DATA_KEY, NOWHERE, Parameters, World, application, running
+
+SERVICES: tuple[ServiceName, ...] = get_args(ServiceName)
+XIXIA = "411323000000"
+every_service = pytest.mark.parametrize("service", SERVICES)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of an OpenAPI document."""
+
+    name: str
+    method: str
+    path: str
+    content_type: str | None
+    """Of what it takes; None when it takes nothing."""
+    example: Any
+
+    @property
+    def parameters(self) -> list[str]:
+        return [part[1:-1] for part in self.path.split("/") if part.startswith("{")]
+
+    def address(self, named: Parameters) -> str:
+        """The path with its parameters given."""
+        return self.path.format(**{name: named.get(name) or PARAMETERS.get(name, NOWHERE) for name in self.parameters})
+
+
+def operations(document: dict[str, Any]) -> Iterator[Operation]:
+    schemas = document["components"]["schemas"]
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            content = operation.get("requestBody", {}).get("content", {})
+            content_type = next(iter(content), None)
+            name = content.get("application/json", {}).get("schema", {}).get("$ref", "").rsplit("/", 1)[-1]
+            examples = schemas.get(name, {}).get("examples") or [{}]
+            yield Operation(operation["operationId"], method, path, content_type, examples[0])
+
+
+@pytest.fixture(autouse=True)
+def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BANGFU_REGISTRY_DATA_KEY", DATA_KEY)
+
+
+@pytest.fixture
+async def world(service: ServiceName, database_url: Callable[[str | None], str]) -> AsyncIterator[World]:
+    async with running(service, database_url(service)) as made:
+        yield made
+
+
+@every_service
+def test_every_operation_has_an_expectation(service: ServiceName) -> None:
+    found = {operation.name for operation in operations(application(service).openapi())}
+    expected = set(EXPECTED[service])
+    assert not found - expected, "say who may call them, in tests/access/expectations.py"
+    assert not expected - found, "there are no such operations any more"
+
+
+@every_service
+async def test_roles(service: ServiceName, world: World) -> None:
+    """Whoever may not is told so before anything else is looked at; whoever may is not."""
+    callers: list[tuple[str, str | None, str | None]] = [
+        (role, await world.key([role], [XIXIA]), role) for role in ROLES
+    ]  # fmt: skip
+    callers.append(("no role", await world.key([], [XIXIA]), None))
+    strangers = {
+        "nobody": None,
+        "nonsense": "bf_000000000000.nonsense",
+        "expired": await world.key(list(ROLES), [XIXIA], expires_at=datetime(2020, 1, 1, tzinfo=UTC)),
+        "revoked": await world.key(list(ROLES), [XIXIA], status="revoked"),
+    }
+    faults = []
+    for operation in operations(world.app.openapi()):
+        expected = EXPECTED[service][operation.name]
+        for who, key in strangers.items():
+            status = (await send(world, operation, key)).status_code
+            if (status == 401) == (expected.roles is None):
+                faults.append(f"{operation.name} by {who}: {status}")
+        for who, key, role in callers:
+            status = (await send(world, operation, key)).status_code
+            denied, failed = status in (401, 403), status >= 500 and expected.roles is not None
+            if denied is expected.admits(role) or (denied and status != 403) or failed:
+                faults.append(f"{operation.name} by {who}: {status}")
+    assert not faults
+
+
+@every_service
+async def test_divisions(service: ServiceName, world: World) -> None:
+    """Objects elsewhere look like none to the strongest key of a county, and so do all to a key of no division."""
+    county, nowhere = await world.key(list(ROLES), [XIXIA]), await world.key(list(ROLES), [])
+    faults = []
+    for operation in operations(world.app.openapi()):
+        expected = EXPECTED[service][operation.name]
+        if expected.of is not None:
+            own, elsewhere, nothing = (each[expected.of] for each in (world.own, world.foreign, world.unknown))
+            pairs = [(county, foreign) for foreign in elsewhere] + [(nowhere, own)]
+            for key, named in pairs:
+                answers = [await ask(world, operation, expected, key, each) for each in (nothing, named)]
+                if answers[0] != answers[1] or (key is county and answers[0][0] != 404):
+                    faults.append(f"{operation.name} of nothing, of {named}: {answers}")
+            status, _ = await ask(world, operation, expected, county, own)
+            if status not in (200, 201, 204, 409, 412, 422):
+                faults.append(f"{operation.name} of one's own: {status}")
+        if expected.lists is not None:
+            shown = (await send(world, operation, county)).text
+            own = set(world.own[expected.lists].values())
+            foreign_names = {name for each in world.foreign[expected.lists] for name in each.values()} - own
+            faults += [f"{operation.name} leaves out {name}" for name in own if name not in shown]
+            faults += [f"{operation.name} shows {name}" for name in foreign_names if name in shown]
+    assert not faults
+
+
+async def ask(
+    world: World, operation: Operation, expected: Expectation, key: str, named: Parameters
+) -> tuple[int, dict[str, Any]]:
+    """Status, and the problem without the address that was asked."""
+    answer = await send(world, operation, key, named, operation.example if expected.body is None else expected.body)
+    if answer.status_code < 400:
+        return answer.status_code, {}
+    return answer.status_code, {name: value for name, value in answer.json().items() if name != "instance"}
+
+
+async def send(
+    world: World, operation: Operation, key: str | None, named: Parameters | None = None, body: Any = None
+) -> httpx.Response:
+    headers = {"If-Match": '"1"'} if named else {}
+    if key is not None:
+        headers["Authorization"] = f"Bearer {key}"
+    content = None
+    if operation.content_type is not None:
+        headers["Content-Type"], content = operation.content_type, json.dumps(body or {})
+    return await world.client.request(
+        operation.method, operation.address(named or {}), headers=headers, content=content
+    )
