@@ -41,7 +41,13 @@ class Expectation:
 
     def admits(self, role: str | None) -> bool:
         """Whether a key with this role alone (or none) may call it."""
-        return not self.roles or role in self.roles or (role == "admin" and self.roles != {"identity:reveal"})
+        beyond_admin = ({"identity:reveal"}, {"party"})
+        return not self.roles or role in self.roles or (role == "admin" and self.roles not in beyond_admin)
+
+    @property
+    def refusal(self) -> int:
+        """What a key without the role is told: where keys count for nothing, that it is not authenticated."""
+        return 401 if self.roles == {"party"} else 403
 
 
 def only(*roles: Role, of: str | None = None, lists: str | None = None, body: Any = None) -> Expectation:
@@ -58,11 +64,18 @@ def recorders(*, of: str | None = None, body: Any = None) -> Expectation:
 
 ANYBODY = Expectation(None)
 EVERY_KEY = Expectation(frozenset())
+PARTIES = Expectation(frozenset({"party"}))
+"""Whoever holds a token that we gave to a party of the DCI interface; API keys are none."""
 _OPERATIONS = {"livez": ANYBODY, "readyz": ANYBODY}
 _VISIT = {
     "programme": "visit", "kind": "household_visit", "household": {"number": f"{1:014}"}, "reason": "更正",
     "occurred_at": "2018-10-08T10:00:00+08:00",
 }  # fmt: skip
+
+_LATER = {"valid_from": "2999-01-01", "reason": "测试"}
+"""Divisions never change in the past."""
+
+_PART = {"code": "411323102298", "name": "新村", "sort_order": 1}
 
 REGISTRY = {
     **_OPERATIONS,
@@ -80,10 +93,24 @@ REGISTRY = {
     "change_member": recorders(of="member"),
     "list_incomes": readers(of="household"),
     "set_income": recorders(of="household"),
+    "transfer_member": recorders(of="member"),
+    "split_household": recorders(of="household"),
+    "merge_households": recorders(of="household"),
     "list_locked_years": readers(),
     "lock_year": only("admin"),
-    "poverty_statistics": EVERY_KEY,  # aggregates are open
+    # Statistics: aggregates are open; villages outside the caller's divisions are tested in test_statistics
+    "poverty_statistics": EVERY_KEY,
+    "exit_statistics": EVERY_KEY,
+    "cause_statistics": EVERY_KEY,
+    "welfare_statistics": EVERY_KEY,
+    "village_statistics": EVERY_KEY,
+    "put_denominators": only("importer"),
+    "list_denominators": readers(),
     # Reference data is open to all who read; a change of a division belongs to those above it
+    "start_rule_run": only("recorder", "reviewer", "importer"),
+    "list_rule_runs": readers(lists="rule_run"),
+    "get_rule_run": readers(of="rule_run"),
+    "list_findings": readers(of="rule_run"),
     "list_rules": EVERY_KEY,
     "list_code_lists": EVERY_KEY,
     "get_code_list": EVERY_KEY,
@@ -92,8 +119,32 @@ REGISTRY = {
     "register_division": only("admin"),
     "designate_division": only("admin", of="division"),
     "end_designation": only("admin", of="division", body={"valid_to": "2018-10-01"}),
-    "hand_over_division": only("admin", of="division", body={"unit": None, "valid_from": "2018-10-01"}),
+    "list_division_versions": readers(),
+    "hand_over_division": only("admin", of="division", body={"unit": None, **_LATER}),
+    "rename_division": only("admin", of="division", body={"name": "新名", **_LATER}),
+    "move_division": only("admin", of="division", body={"parent": "411323102000", **_LATER}),
+    "end_division": only("admin", of="division", body={"valid_to": "2999-01-01", "reason": "测试"}),
+    "merge_division": only("admin", of="division", body={"into": "411323102201", **_LATER}),
+    "split_division": only("admin", of="division", body={"parts": [_PART, {**_PART, "code": "411323102299"}], **_LATER}),
     "designate_divisions": only("admin"),
+    # Parties of the DCI interface, who have tokens of their own
+    "register_exchange_party": only("admin"),
+    "list_exchange_parties": only("admin"),
+    "get_exchange_party": only("admin"),
+    "replace_exchange_party": only("admin"),
+    "dci_sync_search": PARTIES,
+    "dci_search": PARTIES,
+    "dci_subscribe": PARTIES,
+    "dci_unsubscribe": PARTIES,
+    "dci_sync_status": PARTIES,
+    "dci_status": PARTIES,
+    "dci_receive_on_search": PARTIES,
+    "dci_receive_on_subscribe": PARTIES,
+    "dci_receive_on_unsubscribe": PARTIES,
+    "dci_receive_notify": PARTIES,
+    "dci_receive_txn_on_status": PARTIES,
+    "dci_token": ANYBODY,
+    "dci_jwks": ANYBODY,
     # Keys
     "issue_key": only("admin"),
     "list_keys": only("admin", lists="key"),

@@ -95,6 +95,12 @@ async def _registry(world: World, city: str) -> None:
     body = {"name": "测试", "roles": ["reader"]}
     keys = [await world.post("/v1/keys", {**body, "divisions": [code]}, city) for code in (XIXIA, CITY, "411325000000")]
     world.add("key", *({"key_id": key["id"]} for key in keys))
+    headers = {"Authorization": f"Bearer {city}"}
+    runs = [
+        (await world.client.post("/v1/rule-runs", json={"division": code}, headers=headers)).json()["id"]
+        for code in (XIXIA, CITY)
+    ]
+    world.add("rule_run", *({"run": run} for run in runs))
     world.add("division", {"code": VILLAGE}, {"code": OTHER_VILLAGE}, {"code": CITY}, unknown={"code": "9" * 12})
 
 

@@ -26,7 +26,11 @@ OPEN = {
     "outbox": "events: coded attributes only", "outbox_sent": "events: coded attributes only",
     "dead_letter": "registry reads no topics", "parked_record": "registry reads no topics", "log_state": "positions",
     "published_position": "positions", "consumed_position": "positions", "table_revision": "numbers",
-    "alembic_version": "a number",
+    "alembic_version": "a number", "standing_change": "sums", "profile_change": "sums", "rural_population": "sums",
+    "rule_run": "what was asked for", "rule_finding": "household numbers and rules, no values; read by run",
+    "exchange_key": "sealed", "exchange_party": "systems, not people", "exchange_message": "message ids",
+    "exchange_request": "who asked for what, and why", "exchange_task": "answers until they are delivered, masked",
+    "exchange_subscription": "filters", "exchange_change": "which households changed",
 }  # fmt: skip
 """Tables that need no policy, and why."""
 

@@ -30,11 +30,10 @@ async def transfer(
     """A member goes to another household. Raises 404, 409, 412, 422."""
 
     def decide(left: Household, joined: Household, around: Surroundings) -> Moved:
-        if left.member(member) is None:
-            raise Problem(errors.NOT_FOUND)
         return moving.transferred(left, joined, member, body, around)
 
-    return await _move(registry, caller, name, expected, (body.household, "/household"), decide, body.reason)
+    target = (body.household, "/household")
+    return await _move(registry, caller, name, expected, target, decide, body.reason, member)
 
 
 async def merge(registry: Registry, caller: Caller, name: str, expected: int, body: HouseholdMerger) -> Moved:
@@ -86,11 +85,12 @@ async def _move(
     target: tuple[HouseholdRef, str],
     decide: Decide,
     reason: str,
+    member: UUID | None = None,
 ) -> Moved:
     async def attempt() -> Moved:
         async with command(registry.runtime) as pg:
             around = await surroundings(pg, registry, caller)
-            left, joined = await _both_locked(pg, registry, caller, name, target)
+            left, joined = await _both_locked(pg, registry, caller, name, target, member)
             check_version(left.version, expected)
             moved = decide(_changeable(left), _changeable(joined), around)
             return await _written(pg, registry, left, joined, moved, author_of(registry, caller, reason))
@@ -99,11 +99,16 @@ async def _move(
 
 
 async def _both_locked(
-    pg: Pg, registry: Registry, caller: Caller, name: str, target: tuple[HouseholdRef, str]
+    pg: Pg, registry: Registry, caller: Caller, name: str, target: tuple[HouseholdRef, str], member: UUID | None
 ) -> tuple[Household, Household]:
-    """Both households, locked in order of id, so that two moves never wait for each other."""
+    """Both households, locked in order of id, so that two moves never wait for each other.
+
+    Raises 404 for the household or member to be left, 422 for the household to be joined.
+    """
     ref, pointer = target
     left = await reading.find(pg, name, caller, registry.vault)
+    if member is not None and left.member(member) is None:
+        raise Problem(errors.NOT_FOUND)
     try:
         joined = await reading.find(pg, ref.number, caller, registry.vault)
     except Problem as problem:
