@@ -1,5 +1,6 @@
 """DCI: search with both expressions, sort, pages and batches, and everything that is refused."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,6 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from services.registry.exchange.transactions import CONSENTS
 from tests.registry.conftest import OTHER_VILLAGE, VILLAGE, XIXIA, id_number, issue, make, matching, member
 from tests.registry.dci import (
     Json,
@@ -273,10 +275,10 @@ async def test_consent_and_purpose_are_logged(app: FastAPI, partner: Partner) ->
     consent, authorize = {"id": "c1"}, {"purpose": {"code": "medical-aid"}}
     await partner.search({**ALL, "consent": consent, "authorize": authorize})
     async with app.state.runtime.database.driver() as pg:
-        rows = await pg.fetch("SELECT consents, action FROM exchange_request")
-    assert [(row["action"], "c1" in row["consents"], "medical-aid" in row["consents"]) for row in rows] == [
-        ("search", True, True)
-    ]
+        row = await pg.fetchrow("SELECT id, action, consents FROM exchange_request")
+    assert row is not None
+    stated = app.state.registry.vault.open(row["consents"], CONSENTS, row["id"])
+    assert (row["action"], json.loads(stated)) == ("search", [{"consent": consent, "authorize": authorize}])
 
 
 PATHS = [

@@ -42,6 +42,8 @@ async def _sender(
 ) -> Party:
     """The party that a message's token and signature stand for. Raises ``Refused``."""
     party = await _bearer_of(exchange, credentials)
+    if not await request.body():
+        raise Refused(400, "err.request.bad", "an envelope has signature, header and message")
     envelope: Any = await request.json()
     header = envelope.get("header") if isinstance(envelope, dict) else None
     if not isinstance(header, dict):

@@ -8,7 +8,8 @@ headers="(created) (expires) digest", signature="…"`` where the signature is b
     digest: SHA-256=<base64 of SHA-256>
 
 SPDCI 1.0.0 leaves the digest open; ours is taken over ``{"header": …, "message": …}`` in canonical form: the JSON of
-RFC 8785 (names sorted, no white space, UTF-8, whole numbers without fraction), names sorted by code point.
+RFC 8785 (names sorted, no white space, UTF-8, whole numbers without fraction), except that names
+are sorted by code point and fractions are written as Python does; neither occurs in DCI messages as they are defined.
 """
 
 import base64
