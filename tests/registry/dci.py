@@ -68,7 +68,7 @@ class Partner:
         key = OKPKey.generate_key("Ed25519", {"kid": "k1"})
         public = {**key.as_dict(private=False), "use": "sig", "alg": "EdDSA"}
         body = {
-            "sender_id": "health.example.org", "name": "市卫健委", "keys": [public], "divisions": [CITY],
+            "sender_id": "health.example.org", "name": "市卫健委", "public_keys": [public], "divisions": [CITY],
             "callback_uri": "http://127.0.0.1:9/dci", "purposes": ["medical-aid"], **more,
         }  # fmt: skip
         answer = await client.post("/v1/exchange/parties", json=body)

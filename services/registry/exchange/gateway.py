@@ -74,11 +74,11 @@ async def _bearer_of(exchange: Exchange, credentials: HTTPAuthorizationCredentia
 
 def _check_signature(exchange: Exchange, party: Party, envelope: dict[str, Any]) -> None:
     text = envelope.get("signature")
-    if not party.body.keys:
+    if not party.body.public_keys:
         return
     if not isinstance(text, str) or not text:
         raise Refused(401, "err.signature.missing", "this party signs what it sends")
-    keys = [key.loaded() for key in party.body.keys]
+    keys = [key.loaded() for key in party.body.public_keys]
     try:
         signature.verify(
             text, party.body.sender_id, keys, exchange.now(), envelope.get("header"), envelope.get("message")
