@@ -81,7 +81,7 @@ class Partner:
         form = {"grant_type": "client_credentials", "client_id": self.registered["client_id"], "client_secret": secret}
         return await self.client.post("/oauth2/client/token", data={**form, **more}, headers={"Authorization": ""})
 
-    def envelope(self, action: str, message: Any, *, at: datetime | None = None, **header: Any) -> Json:
+    def envelope(self, action: str, message: Any, /, *, at: datetime | None = None, **header: Any) -> Json:
         """A signed envelope."""
         head = {
             "version": "1.0.0", "message_id": str(uuid7()), "message_ts": rfc3339(datetime.now(UTC)), "action": action,

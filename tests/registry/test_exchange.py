@@ -32,7 +32,9 @@ async def partner(registry: httpx.AsyncClient) -> Partner:
 @pytest.fixture
 async def homes(registry: httpx.AsyncClient) -> list[str]:
     """Numbers of three households: one of two people, one of a woman with a national ID, one in another county."""
-    first = await make(registry, members=[member(), member("spouse", name="测试乙", birth_date="1970-01-01")])
+    first = await make(
+        registry, members=[member(), member("spouse", name="测试乙", sex="female", birth_date="1970-01-01")]
+    )
     woman = member(sex="female", birth_date="1950-06-01", id_number=id_number("19500601", 2), disability_level=2)
     second = await make(registry, registered_on="2015-03-01", cause="disability", members=[woman])
     third = await make(registry, village=OTHER_VILLAGE, registered_on="2016-01-01", cause="schooling")
@@ -240,7 +242,7 @@ async def test_what_has_not_the_shape_is_an_error(partner: Partner, message: Any
         (by_expression({"people": {"$lt": "many"}}), "rjct.filter.invalid"),
         (by_expression({"people": {"$lt": True}}), "rjct.filter.invalid"),
         (by_expression({"people": {}}), "rjct.filter.invalid"),
-        (by_expression({"people": {"$lt": 10**40}}), "rjct.filter.invalid"),
+        (by_expression({"people": {"$lt": 10**20}}), "rjct.filter.invalid"),
         (by_expression({"$and": []}), "rjct.filter.invalid"),
         (by_expression({"national_id": {"$gt": "1"}}), "rjct.filter.invalid"),
         (by_expression({"registered_on": {"$gt": "2015-02-30"}}), "rjct.filter.invalid"),
