@@ -85,7 +85,7 @@ class Partner:
         """A signed envelope."""
         head = {
             "version": "1.0.0", "message_id": str(uuid7()), "message_ts": rfc3339(datetime.now(UTC)), "action": action,
-            "sender_id": self.sender_id, "total_count": "10", **header,
+            "sender_id": self.sender_id, "total_count": "100", **header,
         }  # fmt: skip
         text = signature.sign(self.key, self.sender_id, at or datetime.now(UTC), head, message)
         return {"signature": text, "header": head, "message": message}
