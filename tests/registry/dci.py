@@ -68,7 +68,7 @@ class Partner:
         key = OKPKey.generate_key("Ed25519", {"kid": "k1"})
         public = {**key.as_dict(private=False), "use": "sig", "alg": "EdDSA"}
         body = {
-            "sender_id": "health.example.org", "name": "市卫健委", "keys": [public], "divisions": [CITY],
+            "sender_id": "health.example.org", "name": "市卫健委", "public_keys": [public], "divisions": [CITY],
             "callback_uri": "http://127.0.0.1:9/dci", "purposes": ["medical-aid"], **more,
         }  # fmt: skip
         answer = await client.post("/v1/exchange/parties", json=body)
@@ -81,11 +81,11 @@ class Partner:
         form = {"grant_type": "client_credentials", "client_id": self.registered["client_id"], "client_secret": secret}
         return await self.client.post("/oauth2/client/token", data={**form, **more}, headers={"Authorization": ""})
 
-    def envelope(self, action: str, message: Any, *, at: datetime | None = None, **header: Any) -> Json:
+    def envelope(self, action: str, message: Any, /, *, at: datetime | None = None, **header: Any) -> Json:
         """A signed envelope."""
         head = {
             "version": "1.0.0", "message_id": str(uuid7()), "message_ts": rfc3339(datetime.now(UTC)), "action": action,
-            "sender_id": self.sender_id, "total_count": "10", **header,
+            "sender_id": self.sender_id, "total_count": "100", **header,
         }  # fmt: skip
         text = signature.sign(self.key, self.sender_id, at or datetime.now(UTC), head, message)
         return {"signature": text, "header": head, "message": message}

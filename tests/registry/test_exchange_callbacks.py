@@ -110,12 +110,12 @@ async def test_a_new_member_is_notified_until_unsubscribed(partner: Partner, rec
     home = await make(partner.client)
     code = await subscribed(partner, receiver, "NewHouseHoldMember", "Member")
     path = f"/v1/households/{home['number']}/members"
-    child = member("child", name="测试戊", birth_date="2010-01-01")
+    child = member("son", name="测试戊", birth_date="2010-01-01")
     added = await partner.client.post(path, json=child, headers=matching(1))
     assert added.status_code == 201, added.text
     notice = await receiver.next("/dci/notify")
     [record] = notice["message"]["notify_event"][0]["data"]["reg_records"]
-    assert (record["relationship_type"], record["demographic_info"]["birth_year"]) == ("child", 2010)
+    assert (record["relationship_type"], record["demographic_info"]["birth_year"]) == ("son", 2010)
     ending = {"transaction_id": "t4", "timesstamp": now(), "sunscription_codes": [code]}
     await acknowledged(partner, "/unsubscribe", "unsubscribe", ending)
     answer = (await receiver.next("/dci/on-unsubscribe"))["message"]

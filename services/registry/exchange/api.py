@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter
+from fastapi.types import DecoratedCallable
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
@@ -94,7 +95,9 @@ def _references(message: SearchMessage) -> list[str]:
     return [item.reference_id for item in message.search_request]
 
 
-def _operation(path: str, operation_id: str, summary: str, model: type[BaseModel], status: int = 202) -> Any:
+def _operation(
+    path: str, operation_id: str, summary: str, model: type[BaseModel], status: int = 202
+) -> Callable[[DecoratedCallable], DecoratedCallable]:
     return routes.post(
         path,
         operation_id=operation_id,

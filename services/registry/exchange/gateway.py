@@ -42,6 +42,8 @@ async def _sender(
 ) -> Party:
     """The party that a message's token and signature stand for. Raises ``Refused``."""
     party = await _bearer_of(exchange, credentials)
+    if not await request.body():
+        raise Refused(400, "err.request.bad", "an envelope has signature, header and message")
     envelope: Any = await request.json()
     header = envelope.get("header") if isinstance(envelope, dict) else None
     if not isinstance(header, dict):
@@ -72,11 +74,11 @@ async def _bearer_of(exchange: Exchange, credentials: HTTPAuthorizationCredentia
 
 def _check_signature(exchange: Exchange, party: Party, envelope: dict[str, Any]) -> None:
     text = envelope.get("signature")
-    if not party.body.keys:
+    if not party.body.public_keys:
         return
     if not isinstance(text, str) or not text:
         raise Refused(401, "err.signature.missing", "this party signs what it sends")
-    keys = [key.loaded() for key in party.body.keys]
+    keys = [key.loaded() for key in party.body.public_keys]
     try:
         signature.verify(
             text, party.body.sender_id, keys, exchange.now(), envelope.get("header"), envelope.get("message")

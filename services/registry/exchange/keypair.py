@@ -33,5 +33,5 @@ async def load_key(pg: Pg, vault: Vault, now: datetime) -> OKPKey:
 
 def public_jwks(key: OKPKey) -> dict[str, list[dict[str, object]]]:
     """The key set that others check our signatures and tokens with."""
-    public = {**key.as_dict(private=False), "alg": "EdDSA", "use": "sig"}
+    public = {**key.as_dict(private=False), "alg": "Ed25519", "use": "sig"}
     return {"keys": [dict(public)]}

@@ -46,7 +46,7 @@ class PartyIn(BaseModel):
         json_schema_extra={
             "examples": [
                 {
-                    "sender_id": "health.example.org", "name": "市卫健委", "keys": [], "status": "active",
+                    "sender_id": "health.example.org", "name": "市卫健委", "public_keys": [], "status": "active",
                     "callback_uri": "https://health.example.org/dci", "divisions": ["411323000000"],
                     "purposes": ["medical-aid"],
                 }
@@ -58,7 +58,7 @@ class PartyIn(BaseModel):
         description="What it calls itself in headers."
     )
     name: Name = Field(description="Who it is 名称.")
-    keys: Annotated[list[Annotated[PublicKey, AfterValidator(_usable)]], Field(max_length=5)] = Field(
+    public_keys: Annotated[list[Annotated[PublicKey, AfterValidator(_usable)]], Field(max_length=5)] = Field(
         default=[], description="Its public keys; from the first on, everything it sends must be signed 公钥."
     )
     callback_uri: Annotated[str, StringConstraints(max_length=300, pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")] = (

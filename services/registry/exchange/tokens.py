@@ -11,7 +11,7 @@ from shared.ids import uuid7
 
 LIFE = timedelta(minutes=15)
 AUDIENCE = "bangfu-dci"
-_ALGORITHMS = ["EdDSA"]
+_ALGORITHMS = ["Ed25519"]  # fully specified, RFC 9864
 _LONGEST = 4000
 
 
@@ -21,7 +21,7 @@ def issue(key: OKPKey, issuer: str, party_id: UUID, now: datetime) -> str:
         "iss": issuer, "sub": str(party_id), "aud": AUDIENCE, "jti": str(uuid7()),
         "iat": int(now.timestamp()), "exp": int((now + LIFE).timestamp()),
     }  # fmt: skip
-    return jwt.encode({"alg": "EdDSA", "typ": "at+jwt", "kid": key.kid}, claims, key, algorithms=_ALGORITHMS)
+    return jwt.encode({"alg": "Ed25519", "typ": "at+jwt", "kid": key.kid}, claims, key, algorithms=_ALGORITHMS)
 
 
 def party_of(key: OKPKey, issuer: str, token: str, now: datetime) -> UUID | None:

@@ -17,7 +17,8 @@ _FIND = {
     "reference_id_list": "reference_ids && $3",
     "subscription_code_list": "subscription_codes && $3",
 }
-_MOST_CONSENT = 20_000
+CONSENTS = "exchange_consents"
+"""What the vault knows the sealed consents by."""
 
 
 async def note(
@@ -36,11 +37,12 @@ async def note(
 ) -> None:
     """Write a request to the log; in the transaction that took it."""
     now = exchange.now()
+    stated = exchange.registry.vault.seal(json.dumps(list(consents), ensure_ascii=False), CONSENTS, request_id)
     await pg.execute(
         "INSERT INTO exchange_request (id, party_id, action, transaction_id, reference_ids, subscription_codes, "
         "consents, outcomes, received_at, answered_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         request_id, party.id, action, transaction_id, list(reference_ids), list(subscription_codes),
-        json.dumps(list(consents), ensure_ascii=False)[:_MOST_CONSENT], json.dumps([_bare(o) for o in outcomes]), now,
+        stated, json.dumps([_bare(o) for o in outcomes]), now,
         now if answered else None,
     )  # fmt: skip
 

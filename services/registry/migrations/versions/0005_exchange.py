@@ -47,12 +47,13 @@ CREATE TABLE exchange_request (
     transaction_id text NOT NULL,
     reference_ids text[] NOT NULL,
     subscription_codes text[] NOT NULL,
-    consents text NOT NULL,
+    consents bytea NOT NULL,
     outcomes text NOT NULL,
     received_at timestamptz NOT NULL,
     answered_at timestamptz
 );
 COMMENT ON TABLE exchange_request IS 'Who asked for what, with which consent and purpose, and how it went; no answers';
+COMMENT ON COLUMN exchange_request.consents IS 'Consents and purposes as JSON, sealed: they may name a person';
 COMMENT ON COLUMN exchange_request.id IS 'correlation_id';
 CREATE INDEX exchange_request_transaction ON exchange_request (party_id, transaction_id);
 CREATE INDEX exchange_request_references ON exchange_request USING gin (reference_ids);
