@@ -107,8 +107,8 @@ async def test_divisions(service: ServiceName, world: World) -> None:
     for operation in operations(world.app.openapi()):
         expected = EXPECTED[service][operation.name]
         if expected.of is not None:
-            own, elsewhere, nothing = (each[expected.of] for each in (world.own, world.foreign, world.unknown))
-            pairs = [(county, foreign) for foreign in elsewhere] + [(nowhere, own)]
+            own, nothing = world.own[expected.of], world.unknown[expected.of]
+            pairs = [(county, foreign) for foreign in world.foreign[expected.of]] + [(nowhere, own)]
             for key, named in pairs:
                 answers = [await ask(world, operation, expected, key, each) for each in (nothing, named)]
                 if answers[0] != answers[1] or (key is county and answers[0][0] != 404):
@@ -118,10 +118,10 @@ async def test_divisions(service: ServiceName, world: World) -> None:
                 faults.append(f"{operation.name} of one's own: {status}")
         if expected.lists is not None:
             shown = (await send(world, operation, county)).text
-            own = set(world.own[expected.lists].values())
-            foreign_names = {name for each in world.foreign[expected.lists] for name in each.values()} - own
-            faults += [f"{operation.name} leaves out {name}" for name in own if name not in shown]
-            faults += [f"{operation.name} shows {name}" for name in foreign_names if name in shown]
+            ours = set(world.own[expected.lists].values())
+            theirs = {name for each in world.foreign[expected.lists] for name in each.values()} - ours
+            faults += [f"{operation.name} leaves out {name}" for name in ours if name not in shown]
+            faults += [f"{operation.name} shows {name}" for name in theirs if name in shown]
     assert not faults
 
 
