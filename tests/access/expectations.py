@@ -125,7 +125,7 @@ REGISTRY = {
     "move_division": only("admin", of="division", body={"parent": "411323102000", **_LATER}),
     "end_division": only("admin", of="division", body={"valid_to": "2999-01-01", "reason": "测试"}),
     "merge_division": only("admin", of="division", body={"into": "411323102201", **_LATER}),
-    "split_division": only("admin", of="division", body={"parts": [_PART, {**_PART, "code": "411323102299"}], **_LATER}),
+    "split_division": only("admin", of="division", body={"parts": [_PART], "rest": "411323102298", **_LATER}),
     "designate_divisions": only("admin"),
     # Parties of the DCI interface, who have tokens of their own
     "register_exchange_party": only("admin"),
