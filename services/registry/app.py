@@ -4,6 +4,7 @@ from datetime import date
 
 from fastapi import FastAPI
 
+from services.registry.certificates import api as certificates_api
 from services.registry.checks import api as checks_api
 from services.registry.codes import api as codes_api
 from services.registry.commands import command
@@ -21,6 +22,10 @@ from services.registry.identity import check_data_key
 from services.registry.keys import api as keys_api
 from services.registry.keys import service as keys
 from services.registry.settings import bootstrap_key, vault_of
+from services.registry.standing import api as standing_api
+from services.registry.standing import rules as standing_rules
+from services.registry.standing import service as standing
+from services.registry.standing.settings import StandingSettings
 from services.registry.statistics import api as statistics_api
 from services.registry.years import api as years_api
 from shared.app import Role, Runtime, create_app
@@ -29,12 +34,13 @@ from shared.clock import Clock, SystemClock
 from shared.contracts.division import DIVISION, DivisionTree
 from shared.contracts.household import HOUSEHOLD, PERSON
 from shared.contracts.key import KEY
+from shared.contracts.standing import STANDING
 from shared.db import Database, Pg
 from shared.http.idempotency import REUSED
 from shared.relay import Relay
 from shared.settings import Settings
 
-PUBLISHED = (DIVISION, HOUSEHOLD, PERSON, KEY)
+PUBLISHED = (DIVISION, HOUSEHOLD, PERSON, STANDING, KEY)
 CITY = "411300000000"
 DESCRIPTION = """The register 建档立卡 of households and persons, divisions 行政区划, API keys 密钥 and statistics 统计.
 
@@ -42,6 +48,8 @@ Names, ID numbers and phones are encrypted at rest, shown masked, and never leav
 
 TAGS = [
     {"name": "households", "description": "The register of households and their members 农户与家庭成员"},
+    {"name": "standing", "description": "Identification, exit and relapse as reviewed decisions 状态认定"},
+    {"name": "certificates", "description": "Honour certificates of exits 脱贫光荣证"},
     {"name": "checks", "description": "The rules every record is held to 校验规则"},
     {"name": "codes", "description": "What coded fields may say 代码表"},
     {"name": "divisions", "description": "Divisions, managing units and designations 行政区划"},
@@ -59,10 +67,11 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
     async def republish(pg: Pg) -> int:
         count = await divisions.republish(pg, settings)
         count += await keys.republish(pg, settings, clock.now())
+        count += await standing.republish(pg, registry)
         return count + await households.republish(pg, registry)
 
     runtime = Runtime(settings, database, Relay(settings, database, PUBLISHED, republish=republish), clock)
-    registry = Registry(runtime, divisions.watched_divisions(), vault_of())
+    registry = Registry(runtime, divisions.watched_divisions(), vault_of(), StandingSettings.load())
 
     async def seed() -> None:
         async with command(runtime) as pg:
@@ -87,6 +96,8 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             members_api.routes,
             incomes_api.routes,
             years_api.routes,
+            standing_api.routes,
+            certificates_api.routes,
             checks_api.routes,
             codes_api.routes,
             divisions_api.routes,
@@ -95,7 +106,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
         ],
         publishes=PUBLISHED,
         reads=(),
-        kinds=(REUSED, DEREGISTERED, TAKEN, division_rules.CODE_TAKEN),
+        kinds=(REUSED, DEREGISTERED, TAKEN, division_rules.CODE_TAKEN, *standing_rules.KINDS),
         tags=TAGS,
         on_start=[seed],
         role=role,

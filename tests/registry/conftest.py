@@ -25,7 +25,8 @@ OTHER_VILLAGE = "411302102201"
 """A village of 官庄镇: coded below 宛城区, run by 官庄工区."""
 FILLED = (
     "household, household_version, person, person_version, household_period, population_change, import_report, "
-    "api_key, key_version, data_key, idempotency, locked_year, outbox"
+    "api_key, key_version, data_key, idempotency, locked_year, standing_decision, certificate, certificate_counter, "
+    "outbox"
 )
 
 

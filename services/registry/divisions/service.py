@@ -98,9 +98,12 @@ async def designate(
 
 
 async def end_designation(
-    pg: Pg, registry: Registry, caller: Caller, code: str, kind: DesignationKind, valid_to: date, expected: int
+    pg: Pg, registry: Registry, caller: Caller, code: str, kind: DesignationKind, valid_to: date, expected: int | None
 ) -> DivisionEvent:
-    """End a designation; ``valid_to`` is the first day it no longer holds. Raises 404, 412, 422."""
+    """End a designation; ``valid_to`` is the first day it no longer holds. Raises 404, 412, 422.
+
+    Without an expected version, that of the moment, for a command that this one belongs to.
+    """
     found = await _locked(pg, registry, caller, code, expected)
     return await _changed(pg, registry, caller, found, lambda: rules.undesignated(found, kind, valid_to))
 
@@ -162,11 +165,12 @@ async def hand_over(
     return changed
 
 
-async def _locked(pg: Pg, registry: Registry, caller: Caller, code: str, expected: int) -> DivisionEvent:
+async def _locked(pg: Pg, registry: Registry, caller: Caller, code: str, expected: int | None) -> DivisionEvent:
     found = next(iter(await _lock(pg, [code])), None)
     if found is None or not within(caller, await registry.divisions.get(pg), code, today(registry)):
         raise Problem(errors.NOT_FOUND)
-    check_version(found.version, expected)
+    if expected is not None:
+        check_version(found.version, expected)
     return found
 
 
