@@ -20,7 +20,7 @@ FONT = "STSong-Light"
 RED, GOLD, INK = HexColor("#b3191f"), HexColor("#c89b3c"), HexColor("#222222")
 WIDTH, HEIGHT = landscape(A4)
 CENTRE = WIDTH / 2
-_LINE_CHARACTERS = 34
+LEFT, TEXT_WIDTH, SIZE = 42 * mm, WIDTH - 84 * mm, 20
 
 
 def render(certificate: Certificate, *, head: str, address: str, watermark: str | None) -> bytes:
@@ -58,38 +58,25 @@ def _text(page: Canvas, certificate: Certificate, head: str) -> None:
     page.setLineWidth(1)
     page.line(CENTRE - 62 * mm, HEIGHT - 64 * mm, CENTRE + 62 * mm, HEIGHT - 64 * mm)
     page.setFillColor(INK)
-    page.setFont(FONT, 20)
-    page.drawString(42 * mm, HEIGHT - 84 * mm, f"{certificate.village_name}  {head}  户:")
-    body = (
-        f"经民主评议、入户核实、本户认可、村内公示和公告,于{_day(certificate.issued_on)}"
-        "达到脱贫标准,光荣脱贫。脱贫不脱政策,望再接再厉,勤劳致富。"
-    )
-    y = HEIGHT - 99 * mm
-    for line in _lines("  " + body):
-        page.drawString(42 * mm, y, line)
-        y -= 12 * mm
-    page.drawString(42 * mm, y, "  特发此证。")
+    addressed = f"{certificate.village_name}  {head}  户："
+    page.setFont(FONT, min(SIZE, SIZE * TEXT_WIDTH / pdfmetrics.stringWidth(addressed, FONT, SIZE)))
+    page.drawString(LEFT, HEIGHT - 84 * mm, addressed)
+    page.setFont(FONT, SIZE)
+    for place, line in enumerate(
+        (
+            "　　经民主评议、入户核实、本户认可、村内公示和公告，",
+            f"于{_day(certificate.issued_on)}达到脱贫标准，光荣脱贫。",
+            "　　脱贫不脱政策，望再接再厉，勤劳致富。特发此证。",
+        )
+    ):
+        page.drawString(LEFT, HEIGHT - (99 + 12 * place) * mm, line)
     page.setFont(FONT, 14)
-    page.drawString(42 * mm, 45 * mm, f"证书编号:{certificate.number}")
-    page.drawString(42 * mm, 35 * mm, f"发证日期:{_day(certificate.issued_on)}")
+    page.drawString(LEFT, 45 * mm, f"证书编号：{certificate.number}")
+    page.drawString(LEFT, 35 * mm, f"发证日期：{_day(certificate.issued_on)}")
     page.setFillColor(HexColor("#888888"))
-    page.drawCentredString(CENTRE + 12 * mm, 40 * mm, "(发证机关盖章)")
+    page.drawCentredString(CENTRE + 12 * mm, 40 * mm, "（发证机关盖章）")
     page.setFont(FONT, 9)
     page.drawCentredString(WIDTH - 51 * mm, 25 * mm, "扫码核验")
-
-
-def _lines(text: str) -> list[str]:
-    """The text in lines; none begins with a closing mark 避头."""
-    lines = [""]
-    for character in text:
-        if _width(lines[-1]) >= _LINE_CHARACTERS * 2 - 8 and character not in ",。、":
-            lines.append("")
-        lines[-1] += character
-    return lines
-
-
-def _width(text: str) -> int:
-    return sum(1 if character.isascii() else 2 for character in text)
 
 
 def _spread(page: Canvas, text: str, y: float, *, size: float, gap: float) -> None:
