@@ -52,8 +52,14 @@ def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BANGFU_BOOTSTRAP_KEY", KEY)
 
 
-def app_on(url: str, clock: Clock | None = None) -> FastAPI:
-    settings = Settings(service="registry", database_url=url, kafka_bootstrap_servers="127.0.0.1:1", database_pool=8)
+def app_on(url: str, clock: Clock | None = None, *, demonstration: bool = False) -> FastAPI:
+    settings = Settings(
+        service="registry",
+        database_url=url,
+        kafka_bootstrap_servers="127.0.0.1:1",
+        database_pool=8,
+        demonstration=demonstration,
+    )
     return build(settings, "api", clock)[0]
 
 

@@ -23,8 +23,8 @@ def clock() -> FixedClock:
     return FixedClock(datetime(2018, 12, 20, 4, tzinfo=UTC))
 
 
-def app_in_2018(url: str) -> FastAPI:
-    return app_on(url, clock())
+def app_in_2018(url: str, *, demonstration: bool = False) -> FastAPI:
+    return app_on(url, clock(), demonstration=demonstration)
 
 
 @dataclass(frozen=True)

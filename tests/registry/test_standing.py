@@ -288,5 +288,5 @@ async def test_the_register_may_insist_on_decisions(url: str, secrets: None, mon
         outside = await office.step(last)
         assert (outside.status_code, outside.json()["code"]) == (409, "outside_window")
         assert (await office.step(last, on="2018-12-01")).status_code == 200
-        patch = {"attributes": {"water": {"scarce": True}}, "reason": "核实"}
-        assert (await client.patch(f"/v1/households/{home['id']}", json=patch, headers=matching(2))).status_code == 200
+        other = {"attributes": {"water": {"scarce": True}}, "reason": "核实"}
+        assert (await client.patch(f"/v1/households/{home['id']}", json=other, headers=matching(2))).status_code == 200

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from services.registry.households.attributes import Cause
 from services.registry.households.incomes import Year
@@ -16,7 +16,7 @@ from shared.http.fields import Day, Division, ShortText
 Documents = list[Evidence]
 
 
-def _example(**content: object) -> ConfigDict:
+def _example(**content: JsonValue) -> ConfigDict:
     return ConfigDict(strict=True, extra="forbid", json_schema_extra={"examples": [content]})
 
 

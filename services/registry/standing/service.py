@@ -188,4 +188,6 @@ async def _changed(
         if new.state == "concluded":
             new = await concluding.conclude(pg, registry, caller, new)
         await store.change(pg, registry, new, now)
+    if new.state == "concluded" and new.household_id is None:
+        registry.divisions.expire()  # a designation ended
     return new
