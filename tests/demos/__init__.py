@@ -1,0 +1,1 @@
+"""The demonstrations of product.md as scripts against a running stack."""
