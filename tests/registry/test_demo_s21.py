@@ -18,7 +18,7 @@ async def test_tanghe_exits(
     def inside(**options: Any) -> httpx.AsyncClient:
         return spoken(transport=httpx.ASGITransport(own_app), **options)
 
-    monkeypatch.setattr(s21_exit.httpx, "AsyncClient", inside)
+    monkeypatch.setattr("tests.demos.s21_exit.httpx.AsyncClient", inside)
     monkeypatch.setattr(s21_exit, "VILLAGES", 3)
     async with own_app.router.lifespan_context(own_app):
         await s21_exit.run("http://registry", KEY, 400)

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from services.registry.standing import service
 from tests.registry.conftest import VILLAGE, client_of, events, faults, issue, make, matching, member
 from tests.registry.standing import INSURED, START, URL, Office, able, app_in_2018, later
 
@@ -174,6 +175,8 @@ async def test_a_repeated_proposal_answers_as_the_first(office: Office) -> None:
     home = await able(office.client)
     body = {"kind": "exit", "household": home["id"], "year": 2018, "on": START.isoformat()}
     headers = office.recorder | {"Idempotency-Key": "d-1"}
+    dry = await office.client.post(f"{URL}?dry_run=true", json=body, headers=office.recorder)
+    assert (dry.status_code, (await office.client.get(URL)).json()["items"]) == (200, [])
     first = await office.client.post(URL, json=body, headers=headers)
     await office.concluded(first.json())
     again = await office.client.post(URL, json=body, headers=headers)
@@ -205,6 +208,16 @@ async def test_an_ordinary_household_is_identified_and_a_relapse_makes_stock_aga
     ]  # fmt: skip
     assert (household["cause"], household["attributes"]["relapse_cause"]) == ("illness", "disaster")
     assert await _stock(office.client, relapsed_on) == 1
+
+
+async def test_republishing_tells_the_same_again(office: Office, app: FastAPI) -> None:
+    home = await able(office.client)
+    await office.concluded(await office.proposed(kind="exit", household=home["id"], year=2018))
+    told = (await events(app, "standing"))[-1]
+    async with app.state.runtime.database.driver() as pg:
+        count = await service.republish(pg, app.state.registry)
+    again = await events(app, "standing")
+    assert (count, len(again), again[-1]) == (1, 7, told)
 
 
 async def test_a_standing_that_changed_later_is_not_decided_before(office: Office) -> None:

@@ -29,7 +29,9 @@ MARK = "演示数据"
     responses=NOT_FOUND_RESPONSE,
 )
 async def verify_certificate(
-    number: Annotated[str, Path(max_length=40, description="Number 证书编号.")], _: AnyCaller, registry: RegistryDep
+    number: Annotated[str, Path(pattern=r"^[0-9]{16}$", description="Number 证书编号, 16 digits.")],
+    _: AnyCaller,
+    registry: RegistryDep,
 ) -> CertificateOut:
     """To every caller, of any division: whether it is valid, the head's masked name, the village, the day."""
     async with registry.runtime.database.driver() as pg:

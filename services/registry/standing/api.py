@@ -4,9 +4,9 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Path, Query, Request, Response
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from services.registry.context import Reader, Recorder, Registry, RegistryDep, Reviewer, today
+from services.registry.context import Reader, Registry, RegistryDep, Reviewer, today
 from services.registry.households import reading
 from services.registry.standing import judging, rules, service, store
 from services.registry.standing.exit_tests import failing
@@ -29,13 +29,15 @@ from shared.contracts.standing import DecisionKind, DecisionState
 from shared.http.etag import required_version, set_etag
 from shared.http.fields import Id
 from shared.http.idempotency import IdempotencyKey, idempotency_key, mark_replayed
-from shared.http.listing import ListQuery
+from shared.http.listing import Digits, ListQuery
 from shared.http.pagination import Page, page_of
 from shared.http.problems import language_of
 
 routes = router("standing")
 Expected = Annotated[int, Depends(required_version)]
 Key = Annotated[IdempotencyKey, Depends(idempotency_key)]
+DryRun = Annotated[bool, Query(description="Check only; nothing is written 仅校验.")]
+Proposer = Annotated[Caller, Depends(requires("recorder"))]
 Clerk = Annotated[Caller, Depends(requires("recorder", "reviewer"))]
 CHANGES = {**NOT_FOUND_RESPONSE, **CONFLICT_RESPONSE, **VERSION_RESPONSES}
 
@@ -51,6 +53,14 @@ class DecisionQuery(ListQuery):
         description="A whole 12-digit code (a county by what it manages), or a prefix 行政区划.",
     )
     household: Id | None = Field(default=None, description="Id of the household 农户.")
+
+
+class ExitTestQuery(BaseModel):
+    """What an exit test asks for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    year: Digits = Field(ge=2010, le=2100, description="Year whose income counts 脱贫年度.")
 
 
 @routes.get("/standing/decisions", operation_id="list_standing_decisions", summary="List decisions 查询认定")
@@ -76,20 +86,23 @@ async def list_standing_decisions(
     operation_id="propose_standing_decision",
     summary="Propose a decision 提出认定",
     status_code=201,
-    responses=CONFLICT_RESPONSE,
+    responses={200: {"model": DecisionOut, "description": "A dry run 仅校验"}, **CONFLICT_RESPONSE},
 )
 async def propose_standing_decision(
-    body: Proposal, response: Response, caller: Recorder, key: Key, registry: RegistryDep
+    body: Proposal, response: Response, caller: Proposer, key: Key, registry: RegistryDep, dry_run: DryRun = False
 ) -> DecisionOut:
     """Identification, exit or relapse of a household, exit of a village or county; takes the first step.
 
     An exit whose test is not passed is refused with every check that fails; nothing overrides it. One decision at
     a time of each household, village and county.
     """
-    decision, replayed = await service.propose(registry, caller, body, key)
+    decision, replayed = await service.propose(registry, caller, body, key, dry_run=dry_run)
     if replayed:
         mark_replayed(response)
-    response.headers["Location"] = f"/v1/standing/decisions/{decision.id}"
+    if dry_run:
+        response.status_code = 200
+    else:
+        response.headers["Location"] = f"/v1/standing/decisions/{decision.id}"
     return _answer(decision, response, registry)
 
 
@@ -164,7 +177,7 @@ async def resolve_standing_objection(
     responses=CHANGES,
 )
 async def withdraw_standing_decision(
-    decision_id: Id, body: WithdrawalIn, response: Response, caller: Recorder, expected: Expected, registry: RegistryDep
+    decision_id: Id, body: WithdrawalIn, response: Response, caller: Proposer, expected: Expected, registry: RegistryDep
 ) -> DecisionOut:
     """While it is open. What was concluded is not taken back: propose its opposite."""
     return _answer(await service.withdraw(registry, caller, decision_id, expected, body), response, registry)
@@ -181,14 +194,16 @@ async def test_household_exit(
     request: Request,
     caller: Reader,
     registry: RegistryDep,
-    year: Annotated[int, Query(ge=2010, le=2100, description="Year whose income counts 脱贫年度.")],
+    query: Annotated[ExitTestQuery, Query()],
 ) -> ExitTestOut:
     """Each check with what it read: income of the year above its line, safe housing and water, insurance, schooling."""
     async with registry.runtime.database.driver() as pg:
         found = await reading.find(pg, household, caller, registry.vault)
-    checks = judging.household_test(registry, found, year, today(registry))
+    checks = judging.household_test(registry, found, query.year, today(registry))
     language = language_of(request)
-    return ExitTestOut(year=year, passed=not failing(checks), checks=[CheckOut.of(each, language) for each in checks])
+    return ExitTestOut(
+        year=query.year, passed=not failing(checks), checks=[CheckOut.of(each, language) for each in checks]
+    )
 
 
 def _answer(decision: Decision, response: Response, registry: Registry) -> DecisionOut:

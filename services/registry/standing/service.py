@@ -9,6 +9,7 @@ from services.registry.commands import claim, command, complete
 from services.registry.context import Registry, today
 from services.registry.divisions import service as divisions
 from services.registry.households import reading
+from services.registry.households.judging import EARLIEST
 from services.registry.households.records import Household
 from services.registry.standing import concluding, judging, rules, store
 from services.registry.standing.records import Act, Decision, Objection, Resolution, Step
@@ -34,18 +35,20 @@ _ALLOWED = {**_NEEDED, "identification": frozenset({"household", "cause"})}
 _SUBJECT = ("household", "division", "year", "cause", "village", "county")
 
 
-async def propose(registry: Registry, caller: Caller, body: Proposal, key: IdempotencyKey) -> tuple[Decision, bool]:
+async def propose(
+    registry: Registry, caller: Caller, body: Proposal, key: IdempotencyKey, *, dry_run: bool
+) -> tuple[Decision, bool]:
     """Open a decision; the decision, and whether it answers an earlier request. Raises 409, 422."""
     now, last = registry.runtime.clock.now(), today(registry)
     _check_fields(body)
-    async with command(registry.runtime) as pg:
+    async with command(registry.runtime, dry_run=dry_run) as pg:
         earlier = await claim(pg, key)
         if earlier is not None:
             return (await store.find(pg, earlier.resource_id, caller)).as_proposed(), True
         step = Step(
             **_act(body, caller, now, last), step=rules.PROCEDURES[body.kind][0].code, evidence=tuple(body.evidence)
         )
-        rules.check_day(step.on, date.min, last)
+        rules.check_day(step.on, EARLIEST, last)
         _check_window(registry, body.kind, step.on)
         decision = Decision(
             id=uuid7(),
