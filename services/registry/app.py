@@ -4,6 +4,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
+from services.registry.certificates import api as certificates_api
 from services.registry.checks import api as checks_api
 from services.registry.codes import api as codes_api
 from services.registry.commands import command
@@ -28,6 +29,10 @@ from services.registry.rowsecurity import warn_unless_bound
 from services.registry.rule_runs import api as rule_runs_api
 from services.registry.rule_runs import service as rule_runs
 from services.registry.settings import bootstrap_key, callback_networks, vault_of
+from services.registry.standing import api as standing_api
+from services.registry.standing import rules as standing_rules
+from services.registry.standing import service as standing
+from services.registry.standing.settings import StandingSettings
 from services.registry.statistics import api as statistics_api
 from services.registry.statistics import denominators_api
 from services.registry.years import api as years_api
@@ -37,12 +42,13 @@ from shared.clock import Clock, SystemClock
 from shared.contracts.division import DIVISION
 from shared.contracts.household import HOUSEHOLD, PERSON
 from shared.contracts.key import KEY
+from shared.contracts.standing import STANDING
 from shared.db import Database, Pg
 from shared.http.idempotency import REUSED
 from shared.relay import Relay
 from shared.settings import Settings
 
-PUBLISHED = (DIVISION, HOUSEHOLD, PERSON, KEY)
+PUBLISHED = (DIVISION, HOUSEHOLD, PERSON, STANDING, KEY)
 CITY = "411300000000"
 DESCRIPTION = """The register 建档立卡 of households and persons, divisions 行政区划, API keys 密钥 and statistics 统计.
 
@@ -50,6 +56,8 @@ Names, ID numbers and phones are encrypted at rest, shown masked, and never leav
 
 TAGS = [
     {"name": "households", "description": "The register of households and their members 农户与家庭成员"},
+    {"name": "standing", "description": "Identification, exit and relapse as reviewed decisions 状态认定"},
+    {"name": "certificates", "description": "Honour certificates of exits 脱贫光荣证"},
     {"name": "checks", "description": "The rules every record is held to 校验规则"},
     {"name": "codes", "description": "What coded fields may say 代码表"},
     {"name": "divisions", "description": "Divisions, managing units and designations 行政区划"},
@@ -68,10 +76,11 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
     async def republish(pg: Pg) -> int:
         count = await divisions.republish(pg, settings)
         count += await keys.republish(pg, settings, clock.now())
+        count += await standing.republish(pg, registry)
         return count + await households.republish(pg, registry)
 
     runtime = Runtime(settings, database, Relay(settings, database, PUBLISHED, republish=republish), clock)
-    registry = Registry(runtime, divisions.watched_divisions(), vault_of())
+    registry = Registry(runtime, divisions.watched_divisions(), vault_of(), StandingSettings.load())
     exchange = Exchange(registry, callback_networks())
 
     async def seed() -> None:
@@ -96,6 +105,8 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             incomes_api.routes,
             moves_api.routes,
             years_api.routes,
+            standing_api.routes,
+            certificates_api.routes,
             checks_api.routes,
             rule_runs_api.routes,
             codes_api.routes,
@@ -110,7 +121,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
         ],
         publishes=PUBLISHED,
         reads=(),
-        kinds=(REUSED, DEREGISTERED, TAKEN, division_rules.CODE_TAKEN),
+        kinds=(REUSED, DEREGISTERED, TAKEN, division_rules.CODE_TAKEN, *standing_rules.KINDS),
         tags=TAGS,
         on_start=[seed],
         jobs=[partial(rule_runs.work, registry), partial(tasks.run, exchange)],

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from services.registry.identity import Vault
+from services.registry.standing.settings import StandingSettings
 from shared.app import Runtime
 from shared.auth import Caller, requires
 from shared.clock import local_day
@@ -21,6 +22,7 @@ class Registry:
     runtime: Runtime
     divisions: Watched[DivisionTree]
     vault: Vault
+    standing: StandingSettings
 
 
 async def _registry(request: Request) -> Registry:
@@ -31,6 +33,7 @@ async def _registry(request: Request) -> Registry:
 RegistryDep = Annotated[Registry, Depends(_registry)]
 Reader = Annotated[Caller, Depends(requires("reader", "recorder", "reviewer", "drafter", "signer", "importer"))]
 Recorder = Annotated[Caller, Depends(requires("recorder", "importer"))]
+Reviewer = Annotated[Caller, Depends(requires("reviewer"))]
 Importer = Annotated[Caller, Depends(requires("importer"))]
 Admin = Annotated[Caller, Depends(requires("admin"))]
 

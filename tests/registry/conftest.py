@@ -28,7 +28,7 @@ FILLED = (
     "standing_change, profile_change, rural_population, import_report, "
     "api_key, key_version, data_key, idempotency, locked_year, rule_run, rule_finding, outbox, "
     "exchange_key, exchange_party, exchange_message, exchange_request, exchange_task, exchange_subscription, "
-    "exchange_change"
+    "exchange_change, standing_decision, certificate, certificate_counter"
 )
 
 
@@ -54,8 +54,14 @@ def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BANGFU_BOOTSTRAP_KEY", KEY)
 
 
-def app_on(url: str, clock: Clock | None = None) -> FastAPI:
-    settings = Settings(service="registry", database_url=url, kafka_bootstrap_servers="127.0.0.1:1", database_pool=8)
+def app_on(url: str, clock: Clock | None = None, *, demonstration: bool = False) -> FastAPI:
+    settings = Settings(
+        service="registry",
+        database_url=url,
+        kafka_bootstrap_servers="127.0.0.1:1",
+        database_pool=8,
+        demonstration=demonstration,
+    )
     return build(settings, "api", clock)[0]
 
 

@@ -119,9 +119,12 @@ async def designate(
 
 
 async def end_designation(
-    pg: Pg, registry: Registry, caller: Caller, code: str, kind: DesignationKind, valid_to: date, expected: int
+    pg: Pg, registry: Registry, caller: Caller, code: str, kind: DesignationKind, valid_to: date, expected: int | None
 ) -> DivisionEvent:
-    """End a designation; ``valid_to`` is the first day it no longer holds. Raises 404, 412, 422."""
+    """End a designation; ``valid_to`` is the first day it no longer holds. Raises 404, 412, 422.
+
+    Without an expected version, that of the moment, for a command that this one belongs to.
+    """
     found = await locked(pg, registry, caller, code, expected)
     return await changed(pg, registry, caller, found, lambda: rules.undesignated(found, kind, valid_to))
 
@@ -157,12 +160,13 @@ async def designate_many(
     return tally
 
 
-async def locked(pg: Pg, registry: Registry, caller: Caller, code: str, expected: int) -> DivisionEvent:
-    """A division whose row is locked. Raises 404 outside the caller's divisions, 412."""
+async def locked(pg: Pg, registry: Registry, caller: Caller, code: str, expected: int | None) -> DivisionEvent:
+    """A division whose row is locked. Raises 404 outside the caller's divisions, 412 where a version is expected."""
     found = next(iter(await lock(pg, [code])), None)
     if found is None or not within(caller, await registry.divisions.get(pg), code, today(registry)):
         raise Problem(errors.NOT_FOUND)
-    check_version(found.version, expected)
+    if expected is not None:
+        check_version(found.version, expected)
     return found
 
 

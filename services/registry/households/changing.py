@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from services.registry.checks import catalogue
 from services.registry.households import rules
-from services.registry.households.attributes import HouseholdAttributes, PersonAttributes
+from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
 from services.registry.households.facts import facts_of
 from services.registry.households.incomes import Income, with_income
 from services.registry.households.judging import Surroundings, day_faults, identify, year_locked
@@ -20,6 +20,7 @@ from services.registry.households.rules import NotValidThenError, Relation, Sinc
 from services.registry.households.schemas import Deregistration, HouseholdPatch, MemberIn, MemberPatch, RelationChange
 from services.registry.identity import Vault
 from shared import errors
+from shared.contracts.household import Standing
 from shared.db import Pg
 from shared.errors import Problem, fault
 from shared.http.problems import faults_of
@@ -28,6 +29,8 @@ DEREGISTERED = errors.kind(
     "household_deregistered", 409, "The household is off the register", "该户已注销",
     "A deregistered household does not change any more; register it again.", "已注销的农户不再变更,如需请重新登记。",
 )  # fmt: skip
+DECIDED: frozenset[Standing] = frozenset({"exited_supported", "exited", "relapsed"})
+"""Standings that come of a decision (domain.md 2), where the register is told to insist."""
 A = TypeVar("A", HouseholdAttributes, PersonAttributes)
 Decision = Callable[[Household, Surroundings], Household]
 
@@ -59,13 +62,40 @@ def _moved(old: Household, patch: HouseholdPatch, around: Surroundings) -> House
             raise errors.invalid(fault("/village", "division_unknown", "no such village of yours", "辖区内无此村"))
         residences = rules.dated(residences, Since(day, patch.village))
     if patch.standing is not None:
+        if (
+            around.standing_by_decision
+            and patch.standing in DECIDED
+            and patch.standing != rules.value_on(standings, day)
+        ):
+            raise errors.invalid(fault("/standing", "by_decision", "set by a decision alone", "须经认定程序变更"))
         standings = rules.dated(standings, Since(day, patch.standing))
+    return _dated(old, residences, standings, around)
+
+
+def _dated(
+    old: Household, residences: tuple[Since, ...], standings: tuple[Since, ...], around: Surroundings
+) -> Household:
+    """With these villages and standings, and the states that follow. Raises 422."""
     try:
         states = rules.timeline(around.tree, residences, standings)
     except NotValidThenError as error:
         wrong = fault("/effective_on", "division_not_valid", "the village is not valid then", "该村当日无效")
         raise errors.invalid(wrong) from error
     return replace(old, residences=residences, standings=standings, timeline=tuple(states))
+
+
+def decided(standing: Standing, day: date, *, cause: Cause | None = None) -> Decision:
+    """A standing that a decision gave from a day on, and the cause it found: of a relapse, or of the poverty."""
+
+    def decide(old: Household, around: Surroundings) -> Household:
+        new = _dated(old, old.residences, rules.dated(old.standings, Since(day, standing)), around)
+        if cause is not None and standing == "relapsed":
+            new = replace(new, attributes=new.attributes.model_copy(update={"relapse_cause": cause}))
+        elif cause is not None:
+            new = replace(new, cause=cause)
+        return checked(old, new, around)
+
+    return decide
 
 
 def _related(old: Household, relations: Iterable[RelationChange]) -> Household:

@@ -30,6 +30,8 @@ class Surroundings:
     today: date
     locked_years: frozenset[int] = frozenset()
     """Years whose figures do not change any more."""
+    standing_by_decision: bool = False
+    """Exits and relapses come of decisions alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,14 @@ REPUBLISHED_AT_ONCE = 2000
 async def surroundings(pg: Pg, registry: Registry, caller: Caller) -> Surroundings:
     """What households are judged against; the divisions stay as they are until this transaction ends."""
     tree = await current_tree(pg, registry.divisions)
-    return Surroundings(tree, registry.vault, caller, today(registry), await years.locked_years(pg))
+    return Surroundings(
+        tree,
+        registry.vault,
+        caller,
+        today(registry),
+        await years.locked_years(pg),
+        registry.standing.standing_by_decision,
+    )
 
 
 def author_of(registry: Registry, caller: Caller, reason: str | None = None) -> Author:
@@ -90,13 +97,26 @@ async def change(
 
     async def attempt() -> Household:
         async with command(registry.runtime) as pg:
-            around = await surroundings(pg, registry, caller)
-            old = await _locked(pg, registry, caller, name, expected)
-            new = decide(old, around)
-            await changing.check_id_numbers(pg, registry.vault, old, new)
-            return await _written(pg, registry, old, new, author_of(registry, caller, reason))
+            return await change_within(pg, registry, caller, name, expected, decide, reason)
 
     return await attempted(attempt)
+
+
+async def change_within(
+    pg: Pg,
+    registry: Registry,
+    caller: Caller,
+    name: str,
+    expected: int | None,
+    decide: changing.Decision,
+    reason: str | None,
+) -> Household:
+    """As ``change``, in the transaction of the command it belongs to; None takes the version that is there."""
+    around = await surroundings(pg, registry, caller)
+    old = await _locked(pg, registry, caller, name, expected)
+    new = decide(old, around)
+    await changing.check_id_numbers(pg, registry.vault, old, new)
+    return await _written(pg, registry, old, new, author_of(registry, caller, reason))
 
 
 async def add_member(
@@ -120,9 +140,10 @@ async def add_member(
     return await attempted(attempt)
 
 
-async def _locked(pg: Pg, registry: Registry, caller: Caller, name: str, expected: int) -> Household:
+async def _locked(pg: Pg, registry: Registry, caller: Caller, name: str, expected: int | None) -> Household:
     household = await reading.find(pg, name, caller, registry.vault, lock=True)
-    check_version(household.version, expected)
+    if expected is not None:
+        check_version(household.version, expected)
     if household.status != "active":
         raise Problem(changing.DEREGISTERED)
     return household

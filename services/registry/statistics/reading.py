@@ -26,6 +26,7 @@ from services.registry.statistics.schemas import (
 from services.registry.statistics.units import Layout
 from shared.auth import Caller
 from shared.contracts.division import DesignationKind, DivisionEvent, DivisionTree, Level
+from shared.contracts.household import STOCK
 from shared.db import Pg
 
 RowT = TypeVar("RowT", bound=UnitRow)
@@ -133,6 +134,22 @@ async def poverty(pg: Pg, asked: Asked) -> PovertyStatistics:
         return PovertyRow(**unit, **counts, rural_people=people, incidence_percent=share)
 
     return PovertyStatistics(as_of=asked.day, rural_year=rural.year, **await _shown(asked, row_of))
+
+
+async def stock_people(pg: Pg, tree: DivisionTree, code: str, day: date) -> int:
+    """Poor people of a division on a day; for whoever has seen to it that they may be told."""
+    division = tree.get(code)
+    if division is None:
+        return 0
+    return int(
+        await pg.fetchval(
+            f"SELECT coalesce(sum(people), 0) FROM population_change WHERE {units.COLUMNS[division.level]} = $1 "
+            "AND on_day <= $2 AND standing = ANY($3::text[])",
+            code,
+            day,
+            sorted(STOCK),
+        )
+    )
 
 
 async def causes(pg: Pg, asked: Asked, among: Among) -> ProfileStatistics:

@@ -1,0 +1,72 @@
+"""Use cases of certificates: issue one for an exit, find one."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from shared.db import Pg
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate 脱贫光荣证 as it was issued."""
+
+    number: str
+    household_id: UUID
+    head_id: UUID
+    """The head of the household on the day of issue."""
+    village_name: str
+    issued_on: date
+    revoked_on: date | None
+
+
+_COLUMNS = "number, household_id, head_id, village_name, issued_on, revoked_on"
+
+
+async def issue(
+    pg: Pg, *, county: str, village_name: str, household_id: UUID, head_id: UUID, decision_id: UUID, on: date
+) -> str:
+    """Issue a household's certificate in place of the one it may hold; returns its number.
+
+    County prefix, year and a running number of that county and year. The counter's row stays locked until the
+    transaction ends, so that a number that is not used is not drawn either.
+    """
+    await pg.execute(
+        "UPDATE certificate SET revoked_on = $2 WHERE household_id = $1 AND revoked_on IS NULL", household_id, on
+    )
+    running = await pg.fetchval(
+        "INSERT INTO certificate_counter AS held (county, year, last) VALUES ($1, $2, 1) "
+        "ON CONFLICT (county, year) DO UPDATE SET last = held.last + 1 RETURNING last",
+        county,
+        on.year,
+    )
+    number = f"{county[:6]}{on.year}{running:06d}"
+    await pg.execute(
+        "INSERT INTO certificate (number, household_id, decision_id, head_id, village_name, issued_on) "
+        "VALUES ($1, $2, $3, $4, $5, $6)",
+        number,
+        household_id,
+        decision_id,
+        head_id,
+        village_name,
+        on,
+    )
+    return number
+
+
+async def by_number(pg: Pg, number: str) -> Certificate | None:
+    """The certificate with a number, valid or revoked."""
+    return _read(await pg.fetchrow(f"SELECT {_COLUMNS} FROM certificate WHERE number = $1", number))
+
+
+async def of_household(pg: Pg, household_id: UUID) -> Certificate | None:
+    """The certificate that a household holds."""
+    found = await pg.fetchrow(
+        f"SELECT {_COLUMNS} FROM certificate WHERE household_id = $1 AND revoked_on IS NULL", household_id
+    )
+    return _read(found)
+
+
+def _read(row: Any) -> Certificate | None:
+    return None if row is None else Certificate(**row)

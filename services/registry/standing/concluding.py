@@ -1,0 +1,74 @@
+"""What a concluded decision does, in its own transaction."""
+
+from datetime import date
+
+from services.registry.certificates import service as certificates
+from services.registry.context import Registry
+from services.registry.divisions import service as divisions
+from services.registry.households import changing
+from services.registry.households import service as households
+from services.registry.households.judging import Surroundings
+from services.registry.households.records import Household
+from services.registry.standing import judging, rules
+from services.registry.standing.records import Decision
+from shared.auth import Caller
+from shared.contracts.division import DivisionTree
+from shared.db import Pg
+
+
+async def conclude(pg: Pg, registry: Registry, caller: Caller, decision: Decision) -> Decision:
+    """Judge once more what was proposed, then bring it about. Raises 404, 409, 422."""
+    day = decision.steps[-1].on
+    if decision.household_id is not None:
+        household = await _household(pg, registry, caller, decision, day)
+        return await _certified(pg, registry, decision, household, day) if decision.kind == "exit" else decision
+    tree = await divisions.current_tree(pg, registry.divisions)
+    if decision.village is not None:
+        checks = await judging.village_test(pg, registry, tree, decision.division, decision.village, day)
+        judging.refuse_failing(checks, "/village")
+    if decision.county is not None:
+        checks = await judging.county_test(pg, registry, tree, decision.division, decision.county, day)
+        judging.refuse_failing(checks, "/county")
+    division, _ = judging.located(tree, caller, decision.kind, decision.division, day)
+    kinds = judging.POOR_VILLAGE if decision.kind == "village_exit" else judging.POOR_COUNTY
+    for kind in judging.held(division, kinds, day):
+        await divisions.end_designation(pg, registry, caller, decision.division, kind, day, None)
+    return decision
+
+
+async def _household(pg: Pg, registry: Registry, caller: Caller, decision: Decision, day: date) -> Household:
+    give = changing.decided(rules.TO[decision.kind], day, cause=decision.cause)
+
+    def decide(old: Household, around: Surroundings) -> Household:
+        judging.check_household(registry, old, decision.kind, day, decision.year)
+        return give(old, around)
+
+    reason = f"{rules.PROCEDURES[decision.kind][-1].title} {decision.id}"
+    return await households.change_within(pg, registry, caller, str(decision.household_id), None, decide, reason)
+
+
+async def _certified(pg: Pg, registry: Registry, decision: Decision, household: Household, day: date) -> Decision:
+    """With the certificate of the exit."""
+    tree = await divisions.current_tree(pg, registry.divisions)
+    path = household.latest.path
+    head = next(member for member in household.members if member.present and member.relation == "head")
+    number = await certificates.issue(
+        pg,
+        county=path.county,
+        village_name=_full_name(tree, path.village or ""),
+        household_id=household.id,
+        head_id=head.id,
+        decision_id=decision.id,
+        on=day,
+    )
+    return decision.model_copy(update={"certificate": number})
+
+
+def _full_name(tree: DivisionTree, code: str) -> str:
+    """County, township and village."""
+    names: list[str] = []
+    division = tree.get(code)
+    while division is not None and division.level != "city":
+        names.insert(0, division.name)
+        division = None if division.parent is None else tree.get(division.parent)
+    return "".join(names)

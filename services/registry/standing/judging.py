@@ -1,0 +1,97 @@
+"""Whether a household, village or county may take the way a decision proposes: read from the register as it is."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from services.registry.context import Registry, within
+from services.registry.households.changing import DEREGISTERED
+from services.registry.households.facts import facts_of
+from services.registry.households.records import Household
+from services.registry.standing import exit_tests, rules
+from services.registry.standing.evidence import CountySurvey, VillageEvidence
+from services.registry.standing.exit_tests import Check
+from services.registry.statistics import reading as statistics
+from shared import errors
+from shared.auth import Caller
+from shared.contracts.division import DesignationKind, DivisionEvent, DivisionTree, Path
+from shared.contracts.standing import DecisionKind
+from shared.db import Pg
+from shared.errors import Problem, fault
+
+POOR_VILLAGE: tuple[DesignationKind, ...] = ("poor_village", "deep_poverty_village")
+POOR_COUNTY: tuple[DesignationKind, ...] = ("national_poverty_county", "provincial_poverty_county")
+
+
+def household_test(registry: Registry, household: Household, year: int, day: date) -> list[Check]:
+    """The exit test of a household as it is now, by the line of a year."""
+    line_fen = registry.standing.standards.line_fen(year)
+    return exit_tests.household_checks(facts_of(household, day), year, line_fen)
+
+
+def check_household(registry: Registry, household: Household, kind: DecisionKind, day: date, year: int | None) -> None:
+    """Raises 409 for one off the register, 422 where its standing does not fit or its exit test fails."""
+    if household.status != "active":
+        raise Problem(DEREGISTERED)
+    last = household.standings[-1]
+    if last.value not in rules.FROM[kind]:
+        raise errors.invalid(fault("/household", "standing_unfit", "its standing does not fit", "该户状态不符"))
+    if last.valid_from > day:
+        raise errors.invalid(fault("/on", "standing_later", "its standing changed later", "该户状态在此日后已变更"))
+    if kind == "exit" and year is not None:
+        refuse_failing(household_test(registry, household, year, day), "/household")
+
+
+def refuse_failing(checks: Sequence[Check], pointer: str) -> None:
+    """Raises 422 with every check that is not passed."""
+    faults = [check.fault(pointer) for check in exit_tests.failing(checks)]
+    if faults:
+        raise errors.invalid(*faults)
+
+
+def located(tree: DivisionTree, caller: Caller, kind: DecisionKind, code: str, day: date) -> tuple[DivisionEvent, Path]:
+    """The village or county that is to exit, poor on the day. Raises 422."""
+    division, path = tree.get(code), tree.path(code, day)
+    level = "village" if kind == "village_exit" else "county"
+    if division is None or path is None or division.level != level or not within(caller, tree, code, day):
+        raise errors.invalid(fault("/division", "division_unknown", "no such division of yours", "辖区内无此区划"))
+    if not held(division, POOR_VILLAGE[:1] if kind == "village_exit" else POOR_COUNTY, day):
+        raise errors.invalid(fault("/division", "not_designated", "it is not designated poor", "不属于贫困村或贫困县"))
+    return division, path
+
+
+def held(division: DivisionEvent, kinds: Sequence[DesignationKind], day: date) -> list[DesignationKind]:
+    """Which of these designations hold on a day."""
+    return [kind for kind in kinds if division.designated(kind, day)]
+
+
+async def village_test(
+    pg: Pg, registry: Registry, tree: DivisionTree, code: str, evidence: VillageEvidence, day: date
+) -> list[Check]:
+    """The exit test of a village on a day."""
+    return exit_tests.village_checks(
+        evidence, await statistics.stock_people(pg, tree, code, day), registry.standing.standards.on(day)
+    )
+
+
+async def county_test(
+    pg: Pg, registry: Registry, tree: DivisionTree, code: str, survey: CountySurvey, day: date
+) -> list[Check]:
+    """The exit test of a county on a day."""
+    villages = [each for each in tree if _poor_until(each, day) and _lies_in(tree.path(each.code, day), code)]
+    exited = [each for each in villages if not each.designated("poor_village", day)]
+    return exit_tests.county_checks(
+        survey,
+        await statistics.stock_people(pg, tree, code, day),
+        poor_villages=len(villages),
+        exited_villages=len(exited),
+        thresholds=registry.standing.standards.on(day),
+    )
+
+
+def _poor_until(village: DivisionEvent, day: date) -> bool:
+    """Whether it was a poor village on a day or before."""
+    return any(each.kind == "poor_village" and each.valid_from <= day for each in village.designations)
+
+
+def _lies_in(path: Path | None, code: str) -> bool:
+    return path is not None and path.managing_unit == code

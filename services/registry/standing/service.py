@@ -1,0 +1,196 @@
+"""Use cases of decisions: propose, go on, object, resolve, take back; each in one transaction."""
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from services.registry.commands import claim, command, complete
+from services.registry.context import Registry, today
+from services.registry.divisions import service as divisions
+from services.registry.households import reading
+from services.registry.households.judging import EARLIEST
+from services.registry.households.records import Household
+from services.registry.standing import concluding, judging, rules, store
+from services.registry.standing.records import Act, Decision, Objection, Resolution, Step
+from services.registry.standing.schemas import ActIn, ObjectionIn, Proposal, ResolutionIn, StepIn, WithdrawalIn
+from shared import errors
+from shared.auth import Caller
+from shared.contracts.household import HouseholdState
+from shared.db import Pg
+from shared.errors import Problem, fault
+from shared.http.etag import check_version
+from shared.http.idempotency import IdempotencyKey
+from shared.ids import uuid7
+
+republish = store.republish
+_NEEDED: dict[str, frozenset[str]] = {
+    "identification": frozenset({"household"}),
+    "exit": frozenset({"household", "year"}),
+    "relapse": frozenset({"household", "cause"}),
+    "village_exit": frozenset({"division", "village"}),
+    "county_exit": frozenset({"division", "county"}),
+}
+_ALLOWED = {**_NEEDED, "identification": frozenset({"household", "cause"})}
+_SUBJECT = ("household", "division", "year", "cause", "village", "county")
+
+
+async def propose(
+    registry: Registry, caller: Caller, body: Proposal, key: IdempotencyKey, *, dry_run: bool
+) -> tuple[Decision, bool]:
+    """Open a decision; the decision, and whether it answers an earlier request. Raises 409, 422."""
+    now, last = registry.runtime.clock.now(), today(registry)
+    _check_fields(body)
+    async with command(registry.runtime, dry_run=dry_run) as pg:
+        earlier = await claim(pg, key)
+        if earlier is not None:
+            return (await store.find(pg, earlier.resource_id, caller)).as_proposed(), True
+        step = Step(
+            **_act(body, caller, now, last), step=rules.PROCEDURES[body.kind][0].code, evidence=tuple(body.evidence)
+        )
+        rules.check_day(step.on, EARLIEST, last)
+        _check_window(registry, body.kind, step.on)
+        decision = Decision(
+            id=uuid7(),
+            version=1,
+            kind=body.kind,
+            state="open",
+            **await _subject(pg, registry, caller, body, step.on),
+            year=body.year,
+            cause=body.cause,
+            village=body.village,
+            county=body.county,
+            steps=(step,),
+            objections=(),
+            withdrawal=None,
+            certificate=None,
+        )
+        await store.add(pg, registry, decision, now)
+        await complete(pg, key, decision.id, decision.version)
+    return decision, False
+
+
+def _check_fields(body: Proposal) -> None:
+    """Raises 422 where a field is missing, or goes with another kind of decision."""
+    given = {name for name in _SUBJECT if getattr(body, name) is not None}
+    missing = [fault(f"/{name}", "missing", "required", "必填") for name in sorted(_NEEDED[body.kind] - given)]
+    beside = [
+        fault(f"/{name}", "other_kind", "goes with another kind", "不适用于此类认定")
+        for name in sorted(given - _ALLOWED[body.kind])
+    ]
+    if missing or beside:
+        raise errors.invalid(*missing, *beside)
+
+
+def _check_window(registry: Registry, kind: str, day: date) -> None:
+    if kind in ("identification", "exit") and not registry.standing.open_on(day):
+        raise Problem(rules.OUTSIDE_WINDOW)
+
+
+async def _subject(pg: Pg, registry: Registry, caller: Caller, body: Proposal, day: date) -> dict[str, Any]:
+    """What the decision is about, after it has passed its test. Raises 409, 422."""
+    if body.household is not None:
+        household = await _household(pg, registry, caller, body.household)
+        judging.check_household(registry, household, body.kind, day, body.year)
+        state: HouseholdState = household.latest
+        return {
+            "household_id": household.id,
+            "household_number": household.number,
+            "division": state.path.village,
+            "path": state.path,
+        }
+    code = body.division or ""
+    tree = await divisions.current_tree(pg, registry.divisions)
+    _, path = judging.located(tree, caller, body.kind, code, day)
+    if body.village is not None:
+        checks = await judging.village_test(pg, registry, tree, code, body.village, day)
+        judging.refuse_failing(checks, "/village")
+    if body.county is not None:
+        checks = await judging.county_test(pg, registry, tree, code, body.county, day)
+        judging.refuse_failing(checks, "/county")
+    return {"household_id": None, "household_number": None, "division": code, "path": path}
+
+
+async def _household(pg: Pg, registry: Registry, caller: Caller, name: str) -> Household:
+    try:
+        return await reading.find(pg, name, caller, registry.vault)
+    except Problem as problem:
+        unknown = fault("/household", "household_unknown", "no such household of yours", "辖区内无此户")
+        raise errors.invalid(unknown) from problem
+
+
+async def advance(registry: Registry, caller: Caller, decision_id: UUID, expected: int, body: StepIn) -> Decision:
+    """Take the next step; the last one brings the decision about. Raises 403, 404, 409, 412, 422."""
+
+    def act(old: Decision, now: datetime, last: date) -> Decision:
+        due = rules.next_step(old)
+        if due is not None and not caller.may(due.role):
+            raise Problem(errors.FORBIDDEN, extensions={"required_roles": [due.role]})
+        step = Step(**_act(body, caller, now, last), step=body.step, evidence=tuple(body.evidence))
+        new = rules.with_step(old, step, registry.standing.notice_days, last)
+        if new.state == "concluded":
+            _check_window(registry, new.kind, step.on)
+        return new
+
+    return await _changed(registry, caller, decision_id, expected, act)
+
+
+async def object_to(
+    registry: Registry, caller: Caller, decision_id: UUID, expected: int, body: ObjectionIn
+) -> Decision:
+    """Enter an objection. Raises 404, 409, 412, 422."""
+
+    def act(old: Decision, now: datetime, last: date) -> Decision:
+        objection = Objection(
+            **_act(body, caller, now, last), number=len(old.objections) + 1, evidence=tuple(body.evidence)
+        )
+        return rules.with_objection(old, objection, last)
+
+    return await _changed(registry, caller, decision_id, expected, act)
+
+
+async def resolve(
+    registry: Registry, caller: Caller, decision_id: UUID, number: int, expected: int, body: ResolutionIn
+) -> Decision:
+    """Resolve an objection. Raises 403, 404, 409, 412, 422."""
+
+    def act(old: Decision, now: datetime, last: date) -> Decision:
+        resolution = Resolution(**_act(body, caller, now, last), outcome=body.outcome)
+        return rules.with_resolution(old, number, resolution, last)
+
+    return await _changed(registry, caller, decision_id, expected, act)
+
+
+async def withdraw(
+    registry: Registry, caller: Caller, decision_id: UUID, expected: int, body: WithdrawalIn
+) -> Decision:
+    """Take a decision back. Raises 404, 409, 412, 422."""
+
+    def act(old: Decision, now: datetime, last: date) -> Decision:
+        return rules.withdrawn(old, Act(**_act(body, caller, now, last)), last)
+
+    return await _changed(registry, caller, decision_id, expected, act)
+
+
+def _act(body: ActIn, caller: Caller, now: datetime, last: date) -> dict[str, Any]:
+    return {"on": body.on or last, "recorded_at": now, "by": caller.key_id, "note": body.note}
+
+
+async def _changed(
+    registry: Registry,
+    caller: Caller,
+    decision_id: UUID,
+    expected: int,
+    act: Callable[[Decision, datetime, date], Decision],
+) -> Decision:
+    now, last = registry.runtime.clock.now(), today(registry)
+    async with command(registry.runtime) as pg:
+        old = await store.find(pg, decision_id, caller, lock=True)
+        check_version(old.version, expected)
+        new = act(old, now, last)
+        if new.state == "concluded":
+            new = await concluding.conclude(pg, registry, caller, new)
+        await store.change(pg, registry, new, now)
+    if new.state == "concluded" and new.household_id is None:
+        registry.divisions.expire()  # a designation ended
+    return new

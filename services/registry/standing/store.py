@@ -1,0 +1,139 @@
+"""Decisions in their rows, always within the caller's divisions; each write with its event."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from services.registry.context import Registry
+from services.registry.standing.records import Decision
+from services.registry.standing.rules import DECISION_OPEN
+from shared import errors
+from shared.auth import Caller
+from shared.contracts.standing import STANDING, DecisionKind, DecisionState
+from shared.db import Pg
+from shared.errors import Problem
+from shared.outbox import INSERT_BATCH, Event, columns
+
+_SCOPE = "(city = ANY({0}) OR managing_unit = ANY({0}) OR township = ANY({0}) OR village = ANY({0}))"
+_ONE_OPEN = ("standing_decision_one_household", "standing_decision_one_division")
+REPUBLISHED_AT_ONCE = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What a list of decisions narrows by; None does not restrict."""
+
+    kind: DecisionKind | None = None
+    state: DecisionState | None = None
+    division: str | None = None
+    household: UUID | None = None
+
+
+async def find(pg: Pg, decision_id: UUID, caller: Caller, *, lock: bool = False) -> Decision:
+    """Raises 404 when there is none, or none within the caller's divisions."""
+    body = await pg.fetchval(
+        f"SELECT body FROM standing_decision WHERE id = $1 AND {_SCOPE.format('$2::text[]')} "
+        f"{'FOR UPDATE' if lock else ''}",
+        decision_id,
+        list(caller.divisions),
+    )
+    if body is None:
+        raise Problem(errors.NOT_FOUND)
+    return Decision.model_validate_json(body)
+
+
+async def page(pg: Pg, filters: Filters, caller: Caller, *, after: UUID | None, limit: int) -> list[Decision]:
+    """Decisions in the order in which they were proposed."""
+    conditions, arguments = _conditions(filters, caller)
+    if after is not None:
+        arguments.append(after)
+        conditions.append(f"id > ${len(arguments)}")
+    rows = await pg.fetch(
+        f"SELECT body FROM standing_decision WHERE {' AND '.join(conditions)} ORDER BY id LIMIT {limit:d}", *arguments
+    )
+    return [Decision.model_validate_json(row["body"]) for row in rows]
+
+
+async def count(pg: Pg, filters: Filters, caller: Caller) -> int:
+    """How many decisions a list has in all."""
+    conditions, arguments = _conditions(filters, caller)
+    found: int = await pg.fetchval(
+        f"SELECT count(*) FROM standing_decision WHERE {' AND '.join(conditions)}", *arguments
+    )
+    return found
+
+
+def _conditions(filters: Filters, caller: Caller) -> tuple[list[str], list[Any]]:
+    arguments: list[Any] = [list(caller.divisions)]
+    conditions = [_SCOPE.format("$1::text[]")]
+    for column, value in (("kind", filters.kind), ("state", filters.state), ("household_id", filters.household)):
+        if value is not None:
+            arguments.append(value)
+            conditions.append(f"{column} = ${len(arguments)}")
+    if filters.division is not None:
+        arguments.append(filters.division)
+        at = f"${len(arguments)}"
+        conditions.append(f"(managing_unit = {at} OR township = {at} OR city = {at} OR starts_with(division, {at}))")
+    return conditions, arguments
+
+
+async def add(pg: Pg, registry: Registry, decision: Decision, now: datetime) -> None:
+    """Write a new decision and its event. Raises 409 when another one is open."""
+    path = decision.path
+    try:
+        await pg.execute(
+            "INSERT INTO standing_decision (id, version, kind, state, household_id, division, city, managing_unit, "
+            "township, village, body, recorded_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            decision.id, decision.version, decision.kind, decision.state, decision.household_id, decision.division,
+            path.city, path.managing_unit, path.township, path.village, decision.model_dump_json(), now,
+        )  # fmt: skip
+    except asyncpg.UniqueViolationError as error:
+        if error.constraint_name in _ONE_OPEN:
+            raise Problem(DECISION_OPEN) from error
+        raise
+    await _publish(pg, registry, [(decision, now)])
+
+
+async def change(pg: Pg, registry: Registry, decision: Decision, now: datetime) -> None:
+    """Write the next version of a decision whose row is locked, and its event."""
+    await pg.execute(
+        "UPDATE standing_decision SET version = $2, state = $3, body = $4, recorded_at = $5 WHERE id = $1",
+        decision.id,
+        decision.version,
+        decision.state,
+        decision.model_dump_json(),
+        now,
+    )
+    await _publish(pg, registry, [(decision, now)])
+
+
+async def republish(pg: Pg, registry: Registry) -> int:
+    """Write every decision's present state to the outbox, a piece at a time; returns how many."""
+    total, last = 0, UUID(int=0)
+    while rows := await pg.fetch(
+        "SELECT id, body, recorded_at FROM standing_decision WHERE id > $1 ORDER BY id LIMIT $2",
+        last,
+        REPUBLISHED_AT_ONCE,
+    ):
+        last = rows[-1]["id"]
+        await _publish(pg, registry, [(Decision.model_validate_json(r["body"]), r["recorded_at"]) for r in rows])
+        total += len(rows)
+    return total
+
+
+async def _publish(pg: Pg, registry: Registry, decisions: Sequence[tuple[Decision, datetime]]) -> None:
+    events = [
+        Event(STANDING, _verb(decision), str(decision.id), decision.event(), now, version=decision.version)
+        for decision, now in decisions
+    ]
+    await pg.execute(INSERT_BATCH, *columns(registry.runtime.settings, events))
+
+
+def _verb(decision: Decision) -> str:
+    if decision.state in ("concluded", "refused", "withdrawn"):
+        return decision.state
+    return "proposed" if decision.version == 1 else "changed"

@@ -1,0 +1,135 @@
+"""Certificates: numbered without gaps, one a household, verified without telling more than they must, printed."""
+
+import asyncio
+import base64
+import re
+import zlib
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+from reportlab.pdfbase.cidfonts import UnicodeCIDFont
+
+from services.registry.certificates.pdf import FONT
+from shared.auth import new_secret, upsert_key
+from shared.contracts.key import KeyEvent
+from shared.ids import uuid7
+from tests.registry.conftest import CITY, OTHER_VILLAGE, client_of, issue, member
+from tests.registry.standing import INSURED, Office, able, app_in_2018
+
+HEAD = "欧阳测试"
+
+
+@pytest.fixture
+def app(url: str, secrets: None) -> FastAPI:
+    return app_in_2018(url)
+
+
+@pytest.fixture
+async def office(app: FastAPI) -> AsyncIterator[Office]:
+    async with client_of(app) as client:
+        yield await Office.of(client)
+
+
+async def _exited(office: Office, **more: object) -> tuple[str, str]:
+    """A household that exited, and its certificate."""
+    home = await able(office.client, members=[member(name=HEAD, attributes=INSURED)], **more)
+    decision = await office.concluded(await office.proposed(kind="exit", household=home["id"], year=2018))
+    return home["id"], decision["certificate"]
+
+
+async def test_numbers_run_without_gaps_by_county_and_year(office: Office) -> None:
+    first = await _exited(office)
+    home = await able(office.client)
+    last = await office.upto(await office.proposed(kind="exit", household=home["id"], year=2018), "striking_off")
+    refused = await office.step(last, on="2018-12-21")
+    assert refused.status_code == 422
+    second, third = await asyncio.gather(_exited(office), _exited(office))
+    elsewhere = await _exited(office, village=OTHER_VILLAGE)
+    assert first[1] == "4113232018000001"
+    assert {second[1], third[1]} == {"4113232018000002", "4113232018000003"}
+    assert elsewhere[1] == "4113022018000001"
+
+
+async def test_anybody_with_a_key_verifies_and_learns_no_more(office: Office) -> None:
+    _, number = await _exited(office)
+    stranger = await issue(office.client, ["signer"], ["411325000000"])
+    shown = await office.client.get(f"/v1/certificates/{number}", headers=stranger)
+    assert shown.json() == {
+        "number": number,
+        "status": "valid",
+        "head": "欧阳*试",
+        "village": "西峡县西坪镇下营村民委员会",
+        "issued_on": "2018-10-15",
+        "watermark": None,
+    }
+    for unknown in ("4113232018000002", "x", "%00", "4" * 41):
+        answer = await office.client.get(f"/v1/certificates/{unknown}", headers=stranger)
+        assert answer.status_code in (404, 422), unknown
+    assert (await office.client.get(f"/v1/certificates/{number}", headers={"Authorization": ""})).status_code == 401
+
+
+async def test_an_exit_after_a_relapse_replaces_the_certificate(office: Office) -> None:
+    home, number = await _exited(office)
+    relapse = await office.proposed(kind="relapse", household=home, cause="illness", on="2018-10-16")
+    await office.concluded(relapse)
+    decision = await office.proposed(kind="exit", household=home, year=2018, on="2018-11-01")
+    again = (await office.concluded(decision))["certificate"]
+
+    async def status(of: str) -> str:
+        found: str = (await office.client.get(f"/v1/certificates/{of}")).json()["status"]
+        return found
+
+    assert (again, await status(number), await status(again)) == ("4113232018000002", "revoked", "valid")
+    printed = await office.client.get(f"/v1/households/{home}/certificate.pdf")
+    assert f"{again}.pdf" in printed.headers["content-disposition"]
+
+
+def _says(page: bytes, text: str) -> bool:
+    written = UnicodeCIDFont(FONT).formatForPdf(text).encode("latin-1")
+    streams = re.findall(rb"stream\r?\n(.*?)~>endstream", page, re.DOTALL)
+    return any(written in zlib.decompress(base64.a85decode(stream)) for stream in streams)
+
+
+async def _knowing(app: FastAPI) -> dict[str, str]:
+    """A key that may see identities: no key can issue it."""
+    prefix, plain, digest = new_secret()
+    key = KeyEvent(
+        id=uuid7(), version=1, status="active", prefix=prefix, secret_sha256=digest, name="测试",
+        roles=["reader", "identity:reveal"], divisions=[CITY],
+    )  # fmt: skip
+    async with app.state.runtime.database.driver() as pg:
+        await upsert_key(pg, key)
+    return {"Authorization": f"Bearer {plain}"}
+
+
+async def test_the_head_is_printed_in_full_for_who_may_know(office: Office, app: FastAPI) -> None:
+    home, number = await _exited(office)
+    url = f"/v1/households/{home}/certificate.pdf"
+    masked = await office.client.get(url, headers=office.recorder)
+    assert (masked.status_code, masked.headers["content-type"]) == (200, "application/pdf")
+    assert masked.content.startswith(b"%PDF-")
+    assert _says(masked.content, "欧阳*试")
+    assert _says(masked.content, number)
+    assert not _says(masked.content, HEAD)
+    assert not _says(masked.content, "演示数据")
+    knowing = await _knowing(app)
+    assert _says((await office.client.get(url, headers=knowing)).content, HEAD)
+    assert (await office.client.get(url, headers=office.recorder)).content == masked.content
+
+
+async def test_there_is_no_page_without_a_certificate_or_out_of_scope(office: Office) -> None:
+    poor = await able(office.client)
+    assert (await office.client.get(f"/v1/households/{poor['id']}/certificate.pdf")).status_code == 404
+    home, _ = await _exited(office)
+    elsewhere = await issue(office.client, ["reader"], ["411325000000"])
+    assert (await office.client.get(f"/v1/households/{home}/certificate.pdf", headers=elsewhere)).status_code == 404
+
+
+async def test_demonstrations_are_marked(url: str, secrets: None) -> None:
+    app = app_in_2018(url, demonstration=True)
+    async with client_of(app) as client:
+        office = await Office.of(client)
+        home, number = await _exited(office)
+        assert (await client.get(f"/v1/certificates/{number}")).json()["watermark"] == "演示数据"
+        assert _says((await client.get(f"/v1/households/{home}/certificate.pdf")).content, "演示数据")
