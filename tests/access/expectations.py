@@ -47,7 +47,7 @@ class Expectation:
     @property
     def refusal(self) -> int:
         """What a key without the role is told: where keys count for nothing, that it is not authenticated."""
-        return 401 if self.roles == {"party"} else 403
+        return 401 if self.roles is not None and "party" in self.roles else 403
 
 
 def only(*roles: Role, of: str | None = None, lists: str | None = None, body: Any = None) -> Expectation:
