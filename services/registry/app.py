@@ -16,9 +16,12 @@ from services.registry.households import service as households
 from services.registry.households.changing import DEREGISTERED
 from services.registry.households.registering import TAKEN
 from services.registry.identity import check_data_key
+from services.registry.imports import api as imports_api
+from services.registry.imports.running import Runner
+from services.registry.imports.service import NOT_UNDOABLE
 from services.registry.keys import api as keys_api
 from services.registry.keys import service as keys
-from services.registry.settings import bootstrap_key, vault_of
+from services.registry.settings import bootstrap_key, import_max_rows, vault_of
 from services.registry.statistics import api as statistics_api
 from shared.app import Role, Runtime, create_app
 from shared.auth import Caller
@@ -39,6 +42,7 @@ Names, ID numbers and phones are encrypted at rest, shown masked, and never leav
 
 TAGS = [
     {"name": "households", "description": "The register of households and their members 农户与家庭成员"},
+    {"name": "imports", "description": "Files of clerks 导入"},
     {"name": "divisions", "description": "Divisions, managing units and designations 行政区划"},
     {"name": "statistics", "description": "Counts as of a day 统计"},
     {"name": "keys", "description": "API keys 密钥"},
@@ -58,6 +62,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
 
     runtime = Runtime(settings, database, Relay(settings, database, PUBLISHED, republish=republish), clock)
     registry = Registry(runtime, divisions.watched_divisions(), vault_of())
+    imports = Runner(registry, import_max_rows())
 
     async def seed() -> None:
         async with command(runtime) as pg:
@@ -80,18 +85,21 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
         routers=[
             households_api.routes,
             members_api.routes,
+            imports_api.routes,
             divisions_api.routes,
             statistics_api.routes,
             keys_api.routes,
         ],
         publishes=PUBLISHED,
         reads=(),
-        kinds=(REUSED, DEREGISTERED, TAKEN, division_rules.CODE_TAKEN),
+        kinds=(REUSED, DEREGISTERED, TAKEN, NOT_UNDOABLE, division_rules.CODE_TAKEN),
         tags=TAGS,
         on_start=[seed],
+        jobs=[imports.run],
         role=role,
     )
     app.state.registry = registry
+    app.state.imports = imports
     app.state.follow_handover = follow_handover
     return app, runtime
 

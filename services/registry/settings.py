@@ -14,3 +14,8 @@ def vault_of(environ: Mapping[str, str] = os.environ) -> Vault:
 def bootstrap_key(environ: Mapping[str, str] = os.environ) -> str | None:
     """``BANGFU_BOOTSTRAP_KEY``: a key that must exist at start, as ``prefix.secret``."""
     return environ.get("BANGFU_BOOTSTRAP_KEY") or None
+
+
+def import_max_rows(environ: Mapping[str, str] = os.environ) -> int:
+    """``BANGFU_REGISTRY_IMPORT_MAX_ROWS``: rows a file may have; the whole register of a city by default."""
+    return int(environ.get("BANGFU_REGISTRY_IMPORT_MAX_ROWS") or 400_000)

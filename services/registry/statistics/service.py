@@ -50,6 +50,11 @@ class PopulationChanges:
         """Count these stretches no longer."""
         self._sum(periods, -1)
 
+    def include(self, others: "PopulationChanges") -> None:
+        """Add what was gathered elsewhere."""
+        self._households.update(others._households)
+        self._people.update(others._people)
+
     def _sum(self, periods: Iterable[Period], sign: int) -> None:
         for period in periods:
             self._change(period.path, period.valid_from, period, sign)

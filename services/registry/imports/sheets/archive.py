@@ -236,7 +236,7 @@ class _PieceInTheMaking:
         xml = b"".join([b"<", prefix, b"row", stated, attributes, b">", content, b"</", prefix, b"row>"])
         self._xml.append(xml)
         self.size += len(xml)
-        if b"<f" in content or b':f' in content or b't="e"' in content:
+        if b"<f" in content or b":f" in content or b't="e"' in content:
             self._special[number] = _special_cells(content)
 
     def done(self, frame: _Frame) -> Piece:

@@ -12,7 +12,9 @@ _WHY: dict[str, Text] = {
     "file_macros": Text("the workbook holds macros; save it as .xlsx", "文件含宏,请另存为 .xlsx"),
     "file_damaged": Text("the file is damaged", "文件已损坏"),
     "file_suspicious": Text("the file is not made as a workbook should be", "文件结构异常,拒绝读取"),
-    "file_too_demanding": Text("reading the file takes more memory or time than allowed", "读取该文件超出内存或时间限制"),
+    "file_too_demanding": Text(
+        "reading the file takes more memory or time than allowed", "读取该文件超出内存或时间限制"
+    ),
     "too_many_rows": Text("more rows than allowed; split the file", "行数超限,请拆分文件"),
     "encoding": Text("not UTF-8 and not GB18030; save it as UTF-8", "编码既非 UTF-8 也非 GB18030,请另存为 UTF-8"),
     "quote_unbalanced": Text("a quotation mark is never closed", "引号不成对"),

@@ -6,7 +6,7 @@ import json
 import os
 import resource
 import sys
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +40,7 @@ class Reading:
 
 @asynccontextmanager
 async def reading(
-    parts: Iterable[bytes], size: int, known: Collection[str], max_rows: int
+    parts: AsyncIterable[bytes], size: int, known: Collection[str], max_rows: int
 ) -> AsyncIterator[Reading]:
     """Read a file given in parts, ``size`` bytes in all. Raises ``RefusedFileError``."""
     megabytes = size >> 20
@@ -85,16 +85,21 @@ async def _started(memory: int, cpu: int) -> asyncio.subprocess.Process:
         limit=_LINE,
         cwd="/",
         # None of our settings: what reads strangers' files knows no key and no address.
-        env={"PYTHONPATH": str(project_root()), "PYTHONUTF8": "1", "MALLOC_ARENA_MAX": "1", "LANG": os.environ.get("LANG", "C")},
+        env={
+            "PYTHONPATH": str(project_root()),
+            "PYTHONUTF8": "1",
+            "MALLOC_ARENA_MAX": "1",
+            "LANG": os.environ.get("LANG", "C"),
+        },
         preexec_fn=limit,
     )
 
 
-async def _feed(process: asyncio.subprocess.Process, request: bytes, parts: Iterable[bytes]) -> None:
+async def _feed(process: asyncio.subprocess.Process, request: bytes, parts: AsyncIterable[bytes]) -> None:
     assert process.stdin is not None
     with contextlib.suppress(ConnectionError):  # it has seen enough; what it says counts
         process.stdin.write(request)
-        for part in parts:
+        async for part in parts:
             process.stdin.write(part)
             await process.stdin.drain()
         process.stdin.close()
