@@ -16,7 +16,7 @@ from services.registry.households import changing, reading, registering, rules, 
 from services.registry.households.incomes import with_income
 from services.registry.households.judging import Identity, Surroundings, identify, in_school
 from services.registry.households.records import Author, Household, Person, next_version
-from services.registry.households.registering import Existing, Outcome
+from services.registry.households.registering import Outcome
 from services.registry.households.rules import Since
 from services.registry.households.schemas import HouseholdIn, MemberIn
 from services.registry.statistics.service import PopulationChanges

@@ -148,7 +148,7 @@ def _name(cell: Cell) -> str:
 
 def _chinese(text: str) -> bool:
     """Clerks spread two characters over the width of three: 张 三."""
-    return all("\u3400" <= each or each.isspace() for each in text)
+    return all(each >= "\u3400" or each.isspace() for each in text)
 
 
 def _key(text: str) -> str:
