@@ -4,6 +4,8 @@ from datetime import date
 
 from fastapi import FastAPI
 
+from services.registry.checks import api as checks_api
+from services.registry.codes import api as codes_api
 from services.registry.commands import command
 from services.registry.context import Registry
 from services.registry.divisions import api as divisions_api
@@ -11,7 +13,7 @@ from services.registry.divisions import rules as division_rules
 from services.registry.divisions import service as divisions
 from services.registry.divisions.service import Follow
 from services.registry.households import api as households_api
-from services.registry.households import members_api
+from services.registry.households import incomes_api, members_api
 from services.registry.households import service as households
 from services.registry.households.changing import DEREGISTERED
 from services.registry.households.registering import TAKEN
@@ -23,6 +25,7 @@ from services.registry.keys import api as keys_api
 from services.registry.keys import service as keys
 from services.registry.settings import bootstrap_key, import_max_rows, vault_of
 from services.registry.statistics import api as statistics_api
+from services.registry.years import api as years_api
 from shared.app import Role, Runtime, create_app
 from shared.auth import Caller
 from shared.clock import Clock, SystemClock
@@ -43,6 +46,8 @@ Names, ID numbers and phones are encrypted at rest, shown masked, and never leav
 TAGS = [
     {"name": "households", "description": "The register of households and their members 农户与家庭成员"},
     {"name": "imports", "description": "Files of clerks 导入"},
+    {"name": "checks", "description": "The rules every record is held to 校验规则"},
+    {"name": "codes", "description": "What coded fields may say 代码表"},
     {"name": "divisions", "description": "Divisions, managing units and designations 行政区划"},
     {"name": "statistics", "description": "Counts as of a day 统计"},
     {"name": "keys", "description": "API keys 密钥"},
@@ -86,6 +91,10 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             households_api.routes,
             members_api.routes,
             imports_api.routes,
+            incomes_api.routes,
+            years_api.routes,
+            checks_api.routes,
+            codes_api.routes,
             divisions_api.routes,
             statistics_api.routes,
             keys_api.routes,

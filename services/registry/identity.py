@@ -116,6 +116,11 @@ def masked_id_number(number: str) -> str:
     return number[0] + "*" * (len(number) - 3) + number[-2:]
 
 
+def masked_bank_card(number: str) -> str:
+    """Four digits, stars, four digits."""
+    return number[:4] + "*" * (len(number) - 8) + number[-4:]
+
+
 def masked_phone(number: str) -> str:
     """Three digits, four stars, four digits."""
     return number[:3] + "****" + number[-4:]

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from shared.errors import Fault, Text
 
@@ -14,7 +14,7 @@ _CHECK_DIGITS = "10X98765432"
 
 Sex = Literal["male", "female"]
 
-_WRONG: dict[str, Text] = {
+WRONG_ID_NUMBER: dict[str, Text] = {
     "id_number_format": Text("17 digits and a digit or X", "须为 17 位数字加校验位"),
     "id_number_birth": Text("holds no date of birth", "出生日期无效"),
     "id_number_check": Text("the check digit does not fit", "校验位不符"),
@@ -30,7 +30,7 @@ class BadIdNumberError(ValueError):
 
     def fault(self, pointer: str) -> Fault:
         """As the fault of a field."""
-        return Fault(pointer, self.code, _WRONG[self.code])
+        return Fault(pointer, self.code, WRONG_ID_NUMBER[self.code])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +67,25 @@ def read_id_number(given: str) -> IdNumber:
 def check_digit(body: str) -> str:
     """The eighteenth character that belongs to the first seventeen digits."""
     return _CHECK_DIGITS[sum(int(digit) * weight for digit, weight in zip(body, _WEIGHTS, strict=True)) % 11]
+
+
+DisabilityKind = Literal["sight", "hearing", "speech", "physical", "intellectual", "mental", "multiple"]
+_KINDS: tuple[DisabilityKind, ...] = ("sight", "hearing", "speech", "physical", "intellectual", "mental", "multiple")
+_CARD = re.compile(r"([1-9][0-9]{16}[0-9X])([1-7])([1-4])(?:B[0-9])?")
+
+
+class DisabilityCard(NamedTuple):
+    """What the number of a disability card 残疾人证号 says of its holder (GB/T 26341)."""
+
+    id_number: str
+    kind: DisabilityKind
+    level: int
+    """1 is the worst."""
+
+
+def read_disability_number(given: str) -> DisabilityCard | None:
+    """ID number, kind and level; None when it is no such number. A reissued card ends in B and a digit."""
+    match = _CARD.fullmatch(normalised_id_number(given))
+    if match is None:
+        return None
+    return DisabilityCard(match.group(1), _KINDS[int(match.group(2)) - 1], int(match.group(3)))

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.registry.checks.rules import Finding, Severity
 from shared.db import Pg
 from shared.errors import Fault, Language
 
@@ -22,7 +23,7 @@ class RowError(BaseModel):
     column: str = Field(description="Field, as a JSON pointer 字段.")
     code: str = Field(description="Stable code.")
     message: str = Field(description="What is wrong, in the language asked for.")
-    severity: Literal["error", "warning"] = "error"
+    severity: Severity = Field(description="error: not taken in; warning, exit_blocker: taken in, but look at it.")
 
 
 class Counts(BaseModel):
@@ -61,7 +62,7 @@ class ImportReport(BaseModel):
     mode: Mode
     dry_run: bool
     counts: Counts
-    errors: list[RowError] = Field(description=f"The first {MAX_ERRORS}.")
+    errors: list[RowError] = Field(description=f"The first {MAX_ERRORS} errors, then as many remarks of the rules.")
 
 
 @dataclass(slots=True)
@@ -74,10 +75,15 @@ class Tally:
     unchanged: int = 0
     rejected: int = 0
     errors: list[tuple[int, Fault]] = field(default_factory=list)
+    remarks: list[tuple[int, Finding]] = field(default_factory=list)
+    """What the rules find in rows that were taken in."""
 
     def reject(self, row: int, faults: Sequence[Fault]) -> None:
         self.rejected += 1
         self.errors += ((row, each) for each in faults[: max(0, MAX_ERRORS - len(self.errors))])
+
+    def remark(self, row: int, findings: Sequence[Finding]) -> None:
+        self.remarks += ((row, each) for each in findings[: max(0, MAX_ERRORS - len(self.remarks))])
 
     def add(self, part: "Tally") -> None:
         """Take in what became of some more rows."""
@@ -86,6 +92,7 @@ class Tally:
         self.unchanged += part.unchanged
         self.rejected += part.rejected
         self.errors += part.errors[: max(0, MAX_ERRORS - len(self.errors))]
+        self.remarks += part.remarks[: max(0, MAX_ERRORS - len(self.remarks))]
 
     def report(self, mode: Mode, *, dry_run: bool, language: Language, identifier: UUID | None) -> ImportReport:
         """The report. In mode ``all`` one rejected row means that nothing was written."""
@@ -104,10 +111,16 @@ class Tally:
             dry_run=dry_run,
             counts=counts,
             errors=[
-                RowError(row=row, column=each.pointer, code=each.code, message=each.message.of(language))
-                for row, each in self.errors
+                *(_row_error(row, fault, "error", language) for row, fault in self.errors),
+                *(_row_error(row, each.fault(), each.rule.severity, language) for row, each in self.remarks),
             ],
         )
+
+
+def _row_error(row: int, fault: Fault, severity: Severity, language: Language) -> RowError:
+    return RowError(
+        row=row, column=fault.pointer, code=fault.code, message=fault.message.of(language), severity=severity
+    )
 
 
 async def keep(pg: Pg, report: ImportReport, recorded_at: datetime, recorded_by: UUID) -> None:

@@ -26,7 +26,7 @@ OTHER_VILLAGE = "411302102201"
 FILLED = (
     "household, household_version, person, person_version, household_period, population_change, import_report, "
     "import_job, import_file, import_rejected, import_finding, import_effect, import_mapping, "
-    "api_key, key_version, data_key, idempotency, outbox"
+    "api_key, key_version, data_key, idempotency, locked_year, outbox"
 )
 
 

@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.registry.checks import catalogue
+from services.registry.checks.rules import Facts, MemberFacts
 from services.registry.households import rules
-from services.registry.households.rules import Kin, Membership, Since
+from services.registry.households.attributes import HouseholdAttributes, PersonAttributes
+from services.registry.households.rules import Membership, Since
 from services.registry.identity import (
     KeyMissingError,
     UnreadableError,
@@ -126,7 +129,31 @@ def test_no_vault_without_a_key(key: str) -> None:
     ],
 )
 def test_kinship(members: list[tuple[rules.Relation, rules.Sex]], codes: list[str]) -> None:
-    assert [each.code for each in rules.kinship_faults([Kin(*member) for member in members])] == codes
+    facts = Facts(
+        day=date(2018, 10, 8),
+        standing="poor",
+        welfare="none",
+        cause="illness",
+        attributes=HouseholdAttributes(),
+        incomes=[],
+        members=[_member(*member) for member in members],
+    )
+    assert [each.rule.code for each in catalogue.errors(facts)] == codes
+
+
+def _member(relation: rules.Relation, sex: rules.Sex) -> MemberFacts:
+    return MemberFacts(
+        relation=relation,
+        sex=sex,
+        birth_date=date(1968, 3, 12),
+        id_number=None,
+        phone=None,
+        disability_number=None,
+        employable="full",
+        in_school=False,
+        disability_level=None,
+        attributes=PersonAttributes(),
+    )
 
 
 # Dated states

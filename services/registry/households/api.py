@@ -8,7 +8,7 @@ from fastapi import Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
-from services.registry.context import Importer, Reader, Recorder, RegistryDep
+from services.registry.context import Importer, Reader, Recorder, RegistryDep, today
 from services.registry.households import bulk, changing, listing, presenting, reading, service
 from services.registry.households.bulk import Import
 from services.registry.households.listing import Filters
@@ -86,7 +86,7 @@ async def register_household(
     if not dry_run:
         response.headers["Location"] = f"/v1/households/{household.id}"
     set_etag(response, household.version)
-    return presenting.detailed(household)
+    return presenting.detailed(household, today(registry))
 
 
 @routes.post(
@@ -171,7 +171,7 @@ async def get_household(household: str, response: Response, caller: Reader, regi
     async with registry.runtime.database.driver() as pg:
         found = await reading.find(pg, household, caller, registry.vault)
     set_etag(response, found.version)
-    return presenting.detailed(found)
+    return presenting.detailed(found, today(registry))
 
 
 @routes.get(
@@ -209,7 +209,7 @@ async def change_household(
     decide = changing.patched(body)
     changed = await service.change(registry, caller, household, expected, decide, body.reason)
     set_etag(response, changed.version)
-    return presenting.detailed(changed)
+    return presenting.detailed(changed, today(registry))
 
 
 @routes.post(
@@ -230,4 +230,4 @@ async def deregister_household(
     decide = changing.deregistered(body)
     gone = await service.change(registry, caller, household, expected, decide, body.reason)
     set_etag(response, gone.version)
-    return presenting.detailed(gone)
+    return presenting.detailed(gone, today(registry))

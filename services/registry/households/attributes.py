@@ -7,7 +7,7 @@ are those of domain.md 1.1 to 1.3.
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from services.registry.codes.service import words
@@ -56,24 +56,26 @@ def _without_doubles(values: list[str]) -> list[str]:
     return values
 
 
-Mu = Annotated[
-    Decimal, BeforeValidator(_number), Field(ge=0, le=100_000, decimal_places=2, description="Area in mu 亩.")
-]
+_TWO_DECIMALS = (
+    BeforeValidator(_number),
+    PlainSerializer(float, return_type=float),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100_000}),
+)
+Quantity = Annotated[Decimal, *_TWO_DECIMALS, Field(ge=0, le=100_000, decimal_places=2)]
+"""At most two decimals, a number in JSON: so small a number passes through a float unharmed."""
 Ethnicity = Annotated[str, AfterValidator(_ethnicity), Field(pattern=r"^[0-9]{2}$")]
 
 
 class _Attributes(BaseModel):
     """Strict, closed, and small when stored: what is unknown is left out."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, ser_json_inf_nan="strings")
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class Housing(_Attributes):
     """Housing 住房."""
 
-    area_m2: Annotated[Decimal, BeforeValidator(_number)] | None = Field(
-        default=None, ge=0, le=10_000, decimal_places=2, description="Floor area in square metres 住房面积."
-    )
+    area_m2: Quantity | None = Field(default=None, description="Floor area in square metres 住房面积.")
     danger: Literal["none", "grade_c", "grade_d"] | None = Field(default=None, description="Danger 危房等级.")
     sanitary_toilet: bool | None = Field(default=None, description="Sanitary toilet 卫生厕所.")
     domestic_power: bool | None = Field(default=None, description="Power for the house 生活用电.")
@@ -97,21 +99,19 @@ class Road(_Attributes):
     kind: Literal["dirt", "gravel", "cement", "asphalt"] | None = Field(
         default=None, description="Surface 入户路类型 AAC316."
     )
-    distance_km: Annotated[Decimal, BeforeValidator(_number)] | None = Field(
-        default=None, ge=0, le=200, decimal_places=2, description="Distance to the main road in km 距主干路距离."
-    )
+    distance_km: Quantity | None = Field(default=None, description="Distance to the main road in km 距主干路距离.")
 
 
 class Land(_Attributes):
     """Land 土地, in mu 亩."""
 
-    arable: Mu | None = Field(default=None, description="Arable 耕地, mu.")
-    irrigated: Mu | None = Field(default=None, description="Of it irrigated 有效灌溉, mu.")
-    forest: Mu | None = Field(default=None, description="Forest 林地, mu.")
-    returned: Mu | None = Field(default=None, description="Arable returned to forest 退耕还林, mu.")
-    orchard: Mu | None = Field(default=None, description="Orchard 林果, mu.")
-    pasture: Mu | None = Field(default=None, description="Pasture 牧草, mu.")
-    water_surface: Mu | None = Field(default=None, description="Water surface 水面, mu.")
+    arable: Quantity | None = Field(default=None, description="Arable 耕地, mu.")
+    irrigated: Quantity | None = Field(default=None, description="Of it irrigated 有效灌溉, mu.")
+    forest: Quantity | None = Field(default=None, description="Forest 林地, mu.")
+    returned: Quantity | None = Field(default=None, description="Arable returned to forest 退耕还林, mu.")
+    orchard: Quantity | None = Field(default=None, description="Orchard 林果, mu.")
+    pasture: Quantity | None = Field(default=None, description="Pasture 牧草, mu.")
+    water_surface: Quantity | None = Field(default=None, description="Water surface 水面, mu.")
 
 
 class Relocation(_Attributes):

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from services.registry.checks import catalogue
 from services.registry.commands import claim, command, complete, find_earlier
 from services.registry.context import Registry
 from services.registry.households import store
+from services.registry.households.facts import facts_of
+from services.registry.households.records import Household
 from services.registry.households.registering import Existing, register
 from services.registry.households.schemas import HouseholdIn
 from services.registry.households.service import attempted, author_of, surroundings
@@ -91,11 +94,14 @@ class Import:
         author = author_of(self.registry, self.caller)
         tally = Tally()
         for row, outcome in enumerate(await register(pg, self.registry, around, contents, author, changes), first):
-            if isinstance(outcome, list):
-                tally.reject(row, outcome)
-            else:
-                tally.unchanged += isinstance(outcome, Existing)
-                tally.created += not isinstance(outcome, Existing)
+            match outcome:
+                case Household():
+                    tally.created += 1
+                    tally.remark(row, catalogue.notes(facts_of(outcome, around.today)))
+                case Existing():
+                    tally.unchanged += 1
+                case _:
+                    tally.reject(row, outcome)
         return tally
 
     async def _finished(self, pg: Pg, tally: Tally, earlier: Earlier | None) -> tuple[ImportReport, bool]:

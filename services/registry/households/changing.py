@@ -1,13 +1,19 @@
 """What a change makes of a household. Decisions are pure; only new ID numbers are looked up."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
+from pydantic import ValidationError
+
+from services.registry.checks import catalogue
 from services.registry.households import rules
-from services.registry.households.judging import Surroundings, day_faults, identify
+from services.registry.households.attributes import HouseholdAttributes, PersonAttributes
+from services.registry.households.facts import facts_of
+from services.registry.households.incomes import Income, with_income
+from services.registry.households.judging import Surroundings, day_faults, identify, year_locked
 from services.registry.households.records import Author, Household, Person
 from services.registry.households.registering import TAKEN, draw_numbers, new_person
 from services.registry.households.rules import NotValidThenError, Since
@@ -15,12 +21,14 @@ from services.registry.households.schemas import Deregistration, HouseholdPatch,
 from services.registry.identity import Vault
 from shared import errors
 from shared.db import Pg
-from shared.errors import Fault, Problem, fault
+from shared.errors import Problem, fault
+from shared.http.problems import faults_of
 
 DEREGISTERED = errors.kind(
     "household_deregistered", 409, "The household is off the register", "该户已注销",
     "A deregistered household does not change any more; register it again.", "已注销的农户不再变更,如需请重新登记。",
 )  # fmt: skip
+A = TypeVar("A", HouseholdAttributes, PersonAttributes)
 Decision = Callable[[Household, Surroundings], Household]
 
 
@@ -35,7 +43,9 @@ def patched(patch: HouseholdPatch) -> Decision:
             new = replace(new, cause=patch.cause)
         if patch.welfare is not None:
             new = replace(new, welfare=patch.welfare)
-        return _related(new, patch.relations)
+        if patch.attributes is not None:
+            new = replace(new, attributes=_merged(HouseholdAttributes, new.attributes, patch.attributes))
+        return checked(old, _related(new, patch.relations), around)
 
     return decide
 
@@ -66,8 +76,41 @@ def _related(old: Household, relations: Iterable[RelationChange]) -> Household:
             pointer = f"/relations/{position}/member"
             raise errors.invalid(fault(pointer, "member_unknown", "no member of this household", "不是该户成员"))
         members[member.id] = replace(member, relation=entry.relation)
-    new = replace(old, members=tuple(members.values()))
-    return _checked(old, new)
+    return replace(old, members=tuple(members.values()))
+
+
+def _merged(model: type[A], held: A, changes: Mapping[str, Any]) -> A:
+    """Attributes after a JSON merge patch (RFC 7396): objects are merged, null makes a field unknown."""
+    merged = _merge(held.model_dump(mode="json", exclude_defaults=True), changes)
+    try:
+        return model.model_validate(merged)
+    except ValidationError as error:
+        faults = faults_of(error.errors(include_input=False, include_url=False))
+        raise errors.invalid(*(each.below("/attributes") for each in faults)) from error
+
+
+def _merge(held: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(held)
+    for name, change in changes.items():
+        if change is None:
+            merged.pop(name, None)
+        elif isinstance(change, Mapping):
+            inner = merged.get(name)
+            merged[name] = _merge(inner if isinstance(inner, Mapping) else {}, change)
+        else:
+            merged[name] = change
+    return merged
+
+
+def income_set(income: Income) -> Decision:
+    """A year's income, reported for the first time or anew. Raises 422 for a locked year."""
+
+    def decide(old: Household, around: Surroundings) -> Household:
+        if income.year in around.locked_years:
+            raise errors.invalid(year_locked("/year"))
+        return checked(old, replace(old, incomes=with_income(old.incomes, income)), around)
+
+    return decide
 
 
 def deregistered(body: Deregistration) -> Decision:
@@ -93,17 +136,21 @@ def member_patched(member_id: UUID, patch: MemberPatch) -> Decision:
             raise Problem(errors.NOT_FOUND)
         changed = _with_status(_with_identity(_with_attributes(member, patch), patch, around), patch, around)
         members = tuple(changed if each.id == member_id else each for each in old.members)
-        return _checked(old, replace(old, members=members))
+        return checked(old, replace(old, members=members), around)
 
     return decide
 
 
-_ATTRIBUTES = ("name", "relation", "employable", "in_school", "disability_level", "phone")
+_PLAIN = (
+    "name", "relation", "employable", "in_school", "disability_level", "phone", "disability_number", "bank_card"
+)  # fmt: skip
 _IDENTITY = frozenset({"id_number", "sex", "birth_date"})
 
 
 def _with_attributes(member: Person, patch: MemberPatch) -> Person:
-    given: dict[str, Any] = {name: getattr(patch, name) for name in _ATTRIBUTES if name in patch.model_fields_set}
+    given: dict[str, Any] = {name: getattr(patch, name) for name in _PLAIN if name in patch.model_fields_set}
+    if patch.attributes is not None:
+        given["attributes"] = _merged(PersonAttributes, member.attributes, patch.attributes)
     return replace(member, **given)
 
 
@@ -149,7 +196,7 @@ async def with_member(pg: Pg, old: Household, member: MemberIn, around: Surround
     [(_, number)] = await draw_numbers(pg, "person", [old.latest.path.county[:6]])
     place = max(each.position for each in old.members) + 1
     person = new_person(member, identity, old.id, number=number, place=place, joined_on=joined_on, author=author)
-    new = _checked(old, replace(old, members=(*old.members, person)))
+    new = checked(old, replace(old, members=(*old.members, person)), around)
     await check_id_numbers(pg, around.vault, old, new)
     taken = await pg.fetchval("SELECT EXISTS (SELECT FROM person WHERE number = $1)", person.number)
     if taken:
@@ -179,12 +226,13 @@ def _held(member: Person) -> str | None:
     return member.id_number if member.status in ("active", "deceased") else None
 
 
-def _checked(old: Household, new: Household) -> Household:
-    """Raises 422 where a change of members breaks the rules on kinship."""
-    if new.kin() != old.kin():
-        faults: list[Fault] = list(rules.kinship_faults(new.kin()))
-        if faults:
-            raise errors.invalid(*faults)
+def checked(old: Household, new: Household, around: Surroundings) -> Household:
+    """Raises 422 where a change breaks a rule of the catalogue; what was wrong before does not stand in its way."""
+    before = {(each.rule.code, each.pointer) for each in catalogue.errors(facts_of(old, around.today))}
+    found = catalogue.errors(facts_of(new, around.today))
+    faults = [each.fault() for each in found if (each.rule.code, each.pointer) not in before]
+    if faults:
+        raise errors.invalid(*faults)
     return new
 
 

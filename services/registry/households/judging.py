@@ -1,11 +1,14 @@
 """Whether a household may be registered, as far as that can be said without asking the register. Pure."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
+from services.registry.checks import catalogue
+from services.registry.checks.rules import Facts, MemberFacts
 from services.registry.households import rules
-from services.registry.households.rules import Kin, NotValidThenError, Sex, Since
-from services.registry.households.schemas import HouseholdIn
+from services.registry.households.rules import NotValidThenError, Sex, Since
+from services.registry.households.schemas import HouseholdIn, MemberIn
 from services.registry.identity import Vault
 from services.registry.idnumbers import BadIdNumberError, read_id_number
 from shared.auth import Caller
@@ -25,6 +28,8 @@ class Surroundings:
     vault: Vault
     caller: Caller
     today: date
+    locked_years: frozenset[int] = frozenset()
+    """Years whose figures do not change any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +73,56 @@ def judge(content: HouseholdIn, around: Surroundings) -> Judged | list[Fault]:
         if not day <= joined[-1] <= max(day, around.today):
             found += day_faults(f"/members/{position}/joined_on", joined[-1], day, around.today)
     if len(identities) == len(content.members):
-        found += rules.kinship_faults(
-            [Kin(m.relation, i.sex) for m, i in zip(content.members, identities, strict=True)]
-        )
+        found += (each.fault() for each in catalogue.errors(_facts(content, identities, day)))
+    found += _locked_faults(content, around)
     if found:
         return found
-    digest = around.vault.index(content.model_dump_json(), "content")
+    digest = around.vault.index(content.model_dump_json(exclude_defaults=True), "content")
     return Judged(content, digest, states, tuple(identities), tuple(joined))
+
+
+def _facts(content: HouseholdIn, identities: Sequence[Identity], day: date) -> Facts:
+    """What the rules of the catalogue read of a household that is to be registered."""
+    return Facts(
+        day=day,
+        standing=content.standing,
+        welfare=content.welfare,
+        cause=content.cause,
+        attributes=content.attributes,
+        incomes=[each.income() for each in content.incomes],
+        members=[
+            MemberFacts(
+                relation=member.relation,
+                sex=identity.sex,
+                birth_date=identity.birth_date,
+                id_number=identity.id_number,
+                phone=member.phone,
+                disability_number=member.disability_number,
+                employable=member.employable,
+                in_school=in_school(member),
+                disability_level=member.disability_level,
+                attributes=member.attributes,
+            )
+            for member, identity in zip(content.members, identities, strict=True)
+        ],
+    )
+
+
+def in_school(member: MemberIn) -> bool:
+    """Whether a member goes to school: as stated, else as the grade says."""
+    stated = member.in_school
+    return member.attributes.schooling not in (None, "none") if stated is None else stated
+
+
+def _locked_faults(content: HouseholdIn, around: Surroundings) -> Iterator[Fault]:
+    for position, income in enumerate(content.incomes):
+        if income.year in around.locked_years:
+            yield year_locked(f"/incomes/{position}/year")
+
+
+def year_locked(pointer: str) -> Fault:
+    """The figures of a year that was locked 锁定 do not change any more."""
+    return fault(pointer, "year_locked", "the figures of this year are locked", "该年度数据已锁定")
 
 
 def _states(content: HouseholdIn, day: date, around: Surroundings) -> tuple[HouseholdState, ...]:

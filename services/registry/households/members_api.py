@@ -2,7 +2,7 @@
 
 from fastapi import Response
 
-from services.registry.context import Reader, Recorder, RegistryDep
+from services.registry.context import Reader, Recorder, RegistryDep, today
 from services.registry.households import changing, presenting, reading, service
 from services.registry.households.api import CHANGES, Expected, Key
 from services.registry.households.schemas import HouseholdDetail, MemberIn, MemberOut, MemberPatch
@@ -70,7 +70,7 @@ async def add_member(
     if replayed:
         mark_replayed(response)
     set_etag(response, changed.version)
-    return presenting.detailed(changed)
+    return presenting.detailed(changed, today(registry))
 
 
 @routes.patch(
@@ -92,4 +92,4 @@ async def change_member(
     decide = changing.member_patched(member, body)
     changed = await service.change(registry, caller, household, expected, decide, body.reason)
     set_etag(response, changed.version)
-    return presenting.detailed(changed)
+    return presenting.detailed(changed, today(registry))

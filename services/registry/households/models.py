@@ -12,13 +12,15 @@ HOUSEHOLD: Mapping[str, str] = {
     "external_id": "text", "content": "bytea", "city": "text", "managing_unit": "text", "township": "text",
     "village": "text", "standing": "text", "registered_on": "date", "valid_to": "date", "cause": "text",
     "welfare": "text", "residences": "text", "standings": "text", "event": "text",
-    "first_recorded_at": "timestamptz", "recorded_at": "timestamptz", "changed_by": "uuid", "reason": "text",
+    "attributes": "text", "incomes": "text", "first_recorded_at": "timestamptz", "recorded_at": "timestamptz",
+    "changed_by": "uuid", "reason": "text",
 }  # fmt: skip
 PERSON: Mapping[str, str] = {
     "id": "uuid", "version": "int", "household_id": "uuid", "household_version": "int", "number": "text",
     "status": "text", "position": "smallint", "relation": "text", "sex": "text", "birth_date": "date",
     "employable": "text", "in_school": "boolean", "disability_level": "smallint", "joined_on": "date",
     "left_on": "date", "name": "bytea", "id_number": "bytea", "id_number_index": "bytea", "phone": "bytea",
+    "disability_number": "bytea", "bank_card": "bytea", "attributes": "text",
     "recorded_at": "timestamptz", "changed_by": "uuid", "reason": "text",
 }  # fmt: skip
 PERIOD: Mapping[str, str] = {

@@ -1,10 +1,14 @@
 """Households and members as others may see them: masked, born in a year rather than on a day."""
 
+from datetime import date
 from typing import Any
 
+from services.registry.checks import catalogue
+from services.registry.households.facts import facts_of
+from services.registry.households.incomes import IncomeOut
 from services.registry.households.records import Household, Person
-from services.registry.households.schemas import HouseholdDetail, HouseholdOut, MemberOut, VersionOut
-from services.registry.identity import Vault, masked_id_number, masked_name, masked_phone
+from services.registry.households.schemas import FindingOut, HouseholdDetail, HouseholdOut, MemberOut, VersionOut
+from services.registry.identity import Vault, masked_bank_card, masked_id_number, masked_name, masked_phone
 from shared.contracts.household import HouseholdEvent
 
 
@@ -33,8 +37,8 @@ def shown(row: Any, vault: Vault) -> HouseholdOut:
     )
 
 
-def detailed(household: Household) -> HouseholdDetail:
-    """A household and its members."""
+def detailed(household: Household, today: date) -> HouseholdDetail:
+    """A household and its members, with what the rules find about it today."""
     path = household.latest.path
     head = next((member for member in household.members if member.present and member.relation == "head"), None)
     return HouseholdDetail(
@@ -55,7 +59,14 @@ def detailed(household: Household) -> HouseholdDetail:
         head=None if head is None else masked_name(head.name),
         people=sum(member.present for member in household.members),
         changed_at=household.author.now,
+        poverty_attribute=household.poverty_attribute(today.year),
+        attributes=household.attributes,
+        incomes=[IncomeOut.of(income) for income in household.incomes],
         members=[member(each) for each in household.members],
+        findings=[
+            FindingOut(rule=each.rule.code, severity=each.rule.severity, pointer=each.pointer)
+            for each in catalogue.all_findings(facts_of(household, today))
+        ],
     )
 
 
@@ -75,6 +86,9 @@ def member(person: Person) -> MemberOut:
         employable=person.employable,
         in_school=person.in_school,
         disability_level=person.disability_level,
+        disability_number=None if person.disability_number is None else masked_id_number(person.disability_number),
+        bank_card=None if person.bank_card is None else masked_bank_card(person.bank_card),
+        attributes=person.attributes,
         joined_on=person.joined_on,
         left_on=person.left_on,
     )

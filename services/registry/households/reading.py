@@ -7,6 +7,8 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+from services.registry.households import incomes
+from services.registry.households.attributes import HouseholdAttributes, PersonAttributes
 from services.registry.households.records import Author, Household, Person
 from services.registry.households.rules import Since
 from services.registry.identity import Vault
@@ -104,6 +106,8 @@ def household_of(row: Any, members: Iterable[Any], vault: Vault) -> Household:
         valid_to=row["valid_to"],
         cause=row["cause"],
         welfare=row["welfare"],
+        attributes=HouseholdAttributes.model_validate_json(row["attributes"]),
+        incomes=incomes.read(row["incomes"]),
         first_recorded_at=row["first_recorded_at"],
         author=_author(row),
         members=tuple(person_of(member, vault) for member in members),
@@ -121,7 +125,10 @@ def _author(row: Any) -> Author:
 def person_of(row: Any, vault: Vault) -> Person:
     """The person in a row, identity data opened."""
     identifier: UUID = row["id"]
-    number, phone = row["id_number"], row["phone"]
+
+    def opened(column: str) -> str | None:
+        return None if row[column] is None else vault.open(row[column], column, identifier)
+
     return Person(
         id=identifier,
         version=row["version"],
@@ -139,7 +146,10 @@ def person_of(row: Any, vault: Vault) -> Person:
         joined_on=row["joined_on"],
         left_on=row["left_on"],
         name=vault.open(row["name"], "name", identifier),
-        id_number=None if number is None else vault.open(number, "id_number", identifier),
-        phone=None if phone is None else vault.open(phone, "phone", identifier),
+        id_number=opened("id_number"),
+        phone=opened("phone"),
+        disability_number=opened("disability_number"),
+        bank_card=opened("bank_card"),
+        attributes=PersonAttributes.model_validate_json(row["attributes"]),
         author=_author(row),
     )

@@ -6,17 +6,14 @@ from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
+from services.registry.codes.rules import Welfare, poverty_attribute
 from services.registry.households import rules
-from services.registry.households.rules import Kin, Membership, Period, Relation, Sex, Since
+from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
+from services.registry.households.incomes import Income
+from services.registry.households.rules import Membership, Period, Relation, Sex, Since
 from shared.contracts.household import HouseholdEvent, HouseholdState, PersonEvent
 
 Verb = Literal["registered", "changed", "deregistered"]
-Cause = Literal[
-    "illness", "disability", "schooling", "disaster", "lack_of_land", "lack_of_water", "lack_of_skills",
-    "lack_of_labour", "lack_of_funds", "poor_transport", "lack_of_motivation", "other",
-]  # fmt: skip
-"""主要致贫原因 AAC007 01 to 11 and 99 in this order (domain.md 1.1)."""
-Welfare = Literal["none", "dibao", "tekun", "dibao_and_tekun"]
 Employable = Literal["full", "partial", "lost", "none"]
 HouseholdStatus = Literal["active", "deregistered", "erased"]
 PersonStatus = Literal["active", "deceased", "moved_away", "deregistered", "erased"]
@@ -54,6 +51,9 @@ class Person:
     name: str = field(repr=False)
     id_number: str | None = field(repr=False)
     phone: str | None = field(repr=False)
+    disability_number: str | None = field(repr=False)
+    bank_card: str | None = field(repr=False)
+    attributes: PersonAttributes
     author: Author
 
     @property
@@ -100,6 +100,9 @@ class Household:
     valid_to: date | None
     cause: Cause | None
     welfare: Welfare
+    attributes: HouseholdAttributes
+    incomes: tuple[Income, ...]
+    """By year, oldest first."""
     first_recorded_at: datetime
     author: Author
     members: tuple[Person, ...]
@@ -112,12 +115,13 @@ class Household:
     def latest(self) -> HouseholdState:
         return self.timeline[-1]
 
+    def poverty_attribute(self, year: int) -> str:
+        """贫困户属性 AAC006 of a year, as of its last day or now."""
+        standing = rules.value_on(self.standings, date(year, 12, 31))
+        return poverty_attribute(standing, self.welfare, year)  # type: ignore[arg-type]  # entered as one, stored as text
+
     def member(self, person_id: UUID) -> Person | None:
         return next((member for member in self.members if member.id == person_id), None)
-
-    def kin(self) -> list[Kin]:
-        """The members present, as the rules on kinship read them."""
-        return [Kin(member.relation, member.sex) for member in self.members if member.present]
 
     def periods(self) -> list[Period]:
         """The stretches of its past to count."""

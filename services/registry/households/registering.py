@@ -9,7 +9,7 @@ from uuid import UUID
 
 from services.registry.context import Registry
 from services.registry.households import store
-from services.registry.households.judging import Identity, Judged, Surroundings, judge
+from services.registry.households.judging import Identity, Judged, Surroundings, in_school, judge
 from services.registry.households.reading import scope
 from services.registry.households.records import Author, Household, Person
 from services.registry.households.rules import Since
@@ -222,6 +222,8 @@ def _household(judged: Judged, seq: int, number: str, person_numbers: Sequence[s
         valid_to=None,
         cause=content.cause,
         welfare=content.welfare,
+        attributes=content.attributes,
+        incomes=tuple(sorted((each.income() for each in content.incomes), key=lambda income: income.year)),
         first_recorded_at=author.now,
         author=author,
         members=members,
@@ -251,12 +253,15 @@ def new_person(
         sex=identity.sex,
         birth_date=identity.birth_date,
         employable=member.employable,
-        in_school=member.in_school,
+        in_school=in_school(member),
         disability_level=member.disability_level,
         joined_on=joined_on,
         left_on=None,
         name=member.name,
         id_number=identity.id_number,
         phone=member.phone,
+        disability_number=member.disability_number,
+        bank_card=member.bank_card,
+        attributes=member.attributes,
         author=author,
     )

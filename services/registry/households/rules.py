@@ -1,4 +1,4 @@
-"""Decisions about households and persons: who may be whose, dated states, stretches to count. Pure."""
+"""Decisions about households and persons: relations, dated states, stretches to count. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ from typing import Literal, NamedTuple
 
 from shared.contracts.division import DivisionTree, Path
 from shared.contracts.household import HouseholdState, Standing
-from shared.errors import Fault, fault
 
 Sex = Literal["unknown", "male", "female", "unspecified"]
 Relation = Literal[
@@ -18,38 +17,14 @@ Relation = Literal[
 ]  # fmt: skip
 """与户主关系, national codes 01 to 20 and 99 in this order (domain.md 1.3)."""
 
-_MALE: frozenset[Relation] = frozenset(
+MALE: frozenset[Relation] = frozenset(
     {"son", "son_in_law", "grandson", "daughters_son", "father", "wifes_father", "husbands_father", "grandfather",
      "mothers_father"}
 )  # fmt: skip
-_FEMALE: frozenset[Relation] = frozenset(
+FEMALE: frozenset[Relation] = frozenset(
     {"daughter", "daughter_in_law", "granddaughter", "daughters_daughter", "mother", "wifes_mother",
      "husbands_mother", "grandmother", "mothers_mother"}
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Kin:
-    """What the rules on kinship read of a member who is present."""
-
-    relation: Relation
-    sex: Sex
-
-
-def kinship_faults(members: Sequence[Kin]) -> Iterator[Fault]:
-    """Exactly one head, at most one spouse, opposite sexes, relations that fit the sex (domain.md 1.5)."""
-    heads = [member for member in members if member.relation == "head"]
-    spouses = [member for member in members if member.relation == "spouse"]
-    if len(heads) != 1:
-        yield fault("/members", "one_head", "a household has exactly one head", "须有且仅有一名户主")
-    if len(spouses) > 1:
-        yield fault("/members", "one_spouse", "a household has at most one spouse of its head", "配偶至多一名")
-    if len(heads) == len(spouses) == 1 and heads[0].sex == spouses[0].sex and heads[0].sex in ("male", "female"):
-        yield fault("/members", "spouse_sex", "head and spouse have the same sex", "户主与配偶性别相同")
-    for position, member in enumerate(members):
-        expected = "male" if member.relation in _MALE else "female" if member.relation in _FEMALE else member.sex
-        if member.sex in ("male", "female") and member.sex != expected:
-            yield fault(f"/members/{position}/relation", "relation_sex", "does not fit the sex", "与性别不符")
 
 
 class Since(NamedTuple):

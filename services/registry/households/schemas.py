@@ -1,13 +1,17 @@
 """HTTP shapes of households and members. What is shown of identity data is masked."""
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
-from services.registry.households.records import Cause, Employable, HouseholdStatus, PersonStatus, Welfare
+from services.registry.checks.rules import Severity
+from services.registry.codes.rules import Welfare
+from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
+from services.registry.households.incomes import IncomeOut, Incomes
+from services.registry.households.records import Employable, HouseholdStatus, PersonStatus
 from services.registry.households.rules import Relation, Sex
 from services.registry.idnumbers import normalised_id_number
 from shared.contracts.base import Instant
@@ -21,6 +25,8 @@ T = TypeVar("T")
 Number = Annotated[str, StringConstraints(pattern=r"^[0-9]{14}$")]
 IdNumber = Annotated[str, StringConstraints(min_length=1, max_length=40), AfterValidator(normalised_id_number)]
 Phone = Annotated[str, StringConstraints(pattern=r"^1[0-9]{10}$")]
+DisabilityNumber = Annotated[str, StringConstraints(min_length=1, max_length=40), AfterValidator(normalised_id_number)]
+BankCard = Annotated[str, StringConstraints(pattern=r"^[0-9]{12,19}$")]
 
 
 def _refuse_null(value: object) -> object:
@@ -60,9 +66,14 @@ class MemberIn(BaseModel):
     sex: Sex | None = Field(default=None, description="Sex 性别; taken from the ID number when there is one.")
     birth_date: Day | None = Field(default=None, description="Day of birth 出生日期; as with sex.")
     employable: Employable = Field(default="none", description="Labour ability 劳动能力: full, partial, lost, none.")
-    in_school: bool = Field(default=False, description="In school 在校.")
+    in_school: bool | None = Field(default=None, description="In school 在校; default: as `schooling` says, else no.")
     disability_level: int | None = Field(default=None, ge=1, le=4, description="Disability level 残疾等级, 1 worst.")
     phone: Phone | None = Field(default=None, description="Mobile phone 手机; encrypted.")
+    disability_number: DisabilityNumber | None = Field(
+        default=None, description="Number of the disability card 残疾人证号, 20 or 22 characters; encrypted."
+    )
+    bank_card: BankCard | None = Field(default=None, description="Bank card for benefits 惠农一卡通账号; encrypted.")
+    attributes: PersonAttributes = PersonAttributes()
     joined_on: Day | None = Field(
         default=None, description="Member since 加入日期; default: the registration or the birth, whichever is later."
     )
@@ -119,6 +130,8 @@ class HouseholdIn(BaseModel):
         "poor_transport 交通条件落后, lack_of_motivation 自身发展动力不足, other 其他",
     )
     welfare: Welfare = Field(default="none", description="Welfare category 社会救助类别: dibao 低保, tekun 特困.")
+    attributes: HouseholdAttributes = HouseholdAttributes()
+    incomes: Incomes = Field(default=[], description="Incomes by year 家庭年收入.")
     members: Annotated[list[MemberIn], Field(min_length=1, max_length=MAX_MEMBERS)]
 
     @model_validator(mode="after")
@@ -152,6 +165,11 @@ class HouseholdPatch(BaseModel):
     standing: Given[Standing] = Field(default=None, description="New standing 状态.")
     cause: Cause | None = Field(default=None, description="Main cause of poverty 主要致贫原因; null takes it away.")
     welfare: Given[Welfare] = Field(default=None, description="Welfare category 社会救助类别.")
+    attributes: Given[dict[str, Any]] = Field(
+        default=None,
+        description="Attributes that change, as in `POST /v1/households`, merged as RFC 7396 has it: "
+        "null makes one unknown, what is not named stays 指标变更.",
+    )
     relations: Annotated[list[RelationChange], Field(max_length=MAX_MEMBERS)] = Field(
         default=[], description="New relations to the head 与户主关系: naming another `head` changes the head 变更户主."
     )
@@ -192,6 +210,13 @@ class MemberPatch(BaseModel):
     in_school: Given[bool] = Field(default=None, description="In school 在校.")
     disability_level: int | None = Field(default=None, ge=1, le=4, description="Disability level 残疾等级; null: none.")
     phone: Phone | None = Field(default=None, description="Mobile phone 手机; encrypted; null takes it away.")
+    disability_number: DisabilityNumber | None = Field(
+        default=None, description="Number of the disability card 残疾人证号; encrypted; null takes it away."
+    )
+    bank_card: BankCard | None = Field(default=None, description="Bank card 银行卡号; encrypted; null takes it away.")
+    attributes: Given[dict[str, Any]] = Field(
+        default=None, description="Attributes that change, merged as RFC 7396 has it 指标变更."
+    )
     status: Given[Literal["active", "deceased", "moved_away"]] = Field(default=None, description="Status 生存状态.")
     effective_on: Day | None = Field(default=None, description="Day of a change of status 生效日期; default today.")
     reason: ShortText | None = Field(default=None, description="Why 变更原因.")
@@ -213,6 +238,9 @@ class MemberOut(BaseModel):
     employable: Employable
     in_school: bool
     disability_level: int | None
+    disability_number: str | None = Field(description="Disability card, masked 残疾人证号(脱敏).")
+    bank_card: str | None = Field(description="Bank card, masked 银行卡号(脱敏).", examples=["6217***********0018"])
+    attributes: PersonAttributes
     joined_on: Day
     left_on: Day | None = Field(description="First day no longer a member.")
 
@@ -239,10 +267,22 @@ class HouseholdOut(BaseModel):
     changed_at: Instant
 
 
+class FindingOut(BaseModel):
+    """Something a rule of the catalogue found 疑点."""
+
+    rule: str = Field(description="Code of the rule, as in `/v1/rules`.")
+    severity: Severity
+    pointer: str = Field(description="Where: a JSON pointer into the household.")
+
+
 class HouseholdDetail(HouseholdOut):
     """A household with its members."""
 
+    poverty_attribute: str = Field(description="贫困户属性 AAC006 of this year.", examples=["04"])
+    attributes: HouseholdAttributes
+    incomes: list[IncomeOut] = Field(description="Incomes by year 家庭年收入, oldest first.")
     members: list[MemberOut]
+    findings: list[FindingOut] = Field(description="What the rules find about it as it is now 疑点与退出障碍.")
 
 
 class VersionOut(BaseModel):

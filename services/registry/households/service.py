@@ -18,6 +18,7 @@ from services.registry.households.registering import Existing, refusal, register
 from services.registry.households.schemas import HouseholdIn, MemberIn
 from services.registry.statistics import service as statistics
 from services.registry.statistics.service import PopulationChanges
+from services.registry.years import service as years
 from shared import errors
 from shared.auth import Caller
 from shared.contracts.division import DivisionTree
@@ -37,7 +38,7 @@ _REFROZEN_AT_ONCE = 500
 async def surroundings(pg: Pg, registry: Registry, caller: Caller) -> Surroundings:
     """What households are judged against; the divisions stay as they are until this transaction ends."""
     tree = await current_tree(pg, registry.divisions)
-    return Surroundings(tree, registry.vault, caller, today(registry))
+    return Surroundings(tree, registry.vault, caller, today(registry), await years.locked_years(pg))
 
 
 def author_of(registry: Registry, caller: Caller, reason: str | None = None) -> Author:

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from services.registry.context import Registry
+from services.registry.households import attributes, incomes
 from services.registry.households.models import HOUSEHOLD, PERIOD, PERSON, insert, supersede
 from services.registry.households.records import Household, Person, changed_members
 from services.registry.identity import Vault
@@ -140,7 +141,8 @@ def _household_row(household: Household) -> tuple[Any, ...]:
         household.external_id, household.content, path.city, path.managing_unit, path.township, path.village,
         household.latest.standing, household.registered_on, household.valid_to, household.cause, household.welfare,
         _json(household.residences), _json(household.standings), household.event().model_dump_json(),
-        household.first_recorded_at, household.author.now, household.author.key_id, household.author.reason,
+        attributes.stored(household.attributes), incomes.stored(household.incomes), household.first_recorded_at,
+        household.author.now, household.author.key_id, household.author.reason,
     )  # fmt: skip
 
 
@@ -149,15 +151,19 @@ def _json(entries: Iterable[tuple[Any, str]]) -> str:
 
 
 def _person_row(vault: Vault, person: Person) -> tuple[Any, ...]:
-    number, phone = person.id_number, person.phone
+    number = person.id_number
+
+    def sealed(value: str | None, column: str) -> bytes | None:
+        return None if value is None else vault.seal(value, column, person.id)
+
     return (
         person.id, person.version, person.household_id, person.household_version, person.number, person.status,
         person.position, person.relation, person.sex, person.birth_date, person.employable, person.in_school,
-        person.disability_level, person.joined_on, person.left_on, vault.seal(person.name, "name", person.id),
-        vault.seal(number, "id_number", person.id) if number is not None else None,
-        vault.index(number, "id_number") if number is not None else None,
-        vault.seal(phone, "phone", person.id) if phone is not None else None,
-        person.author.now, person.author.key_id, person.author.reason,
+        person.disability_level, person.joined_on, person.left_on, sealed(person.name, "name"),
+        sealed(number, "id_number"), None if number is None else vault.index(number, "id_number"),
+        sealed(person.phone, "phone"), sealed(person.disability_number, "disability_number"),
+        sealed(person.bank_card, "bank_card"), attributes.stored(person.attributes), person.author.now,
+        person.author.key_id, person.author.reason,
     )  # fmt: skip
 
 

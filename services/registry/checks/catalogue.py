@@ -1,0 +1,25 @@
+"""Every rule of the register; a code never changes its meaning."""
+
+from services.registry.checks import exits, households, kinship, numbers, persons
+from services.registry.checks.rules import Facts, Finding, Rule, findings
+
+CATALOGUE: tuple[Rule, ...] = (
+    *kinship.RULES, *numbers.RULES, *persons.RULES, *households.RULES, *exits.RULES
+)  # fmt: skip
+_ERRORS = tuple(rule for rule in CATALOGUE if rule.severity == "error")
+_NOTES = tuple(rule for rule in CATALOGUE if rule.severity != "error")
+
+
+def errors(facts: Facts) -> list[Finding]:
+    """What refuses a record."""
+    return list(findings(_ERRORS, facts))
+
+
+def notes(facts: Facts) -> list[Finding]:
+    """Warnings and exit blockers: what does not refuse a record."""
+    return list(findings(_NOTES, facts))
+
+
+def all_findings(facts: Facts) -> list[Finding]:
+    """Everything, errors first."""
+    return errors(facts) + notes(facts)

@@ -1,0 +1,101 @@
+"""ID numbers and disability cards 证件号码."""
+
+from collections.abc import Iterator
+
+from services.registry.checks.rules import Facts, MemberFacts, Rule, members, rule
+from services.registry.idnumbers import (
+    WRONG_ID_NUMBER,
+    BadIdNumberError,
+    IdNumber,
+    read_disability_number,
+    read_id_number,
+)
+
+
+def _id_number_rule(code: str) -> Rule:
+    def check(facts: Facts) -> Iterator[str]:
+        for pointer, member in members(facts):
+            if member.id_number is not None and _wrong(member.id_number) == code:
+                yield f"{pointer}/id_number"
+
+    return rule(code, "error", *WRONG_ID_NUMBER[code], "members.id_number", source="GB 11643, domain.md 1.4")(check)
+
+
+def _wrong(number: str) -> str | None:
+    try:
+        read_id_number(number)
+    except BadIdNumberError as error:
+        return error.code
+    return None
+
+
+def _said(member: MemberFacts) -> IdNumber | None:
+    """What a member's ID number says, where it is one."""
+    try:
+        return None if member.id_number is None else read_id_number(member.id_number)
+    except BadIdNumberError:
+        return None
+
+
+@rule("id_number_twice", "error", "two members have one ID number", "身份号码重复", "members.id_number")
+def id_number_twice(facts: Facts) -> Iterator[str]:
+    seen: set[str] = set()
+    for pointer, member in members(facts):
+        if member.id_number is not None:
+            if member.id_number in seen:
+                yield f"{pointer}/id_number"
+            seen.add(member.id_number)
+
+
+@rule("sex_differs", "error", "differs from the ID number", "与身份号码不符", "members.sex", "members.id_number")
+def sex_differs(facts: Facts) -> Iterator[str]:
+    for pointer, member in members(facts):
+        said = _said(member)
+        if said is not None and member.sex in ("male", "female") and member.sex != said.sex:
+            yield f"{pointer}/sex"
+
+
+@rule(
+    "birth_differs", "error", "differs from the ID number", "与身份号码不符", "members.birth_date", "members.id_number"
+)
+def birth_differs(facts: Facts) -> Iterator[str]:
+    for pointer, member in members(facts):
+        said = _said(member)
+        if said is not None and member.birth_date != said.birth_date:
+            yield f"{pointer}/birth_date"
+
+
+@rule(
+    "disability_number_format", "error", "not the number of a disability card", "残疾人证号无效",
+    "members.disability_number", source="GB/T 26341, domain.md 1.4",
+)  # fmt: skip
+def disability_number_format(facts: Facts) -> Iterator[str]:
+    for pointer, member in members(facts):
+        if member.disability_number is not None and read_disability_number(member.disability_number) is None:
+            yield f"{pointer}/disability_number"
+
+
+@rule(
+    "disability_number_differs", "error", "differs from ID number, kind or level",
+    "残疾人证号与身份号码、类别或等级不符",
+    "members.disability_number", "members.id_number", "members.attributes.disability_kind", "members.disability_level",
+    source="GB/T 26341, domain.md 1.4",
+)  # fmt: skip
+def disability_number_differs(facts: Facts) -> Iterator[str]:
+    for pointer, member in members(facts):
+        card = None if member.disability_number is None else read_disability_number(member.disability_number)
+        if card is None:
+            continue
+        stated = (member.id_number, member.attributes.disability_kind, member.disability_level)
+        if any(own is not None and own != on_card for own, on_card in zip(stated, card, strict=True)):
+            yield f"{pointer}/disability_number"
+
+
+RULES: tuple[Rule, ...] = (
+    *(_id_number_rule(code) for code in WRONG_ID_NUMBER),
+    id_number_twice,
+    sex_differs,
+    birth_differs,
+    disability_number_format,
+    disability_number_differs,
+)

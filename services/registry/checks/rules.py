@@ -1,0 +1,102 @@
+"""What a rule is, and what it reads. Pure.
+
+A rule reads a household as it is on a day and yields JSON pointers to what is wrong. The same rules run over HTTP,
+bulk, files and Kafka, where errors refuse a record, and over the register as it stands.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal, NamedTuple
+
+from services.registry.codes.rules import Welfare
+from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
+from services.registry.households.incomes import Income
+from services.registry.households.rules import Relation, Sex
+from shared.contracts.household import Standing
+from shared.errors import Fault, Text
+
+Severity = Literal["error", "warning", "exit_blocker"]
+"""error: the record is refused; warning: look at it 疑点; exit_blocker: the household cannot exit 退出障碍."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberFacts:
+    """A member who is present. Identity data is left out of its representation."""
+
+    relation: Relation
+    sex: Sex
+    birth_date: date
+    id_number: str | None = field(repr=False)
+    phone: str | None = field(repr=False)
+    disability_number: str | None = field(repr=False)
+    employable: Literal["full", "partial", "lost", "none"]
+    in_school: bool
+    disability_level: int | None
+    attributes: PersonAttributes
+
+    def age(self, day: date) -> int:
+        """Full years on a day."""
+        return day.year - self.birth_date.year - ((day.month, day.day) < (self.birth_date.month, self.birth_date.day))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """A household as it is on a day."""
+
+    day: date
+    standing: Standing
+    welfare: Welfare
+    cause: Cause | None
+    attributes: HouseholdAttributes
+    incomes: Sequence[Income]
+    members: Sequence[MemberFacts]
+
+
+YUAN = 100
+"""Fen."""
+Check = Callable[[Facts], Iterable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A check with its name, how grave it is, and what it says."""
+
+    code: str
+    severity: Severity
+    message: Text
+    reads: tuple[str, ...]
+    """The fields it looks at."""
+    source: str
+    check: Check
+
+
+def rule(
+    code: str, severity: Severity, en: str, zh: str, *reads: str, source: str = "domain.md 1.5"
+) -> Callable[[Check], Rule]:
+    """Make a rule of the check that follows."""
+    return lambda check: Rule(code, severity, Text(en, zh), reads, source, check)
+
+
+def members(facts: Facts) -> Iterator[tuple[str, MemberFacts]]:
+    """The members with their pointers."""
+    for position, member in enumerate(facts.members):
+        yield f"/members/{position}", member
+
+
+class Finding(NamedTuple):
+    """Something a rule found, and where."""
+
+    rule: Rule
+    pointer: str
+
+    def fault(self) -> Fault:
+        """As the fault of a field."""
+        return Fault(self.pointer, self.rule.code, self.rule.message)
+
+
+def findings(rules: Iterable[Rule], facts: Facts) -> Iterator[Finding]:
+    """Everything these rules find about a household, in their order."""
+    for rule in rules:
+        for pointer in rule.check(facts):
+            yield Finding(rule, pointer)

@@ -1,0 +1,43 @@
+"""The whole register: attributes of households and persons, incomes by year, locked years.
+
+Revision ID: 0003
+"""
+
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+STATEMENTS = """
+ALTER TABLE household ADD COLUMN attributes text NOT NULL DEFAULT '{}', ADD COLUMN incomes text NOT NULL DEFAULT '[]';
+ALTER TABLE household_version
+    ADD COLUMN attributes text NOT NULL DEFAULT '{}', ADD COLUMN incomes text NOT NULL DEFAULT '[]';
+COMMENT ON COLUMN household.attributes IS 'HouseholdAttributes as JSON, without what is unknown';
+COMMENT ON COLUMN household.incomes IS 'Income by year as JSON, fen';
+ALTER TABLE person ADD COLUMN disability_number bytea, ADD COLUMN bank_card bytea,
+    ADD COLUMN attributes text NOT NULL DEFAULT '{}';
+ALTER TABLE person_version ADD COLUMN disability_number bytea, ADD COLUMN bank_card bytea,
+    ADD COLUMN attributes text NOT NULL DEFAULT '{}';
+COMMENT ON COLUMN person.attributes IS 'PersonAttributes as JSON, without what is unknown';
+COMMENT ON COLUMN person.disability_number IS 'Sealed';
+COMMENT ON COLUMN person.bank_card IS 'Sealed';
+
+CREATE TABLE locked_year (
+    year smallint PRIMARY KEY CHECK (year BETWEEN 2010 AND 2100),
+    reason text NOT NULL,
+    locked_at timestamptz NOT NULL,
+    locked_by uuid NOT NULL
+);
+COMMENT ON TABLE locked_year IS 'Years whose figures do not change any more'
+"""
+
+
+def upgrade() -> None:
+    for statement in STATEMENTS.split(";\n"):
+        op.execute(statement)
+
+
+def downgrade() -> None:
+    raise NotImplementedError("a register is not taken down")

@@ -1,0 +1,1 @@
+"""Years whose figures are locked 年度数据锁定."""

@@ -1,0 +1,67 @@
+"""Code lists: the words the models take are the words of the lists, and the national codes of a year."""
+
+from typing import get_args
+
+import httpx
+import pytest
+from pydantic import BaseModel
+
+from services.registry.codes.rules import Welfare, poverty_attribute
+from services.registry.codes.service import words
+from services.registry.households import attributes as a
+from services.registry.households.attributes import HouseholdAttributes, PersonAttributes
+from services.registry.households.records import Employable, PersonStatus
+from services.registry.households.rules import Relation, Sex
+from shared.contracts.household import Standing
+
+LISTS = {
+    "cause": a.Cause, "relapse_cause": a.Cause, "other_cause": a.OtherCause, "schooling": a.Schooling,
+    "political_status": a.PoliticalStatus, "health": a.Health, "relation": Relation, "sex": Sex,
+    "employable": Employable, "presence": PersonStatus, "standing": Standing, "welfare": Welfare,
+}  # fmt: skip
+FIELDS: dict[str, tuple[type[BaseModel], str]] = {
+    "identification_standard": (HouseholdAttributes, "standard"), "housing_danger": (a.Housing, "danger"),
+    "fuel": (a.Housing, "fuel"), "road": (a.Road, "kind"), "relocation_method": (a.Relocation, "method"),
+    "resettlement": (a.Relocation, "resettlement"), "resettlement_site": (a.Relocation, "site"),
+    "education": (PersonAttributes, "education"), "work_place": (a.Work, "place"),
+    "id_kind": (PersonAttributes, "id_kind"), "disability_kind": (PersonAttributes, "disability_kind"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_model_takes_the_words_of_its_list(name: str) -> None:
+    assert set(get_args(LISTS[name])) == words(name)
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_field_takes_the_words_of_its_list(name: str) -> None:
+    model, field = FIELDS[name]
+    schema = model.model_json_schema()["properties"][field]
+    taken = schema.get("enum") or next(each["enum"] for each in schema["anyOf"] if "enum" in each)
+    assert set(taken) == words(name)
+
+
+@pytest.mark.parametrize(
+    ("standing", "welfare", "year", "code"),
+    [
+        ("poor", "none", 2018, "01"), ("exited_supported", "none", 2018, "05"), ("pre_exit", "dibao", 2018, "04"),
+        ("exited", "dibao", 2018, "02"), ("relapsed", "tekun", 2018, "06"), ("exited", "tekun", 2018, "03"),
+        ("poor", "dibao_and_tekun", 2018, "06"), ("poor", "dibao_and_tekun", 2019, "07"),
+        ("exited", "dibao_and_tekun", 2018, "03"), ("exited", "dibao_and_tekun", 2019, "08"),
+        ("ordinary", "none", 2018, "05"),
+    ],
+)  # fmt: skip
+def test_the_national_attribute_follows_standing_and_welfare(
+    standing: Standing, welfare: Welfare, year: int, code: str
+) -> None:
+    assert poverty_attribute(standing, welfare, year) == code
+
+
+async def test_lists_are_served_by_year(registry: httpx.AsyncClient) -> None:
+    names = {item["name"] for item in (await registry.get("/v1/code-lists")).json()["items"]}
+    assert names == {*LISTS, *FIELDS, "poverty_attribute", "ethnicity"}
+    for year, label in ((2018, "低保户"), (2019, "低保脱贫户")):
+        found = (await registry.get(f"/v1/code-lists/poverty_attribute?year={year}")).json()
+        assert [term["label_zh"] for term in found["terms"] if term["code"] == "02"] == [label]
+    assert len((await registry.get("/v1/code-lists/ethnicity")).json()["terms"]) == 56
+    assert (await registry.get("/v1/code-lists/none_such")).status_code == 404
