@@ -142,8 +142,11 @@ class Reader:
         content["members"] = [self._member(row, found) for row in group.rows]
         self._place(content, first, found)
         self._income(content, first, found)
-        if self.source is not None and "external_id" in content:
+        if "external_id" in content:
             content["source_system"] = self.source
+            if self.source is None:
+                wrong = ("source_missing", "goes with the source of the file", "须注明文件来源 source")
+                found.append(self._located(first[0], "external_id", *wrong))
         if found:
             return found
         try:

@@ -53,7 +53,7 @@ class Layout:
             bindings.append(Binding(index, name, column, parser(column, unit_of(name), ethnicity_codes)))
         return cls(header, bindings, unknown)
 
-    def faults(self, source: str | None) -> list[Fault]:
+    def faults(self) -> list[Fault]:
         """What keeps the sheet from being read at all."""
         names = [binding.column.name for binding in self.bindings if binding.column.subject != "aside"]
         found = [
@@ -65,9 +65,6 @@ class Layout:
         wanted += [] if _VILLAGE & set(names) else [by_name()["village"].label_zh]
         wanted += [] if _STANDING & set(names) else [by_name()["standing"].label_zh]
         found += [fault(label, "column_missing", "this column is needed", "缺少该列") for label in wanted]
-        if "external_id" in names and source is None:
-            label = by_name()["external_id"].label_zh
-            found.append(fault(label, "source_missing", "goes with a source", "须注明来源系统 source"))
         return found
 
     @cached_property

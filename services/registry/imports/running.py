@@ -27,6 +27,7 @@ from services.registry.imports.layout import Layout
 from services.registry.imports.lines import LineGrouper, LineReader
 from services.registry.imports.records import Job, Tally
 from services.registry.imports.records import Layout as Told
+from services.registry.imports.refusals import fault_of
 from services.registry.imports.registering import Chapter, HouseholdReader, Registering
 from services.registry.imports.sheets import sandbox
 from services.registry.imports.sheets.headers import plain
@@ -150,7 +151,7 @@ class _Run:
                     return
             await self._end_refused([_CONTENDED])
         except RefusedFileError as refused:
-            await self._end_refused([Fault("", refused.code, refused.text)])
+            await self._end_refused([fault_of(refused)])
         except _WholeFileRefusedError as refused_sheet:
             await self._end_refused(refused_sheet.faults)
 
@@ -191,7 +192,7 @@ class _Run:
         if header is None:
             return LineGrouper(), LineReader(), []
         layout = Layout.of(header, instruction.columns, instruction.ethnicity_codes)
-        faults = layout.faults(instruction.source)
+        faults = layout.faults()
         if faults:
             raise _WholeFileRefusedError(faults)
         villages = Villages(around.tree, around.caller.divisions, around.today)

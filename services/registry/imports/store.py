@@ -47,8 +47,8 @@ async def add(
 ) -> None:
     """Write a new job and its file."""
     await pg.execute(
-        "INSERT INTO import_job (id, status, instruction, caller, digest, size, owners, tally, recorded_at, recorded_by)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "INSERT INTO import_job (id, status, instruction, caller, digest, size, owners, tally, recorded_at, "
+        "recorded_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         job.id,
         job.status,
         job.instruction.model_dump_json(),

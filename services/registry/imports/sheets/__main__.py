@@ -1,11 +1,14 @@
 """The reading process: a request and a file on standard input, rows on standard output, nothing else touched.
 
+Its arguments are its limits, bytes of memory and seconds of CPU, which it sets before it reads anything.
+
 The first line of input is JSON: ``{"known": [...], "max_rows": n}``; the file follows. Output is JSON lines: first
 ``{"format", "row", "names", "expected"}``, then rows in batches, last ``{"end": {...}}`` or ``{"refused": code}``.
 """
 
 import io
 import json
+import resource
 import sys
 from itertools import islice
 
@@ -16,6 +19,8 @@ BATCH = 200
 
 
 def main() -> None:
+    memory, seconds = map(int, sys.argv[1:])
+    _limit(memory, seconds)
     request = json.loads(sys.stdin.buffer.readline())
     raw = io.BytesIO(sys.stdin.buffer.read())
     try:
@@ -24,6 +29,19 @@ def main() -> None:
         _write({"refused": refused.code})
     except MemoryError:
         _write({"refused": "file_too_demanding"})
+
+
+def _limit(memory: int, seconds: int) -> None:
+    """Also: no files written, no processes started, nothing left behind by a crash."""
+    limits = {
+        resource.RLIMIT_AS: memory,
+        resource.RLIMIT_CPU: seconds,
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_NPROC: 0,
+        resource.RLIMIT_CORE: 0,
+    }
+    for kind, most in limits.items():
+        resource.setrlimit(kind, (most, most))
 
 
 def _answer(raw: io.BytesIO, known: set[str], max_rows: int) -> None:

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 LOOKED_AT = 40
@@ -38,15 +38,21 @@ def find(rows: Sequence[tuple[int, Sequence[object]]], known: Collection[str]) -
     above: Sequence[object] = ()
     for row, cells in rows:
         names = _names(cells)
-        score = len({plain(name) for name in names} & set(known))
-        if score > most:
-            best, most = Header(row, _completed(names, _names(above), known)), score
+        if _known(names, known) >= ENOUGH:
+            whole = _completed(names, _names(above), known)
+            score = _known(whole, known)
+            if score > most:
+                best, most = Header(row, whole), score
         above = cells
     return best
 
 
 def _names(cells: Sequence[object]) -> list[str]:
     return [" ".join(cell.split()) if isinstance(cell, str) else "" for cell in cells]
+
+
+def _known(names: Iterable[str], known: Collection[str]) -> int:
+    return len({plain(name) for name in names}.intersection(known))
 
 
 def _completed(names: list[str], above: list[str], known: Collection[str]) -> tuple[str, ...]:

@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import json
-import os
-import resource
 import sys
 from collections.abc import AsyncIterable, AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -68,30 +66,20 @@ async def _nothing() -> AsyncIterator[list[tuple[int, list[Cell]]]]:
 
 
 async def _started(memory: int, cpu: int) -> asyncio.subprocess.Process:
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-        resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-P",
         "-m",
         "services.registry.imports.sheets",
+        str(memory),
+        str(cpu),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         limit=_LINE,
         cwd="/",
         # None of our settings: what reads strangers' files knows no key and no address.
-        env={
-            "PYTHONPATH": str(project_root()),
-            "PYTHONUTF8": "1",
-            "MALLOC_ARENA_MAX": "1",
-            "LANG": os.environ.get("LANG", "C"),
-        },
-        preexec_fn=limit,
+        env={"PYTHONPATH": str(project_root()), "PYTHONUTF8": "1", "MALLOC_ARENA_MAX": "1"},
     )
 
 
