@@ -207,7 +207,7 @@ def test_totals_notes_and_repeated_headers_are_passed_over() -> None:
 
 def test_faults_are_where_the_clerk_sees_them() -> None:
     """One fault of every kind, each in a household of its own but the last."""
-    two_heads = [head("41132300000001"), [*[""] * 7, "测试乙", "户主", id_number(sequence=99)]]
+    two_heads = [head("41132300000001"), ["41132300000001", *[""] * 6, "测试乙", "户主", id_number(sequence=99)]]
     rows: list[list[Any]] = [
         *two_heads,
         head("41132300000002", 2, place=("西峡县", "西坪镇", "下莹村")),
@@ -257,12 +257,13 @@ def test_what_is_written_is_never_a_formula() -> None:
 
 async def test_a_sheet_as_clerks_keep_it(registry: httpx.AsyncClient) -> None:
     title = [["西峡县建档立卡贫困户花名册"], ["填报单位:西坪镇", "", "", "2018年10月"]]
-    header = ["序号", "乡镇", "行政村", "户主姓名", "脱贫状态", "识别时间", "致贫原因", "姓名", "与户主关系", "证件号码",
-              "民族", "健康状况", "劳动能力", "是否享受低保", "联系电话", "内部批次"]  # fmt: skip
-    rows = [
+    header = ["序号", "乡镇", "行政村", "户主姓名", "脱贫状态", "识别时间", "致贫原因", "姓名", "与户主关系",
+              "证件号码", "民族", "健康状况", "劳动能力", "是否享受低保", "联系电话", "内部批次"]  # fmt: skip
+    rows: list[list[Any]] = [
         [1, "西坪", "下营村", "测试甲", "未脱贫", "2014年5月1日", "因病", "测试甲", "户主", id_number(),
          "汉", "患有大病", "丧失劳动力", "是", 13800000000, "a"],
-        ["", "", "", "", "", "", "", "测 乙", "妻子", id_number("19700601", 2), "汉族", "健康", "普通劳动力", "否", "", ""],
+        ["", "", "", "", "", "", "", "测 乙", "妻子", id_number("19700601", 2), "汉族", "健康", "普通劳动力",
+         "否", "", ""],
         [2, "西坪镇", "下莹村", "测试丙", "未脱贫", "2014-5-1", "因学", "测试丙", "户主", id_number(sequence=3)],
         ["合计", "", "", "", "", "", "", 3],
         ["填表人:测试", "", "", "", "审核人:测试"],

@@ -152,7 +152,7 @@ async def test_two_processes_do_not_work_on_one_import(registry: httpx.AsyncClie
         held = await store.load(pg, UUID(job))
     work = running._InPieces(app.state.registry, replace(held, position=0), None)  # type: ignore[arg-type]
     with pytest.raises(running.TakenOverError):
-        await work._commit(running._Piece([], 1), held.tally, [], 0)
+        await work._commit(running._Piece([], 1, asyncio.create_task(asyncio.sleep(0, []))), held.tally, [], 0)
 
 
 # Taking back

@@ -1,6 +1,6 @@
 """Routes of imports, templates and saved mappings."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Path, Query, Request, Response
@@ -27,7 +27,9 @@ from shared.http.problems import language_of
 routes = router("imports")
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 RETRY_AFTER = "2"
-_WORKBOOK = {200: {"description": "A workbook.", "content": {XLSX: {"schema": {"type": "string", "format": "binary"}}}}}
+_WORKBOOK: dict[int | str, dict[str, Any]] = {
+    200: {"description": "A workbook.", "content": {XLSX: {"schema": {"type": "string", "format": "binary"}}}}
+}
 _KEY_HEADER = {
     "name": "Idempotency-Key",
     "in": "header",

@@ -136,7 +136,7 @@ class Reader:
                 )
             )
             return found
-        content: dict[str, Any] = {}
+        content: dict[str, Any] = {"attributes": {}}  # given, for a default would be copied deeply
         self._fill(content, self.layout.of_subject("household"), first, found)
         self._check_below(group.rows, found)
         content["members"] = [self._member(row, found) for row in group.rows]
@@ -182,7 +182,7 @@ class Reader:
             _assign(target, binding.column, value)
 
     def _member(self, row: SheetRow, found: list[Located]) -> dict[str, Any]:
-        member: dict[str, Any] = {}
+        member: dict[str, Any] = {"attributes": {}}
         self._fill(member, self.layout.of_subject("member"), row, found)
         return member
 

@@ -25,6 +25,7 @@ from services.registry.statistics.service import PopulationChanges
 from shared.db import Pg
 from shared.errors import Fault, Language, fault
 
+Read = HouseholdIn | list[Located]
 _TAKEN = fault("", "taken_meanwhile", "a number in it was just taken by another", "其中编号或身份号码刚被其他记录占用")
 _BESIDE = {"en": "another row of this household is wrong", "zh": "同户其他行有误"}
 _KEPT = fault("", "kept", "the register holds something else and keeps it", "与登记内容不同,按覆盖规则保留原值")
@@ -58,22 +59,26 @@ class Registering:
     author: Author
     language: Language
 
+    async def read(self, groups: Sequence[Group]) -> list[Read]:
+        """The households of some rows, or what is wrong with them."""
+        return await households.prepared(len(groups), lambda: [self.reader.household(group) for group in groups])
+
     async def run(
         self,
         pg: Pg,
         around: Surroundings,
         groups: Sequence[Group],
+        read: Sequence[Read],
         before: Tally,
         changes: PopulationChanges,
         *,
         singly: bool = False,
     ) -> Chapter:
-        """Register these households; the tally goes on from ``before``.
+        """Register these households, read before; the tally goes on from ``before``.
 
         ``singly``: each by itself, so that one which loses a number to another transaction is refused alone.
         Otherwise raises ``asyncpg.UniqueViolationError`` then.
         """
-        read = await households.prepared(len(groups), lambda: [self.reader.household(group) for group in groups])
         contents = [each if isinstance(each, HouseholdIn) else [located.fault for located in each] for each in read]
         outcomes = await (self._one_by_one if singly else self._together)(pg, around, contents, changes)
         told = _Told(self, before)

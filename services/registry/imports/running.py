@@ -28,7 +28,7 @@ from services.registry.imports.lines import LineGrouper, LineReader
 from services.registry.imports.records import Job, Tally
 from services.registry.imports.records import Layout as Told
 from services.registry.imports.refusals import fault_of
-from services.registry.imports.registering import Chapter, HouseholdReader, Registering
+from services.registry.imports.registering import Chapter, HouseholdReader, Read, Registering
 from services.registry.imports.sheets import sandbox
 from services.registry.imports.sheets.headers import plain
 from services.registry.imports.sheets.refusals import RefusedFileError
@@ -220,19 +220,39 @@ class _Piece:
 
     groups: list[Group]
     position: int
+    read: asyncio.Task[list[Read]]
 
 
-async def _pieces(reading: sandbox.Reading, grouper: Grouper | LineGrouper, position: int) -> AsyncIterator[_Piece]:
-    """The file's households beyond a position, a chunk at a time."""
+async def _pieces(
+    reading: sandbox.Reading, grouper: Grouper | LineGrouper, position: int, work: Registering
+) -> AsyncIterator[_Piece]:
+    """The file's households beyond a position, a chunk at a time; the next is read while one is registered."""
+    ahead: _Piece | None = None
+    try:
+        async for groups in _chunks(reading, grouper, position):
+            piece = _Piece(groups, groups[-1].rows[-1][0], asyncio.create_task(work.read(groups)))
+            ready, ahead = ahead, piece
+            if ready is not None:
+                yield ready
+        if ahead is not None:
+            yield ahead
+    finally:
+        if ahead is not None:
+            ahead.read.cancel()
+
+
+async def _chunks(
+    reading: sandbox.Reading, grouper: Grouper | LineGrouper, position: int
+) -> AsyncIterator[list[Group]]:
     waiting: list[Group] = []
     async for rows in reading.batches:
         waiting += (group for group in grouper.add(rows) if group.rows[-1][0] > position)
         while len(waiting) >= CHUNK:
-            piece, waiting = waiting[:CHUNK], waiting[CHUNK:]
-            yield _Piece(piece, piece[-1].rows[-1][0])
+            yield waiting[:CHUNK]
+            waiting = waiting[CHUNK:]
     waiting += (group for group in grouper.finish() if group.rows[-1][0] > position)
     if waiting:
-        yield _Piece(waiting, waiting[-1].rows[-1][0])
+        yield waiting
 
 
 def _passed_over(grouper: Grouper | LineGrouper, after: int, up_to: int | None, tally: Tally) -> list[Remark]:
@@ -256,7 +276,7 @@ class _InPieces:
     async def run(self, reading: sandbox.Reading, grouper: Grouper | LineGrouper, unknown: list[Remark]) -> None:
         position, tally = self.job.position, self.job.tally
         said = unknown if position == 0 else []
-        async for piece in _pieces(reading, grouper, position):
+        async for piece in _pieces(reading, grouper, position, self.work):
             before = tally.model_copy()
             before.remarks += len(said)
             said += _passed_over(grouper, position, piece.position, before)
@@ -282,7 +302,7 @@ class _InPieces:
                 raise TakenOverError
             await _plan_afresh(pg)
             around = await surroundings(pg, self.registry, store.caller_of(self.job))
-            chapter = await self.work.run(pg, around, piece.groups, before, changes, singly=singly)
+            chapter = await self.work.run(pg, around, piece.groups, await piece.read, before, changes, singly=singly)
             await store.note_effects(pg, self.job.id, chapter.effects)
             await _say(pg, self.registry, self.job.id, chapter, said, before)
             await store.progress(pg, self.job.id, piece.position, chapter.tally)
@@ -323,10 +343,10 @@ class _AtOnce:
         await _plan_afresh(pg)
         around = await surroundings(pg, self.registry, store.caller_of(self.job))
         position = 0
-        async for piece in _pieces(reading, grouper, 0):
+        async for piece in _pieces(reading, grouper, 0, self.work):
             before = tally.model_copy()
             said = _passed_over(grouper, position, piece.position, before)
-            chapter = await self.work.run(pg, around, piece.groups, before, changes)
+            chapter = await self.work.run(pg, around, piece.groups, await piece.read, before, changes)
             await store.note_effects(pg, self.job.id, chapter.effects)
             await _say(beside, self.registry, self.job.id, chapter, said, before)
             await store.progress(beside, self.job.id, 0, chapter.tally)

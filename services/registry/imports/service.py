@@ -212,7 +212,7 @@ async def _report(pg: Pg, job: Job, language: Language, *, listed: bool) -> Impo
                 column=each.column,
                 code=each.code,
                 message=each.en if language == "en" else each.zh,
-                severity=each.severity,  # type: ignore[arg-type]  # entered as one, stored as text
+                severity=each.severity,
             )
             for each in remarks
         ],
@@ -232,10 +232,7 @@ async def _undoing(pg: Pg, job: Job) -> Undoing | None:
     return Undoing(
         undone=counts.get("undone", 0),
         left=sum(count for why, count in counts.items() if why != "undone"),
-        households=[
-            LeftStanding(household=identifier, why=why)  # type: ignore[arg-type]  # as the table's check has it
-            for identifier, why in left
-        ],
+        households=[LeftStanding(household=identifier, why=why) for identifier, why in left],
     )
 
 
