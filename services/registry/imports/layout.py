@@ -107,14 +107,18 @@ def cell_at(cells: Sequence[Cell], index: int) -> Cell:
 
 def passed_over(cells: Sequence[Cell], header: Header) -> str | None:
     """Why a row is no data, as the code of a remark: a total, a footer, the header again; None for data."""
-    filled = [cell.strip() for cell in cells if isinstance(cell, str) and not blank(cell)]
-    if not filled:
-        return "blank_row" if all(isinstance(cell, str) for cell in cells) else None
-    first = "".join(filled[0].split())
-    if first.startswith(_TOTALS):
+    place = next((place for place, cell in enumerate(cells) if not blank(cell)), None)
+    if place is None:
+        return "blank_row"
+    first = cells[place]
+    if not isinstance(first, str):
+        return None
+    said = "".join(first.split())
+    if said.startswith(_TOTALS):
         return "total_row"
-    if len(filled) <= 3 and first.startswith(_FOOTERS):
+    if not said.startswith(_FOOTERS) and first.strip() not in header.names:
+        return None
+    filled = {cell.strip() if isinstance(cell, str) else "" for cell in cells[place:] if not blank(cell)}
+    if said.startswith(_FOOTERS) and len(filled) <= 3:
         return "footer_row"
-    if len(filled) > 1 and set(filled) <= {name for name in header.names if name}:
-        return "header_again"
-    return None
+    return "header_again" if len(filled) > 1 and filled <= set(header.names) - {""} else None

@@ -126,6 +126,8 @@ def _identifier(cell: Cell) -> str:
     """ID numbers and other long numbers, which a number cell cuts to fifteen digits."""
     if isinstance(cell, int | float) and not isinstance(cell, bool):
         raise _format_as_text()
+    if isinstance(cell, str) and cell.isascii() and cell.isdecimal():
+        return cell
     text = unicodedata.normalize("NFKC", as_text(cell)).replace(" ", "").removeprefix("'")
     if _SCIENTIFIC.fullmatch(text):
         raise _format_as_text()
@@ -146,7 +148,8 @@ def _phone(cell: Cell) -> str:
 
 
 def _name(cell: Cell) -> str:
-    return re.sub(r"\s+", "", text) if _chinese(text := as_text(cell)) else text
+    text = as_text(cell)
+    return text if text.isalpha() or not _chinese(text) else re.sub(r"\s+", "", text)
 
 
 def _chinese(text: str) -> bool:
@@ -176,7 +179,8 @@ def _words(name: str) -> Mapping[str, str]:
 
 
 def _code(cell: Cell, words: Mapping[str, str]) -> str:
-    found = words.get(_key(as_text(cell)))
+    found = words.get(cell) if isinstance(cell, str) else None  # written as in the list, as most are
+    found = found or words.get(_key(as_text(cell)))
     if found is None:
         raise CellError("unknown_code", "not a word, code or label of this list", "不在代码表中")
     return found

@@ -1,10 +1,10 @@
 """Villages by name: as clerks write them, within county and township, with suggestions where none fits. Pure."""
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from difflib import get_close_matches
-from itertools import product
+from functools import cached_property
+from typing import NamedTuple
 
 from services.registry.imports.values import CellError
 from shared.contracts.division import DivisionTree
@@ -17,23 +17,45 @@ _ENDINGS = {
 _SUGGESTED = 3
 
 
+class _Village(NamedTuple):
+    """A village, and what it may be called."""
+
+    code: str
+    name: str
+    stem: str
+    township: str
+    counties: frozenset[str]
+    """Its county, and who manages it."""
+
+
 class Villages:
-    """The villages of a tree that lie in some divisions on a day, by name. A county is also who manages it."""
+    """The villages of a tree that lie in some divisions on a day, by name."""
 
     def __init__(self, tree: DivisionTree, divisions: Iterable[str], day: date) -> None:
+        self._tree, self._scope, self._day = tree, frozenset(divisions), day
         self._found: dict[tuple[str, str, str], str | CellError] = {}
-        self._by_name: dict[tuple[str, str, str], list[tuple[str, str]]] = defaultdict(list)
-        scope = frozenset(divisions)
-        for village in tree:
-            path = tree.path(village.code, day) if village.level == "village" else None
-            if path is None or scope.isdisjoint(path.scopes()):
+
+    @cached_property
+    def _villages(self) -> Sequence[_Village]:
+        """Made when the first name is asked for: a sheet of codes asks for none."""
+        found = []
+        for village in self._tree:
+            path = self._tree.path(village.code, self._day) if village.level == "village" else None
+            if path is None or self._scope.isdisjoint(path.scopes()):
                 continue
-            above = [tree.get(code) for code in {path.county, path.managing_unit}]
-            counties = {"", *(stem(unit.name, "county") for unit in above if unit is not None)}
-            township = tree.get(path.township or "")
-            townships = {"", stem(township.name, "township") if township is not None else ""}
-            for place in product(counties, townships, ("", stem(village.name, "village"))):
-                self._by_name[place].append((village.code, village.name))
+            above = (self._tree.get(code) for code in {path.county, path.managing_unit})
+            counties = frozenset(stem(unit.name, "county") for unit in above if unit is not None)
+            township = self._tree.get(path.township or "")
+            found.append(
+                _Village(
+                    village.code,
+                    village.name,
+                    stem(village.name, "village"),
+                    "" if township is None else stem(township.name, "township"),
+                    counties,
+                )
+            )
+        return found
 
     def find(self, county: str, township: str, village: str) -> str:
         """The code of a village. Raises ``CellError`` with the names that come closest."""
@@ -50,24 +72,26 @@ class Villages:
         return found
 
     def _look_up(self, county: str, township: str, village: str) -> str:
-        place = stem(county, "county"), stem(township, "township")
-        found = {code for code, _ in self._by_name.get((*place, stem(village, "village")), ())}
+        place, wanted = (stem(county, "county"), stem(township, "township")), stem(village, "village")
+        there = [v for v in self._villages if place[0] in ("", *v.counties) and place[1] in ("", v.township)]
+        found = [each.code for each in there if each.stem == wanted]
         if len(found) == 1:
-            return found.pop()
+            return found[0]
         if found:
             raise CellError(
-                "village_ambiguous", "several villages have this name: give county and township, or the code",
+                "village_ambiguous",
+                "several villages have this name: give county and township, or the code",
                 "同名村不止一个,请填县区、乡镇或村编码",
-            )  # fmt: skip
-        names = {stem(name, "village"): name for _, name in self._by_name.get((*place, ""), ())}
-        close = [names[each] for each in get_close_matches(stem(village, "village"), names, _SUGGESTED, 0.5)]
-        if not names:
+            )
+        if not there:
             raise CellError("township_unknown", "no such county or township of yours", "辖区内无此县区或乡镇")
-        hint = "、".join(close)
+        names = {each.stem: each.name for each in there}
+        hint = "、".join(names[each] for each in get_close_matches(wanted, names, _SUGGESTED, 0.5))
         raise CellError(
-            "village_unknown", f"no such village there{': ' + hint + '?' if close else ''}",
-            f"该乡镇无此村{',是否为:' + hint if close else ''}",
-        )  # fmt: skip
+            "village_unknown",
+            f"no such village there{': ' + hint + '?' if hint else ''}",
+            f"该乡镇无此村{',是否为:' + hint if hint else ''}",
+        )
 
 
 def stem(name: str, level: str) -> str:
