@@ -15,7 +15,7 @@ from itertools import islice
 from services.registry.imports.sheets.reading import read, wire
 from services.registry.imports.sheets.refusals import RefusedFileError
 
-BATCH = 200
+BATCH = 100
 
 
 def main() -> None:

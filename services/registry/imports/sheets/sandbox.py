@@ -20,7 +20,8 @@ CPU_SECONDS = 6
 CPU_SECONDS_A_MB = 4
 SILENT_SECONDS = 10
 """A reading process that says nothing for so long while we wait is ended; plus the CPU time it is allowed."""
-_LINE = 64 << 20
+_LINE = 8 << 20
+"""Of rows on their way; twice as much may wait for us, and a batch that is larger is refused."""
 
 
 @dataclass(slots=True)
