@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 import shared.app as app_module
-from services.registry.imports import running, store
+from services.registry.imports import modes, store
 from tests.registry.conftest import app_on, client_of, events, faults, household, id_number, issue, matching
 from tests.registry.sheets import (
     HEADER,
@@ -113,7 +113,7 @@ async def test_a_kill_between_chunks_loses_and_doubles_nothing(
     url: str, secrets: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first service dies at its third chunk, in the middle of its transaction; a second one goes on."""
-    monkeypatch.setattr(running, "CHUNK", 3)
+    monkeypatch.setattr(modes, "CHUNK", 3)
     rows = [row for n in range(1, 11) for row in (head(f"411323000000{n:02d}", n), wife(n))]
     good, seen = store.progress, 0
 
@@ -150,9 +150,9 @@ async def test_two_processes_do_not_work_on_one_import(registry: httpx.AsyncClie
     async with app.state.runtime.database.driver() as pg:
         await pg.execute("UPDATE import_job SET status = 'running', position = 99 WHERE id = $1", UUID(job))
         held = await store.load(pg, UUID(job))
-    work = running._InPieces(app.state.registry, replace(held, position=0), None)  # type: ignore[arg-type]
-    with pytest.raises(running.TakenOverError):
-        await work._commit(running._Piece([], 1, asyncio.create_task(asyncio.sleep(0, []))), held.tally, [], 0)
+    work = modes.InPieces(app.state.registry, replace(held, position=0), None)  # type: ignore[arg-type]
+    with pytest.raises(modes.TakenOverError):
+        await work._commit(modes.Piece([], 1, asyncio.create_task(asyncio.sleep(0, []))), held.tally, [], 0)
 
 
 # Taking back
