@@ -5,14 +5,17 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import httpx
 import typer
 
+from deploy.importing import Importing, ImportRefusedError
 from deploy.kafka.libraries import unavailable
 from deploy.local.broker import BrokerError
 from deploy.local.demo.loading import DemonstrationError
+from deploy.local.demo.workbook import write_workbook
 from deploy.local.ports import LOOPBACK, PortTakenError
 from deploy.local.postgres_programs import PostgresError
 from deploy.local.service import NAMES, ServiceError
@@ -27,11 +30,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+import_app = typer.Typer(help="Bring files in over the public interface.", no_args_is_help=True)
+app.add_typer(import_app, name="import")
 DEFAULT_SCALE = 100
 PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
 FAILURES = (
     BrokerError,
     DemonstrationError,
+    ImportRefusedError,
     PortTakenError,
     PostgresError,
     ServiceError,
@@ -199,6 +205,39 @@ def dead_letters(
 ) -> None:
     """List, show, replay or drop records that could not be taken in (ids, or all)."""
     run_in_service(service, "dead-letters", action, *context.args)
+
+
+@import_app.command(name="households")
+def import_households(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="XLSX, XLS, CSV or JSON lines.")],
+    mode: Annotated[str, typer.Option(help="all: all or nothing; each: the good households.")] = "all",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check only; nothing is written.")] = False,
+    source: Annotated[str | None, typer.Option(help="Where the file is from; its saved mapping is used.")] = None,
+    overwrite: Annotated[str | None, typer.Option(help="Values held otherwise: never, if_empty or always.")] = None,
+    url: Annotated[
+        str | None, typer.Option(envvar="BANGFU_REGISTRY_URL", help="Registry elsewhere; BANGFU_API_KEY is the key.")
+    ] = None,
+) -> None:
+    """Bring in a file of households; ends with 1 when rows were rejected, which are written beside the file."""
+    given = {"mode": mode, "source": source, "overwrite": overwrite, "dry_run": "true" if dry_run else None}
+    options = {name: value for name, value in given.items() if value is not None}
+    stack = started_stack() if url is None else None
+    address = url or (stack.services["registry"].url if stack else "")
+    key = os.environ.get("BANGFU_API_KEY") or (stack.api_key if stack else "")
+    headers = {"Authorization": f"Bearer {key}"}
+    with httpx.Client(base_url=address, headers=headers, timeout=120.0, trust_env=False) as client:
+        complete = Importing(client, file).run(options)
+    raise typer.Exit(0 if complete else 1)
+
+
+@app.command(name="demo-workbook")
+def demo_workbook(
+    file: Annotated[Path, typer.Argument(help="The workbook to write.")],
+    scale: Annotated[int, typer.Option(min=1, max=1000, help="One household for N of the city's 144,000.")] = 1,
+) -> None:
+    """Write the synthetic register as a workbook, a row a person, to try `import households` with."""
+    households, people = write_workbook(file, scale)
+    say(f"{file}: {households} households, {people} people, all of them invented")
 
 
 @app.command()

@@ -23,12 +23,15 @@ from services.registry.households.changing import DEREGISTERED
 from services.registry.households.following import Residents
 from services.registry.households.registering import TAKEN
 from services.registry.identity import check_data_key
+from services.registry.imports import api as imports_api
+from services.registry.imports.running import Runner
+from services.registry.imports.service import NOT_UNDOABLE
 from services.registry.keys import api as keys_api
 from services.registry.keys import service as keys
 from services.registry.rowsecurity import warn_unless_bound
 from services.registry.rule_runs import api as rule_runs_api
 from services.registry.rule_runs import service as rule_runs
-from services.registry.settings import bootstrap_key, callback_networks, vault_of
+from services.registry.settings import bootstrap_key, callback_networks, import_max_rows, vault_of
 from services.registry.standing import api as standing_api
 from services.registry.standing import rules as standing_rules
 from services.registry.standing import service as standing
@@ -58,6 +61,7 @@ TAGS = [
     {"name": "households", "description": "The register of households and their members 农户与家庭成员"},
     {"name": "standing", "description": "Identification, exit and relapse as reviewed decisions 状态认定"},
     {"name": "certificates", "description": "Honour certificates of exits 脱贫光荣证"},
+    {"name": "imports", "description": "Files of clerks 导入"},
     {"name": "checks", "description": "The rules every record is held to 校验规则"},
     {"name": "codes", "description": "What coded fields may say 代码表"},
     {"name": "divisions", "description": "Divisions, managing units and designations 行政区划"},
@@ -82,6 +86,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
     runtime = Runtime(settings, database, Relay(settings, database, PUBLISHED, republish=republish), clock)
     registry = Registry(runtime, divisions.watched_divisions(), vault_of(), StandingSettings.load())
     exchange = Exchange(registry, callback_networks())
+    imports = Runner(registry, import_max_rows())
 
     async def seed() -> None:
         async with command(runtime) as pg:
@@ -102,6 +107,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
         routers=[
             households_api.routes,
             members_api.routes,
+            imports_api.routes,
             incomes_api.routes,
             moves_api.routes,
             years_api.routes,
@@ -121,15 +127,16 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
         ],
         publishes=PUBLISHED,
         reads=(),
-        kinds=(REUSED, DEREGISTERED, TAKEN, division_rules.CODE_TAKEN, *standing_rules.KINDS),
+        kinds=(REUSED, DEREGISTERED, TAKEN, NOT_UNDOABLE, division_rules.CODE_TAKEN, *standing_rules.KINDS),
         tags=TAGS,
         on_start=[seed],
-        jobs=[partial(rule_runs.work, registry), partial(tasks.run, exchange)],
+        jobs=[partial(rule_runs.work, registry), partial(tasks.run, exchange), imports.run],
         role=role,
     )
     app.state.registry = registry
     app.state.residents = residents
     app.state.exchange = exchange
+    app.state.imports = imports
     return app, runtime
 
 

@@ -4,6 +4,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
+from operator import mul
 from typing import Literal, NamedTuple
 
 from shared.errors import Fault, Text
@@ -52,7 +54,11 @@ def read_id_number(given: str) -> IdNumber:
 
     Raises ``BadIdNumberError``: ``id_number_format``, ``id_number_birth``, ``id_number_check``.
     """
-    text = normalised_id_number(given)
+    return _read(normalised_id_number(given))
+
+
+@lru_cache(maxsize=64)  # the rules on one household ask several times for each of its members
+def _read(text: str) -> IdNumber:
     if not _SHAPE.fullmatch(text):
         raise BadIdNumberError("id_number_format")
     try:
@@ -66,7 +72,9 @@ def read_id_number(given: str) -> IdNumber:
 
 def check_digit(body: str) -> str:
     """The eighteenth character that belongs to the first seventeen digits."""
-    return _CHECK_DIGITS[sum(int(digit) * weight for digit, weight in zip(body, _WEIGHTS, strict=True)) % 11]
+    if len(body) != len(_WEIGHTS):
+        raise ValueError("seventeen digits")
+    return _CHECK_DIGITS[sum(map(mul, map(int, body), _WEIGHTS)) % 11]
 
 
 DisabilityKind = Literal["sight", "hearing", "speech", "physical", "intellectual", "mental", "multiple"]

@@ -24,3 +24,8 @@ def callback_networks(environ: Mapping[str, str] = os.environ) -> Sequence[IPv4N
     """
     named = environ.get("BANGFU_REGISTRY_CALLBACK_NETWORKS", "").split(",")
     return [ip_network(network.strip()) for network in named if network.strip()]
+
+
+def import_max_rows(environ: Mapping[str, str] = os.environ) -> int:
+    """``BANGFU_REGISTRY_IMPORT_MAX_ROWS``: rows a file may have; the whole register of a city by default."""
+    return int(environ.get("BANGFU_REGISTRY_IMPORT_MAX_ROWS") or 400_000)

@@ -23,6 +23,19 @@ async def required_version(
     """The version that ``If-Match`` names. Raises 428 without the header, 412 for one we never gave."""
     if if_match is None:
         raise Problem(errors.PRECONDITION_REQUIRED)
+    return _version(if_match)
+
+
+async def named_version(
+    if_match: Annotated[
+        str | None, Header(description="The `ETag` you read; needed where something is replaced.", examples=['"1"'])
+    ] = None,
+) -> int | None:
+    """The version that ``If-Match`` names; None without the header. Raises 412 for one we never gave."""
+    return None if if_match is None else _version(if_match)
+
+
+def _version(if_match: str) -> int:
     match = _ETAG.fullmatch(if_match.strip())
     if match is None:
         raise Problem(errors.PRECONDITION_FAILED)

@@ -37,6 +37,10 @@ class _Sums:
         self._households[key] += households
         self._people[key] += people
 
+    def include(self, other: "_Sums") -> None:
+        self._households.update(other._households)
+        self._people.update(other._people)
+
     def columns(self) -> list[list[Any]]:
         """What remains, a column each, in key order: so two writers of one village wait instead of deadlocking."""
         found = ((*key, self._households[key], self._people[key]) for key in sorted(self._households))
@@ -58,6 +62,15 @@ class PopulationChanges:
     def take_away(self, periods: Iterable[Period], profile: Profile) -> None:
         """Count the stretches of a household no longer."""
         self._sum(list(periods), profile, -1)
+
+    def include(self, others: "PopulationChanges") -> None:
+        """Add what was gathered elsewhere."""
+        for own, other in (
+            (self.population, others.population),
+            (self.steps, others.steps),
+            (self.profiles, others.profiles),
+        ):
+            own.include(other)
 
     def _sum(self, periods: list[Period], profile: Profile, sign: int) -> None:
         for period in periods:

@@ -1,0 +1,239 @@
+"""Rows of a sheet as households: a row is a member, and what the household's columns say holds until the next one."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from services.registry.households.schemas import MAX_MEMBERS, HouseholdIn
+from services.registry.imports.columns import Column, by_name, of_pointer
+from services.registry.imports.layout import Binding, Layout, cell_at, passed_over
+from services.registry.imports.sheets.cells import Cell
+from services.registry.imports.values import CellError, as_text, blank
+from services.registry.imports.villages import Villages
+from shared.errors import Fault, fault
+from shared.http.problems import faults_of
+
+SheetRow = tuple[int, list[Cell]]
+_UNLIKE = fault("", "differs_within_household", "differs from the household's first row", "与该户首行不一致")
+
+
+class Located(NamedTuple):
+    """A fault where the clerk sees it."""
+
+    row: int
+    column: str
+    """Header of the column."""
+    fault: Fault
+
+
+@dataclass(slots=True)
+class Group:
+    """The rows of one household."""
+
+    rows: list[SheetRow]
+    repeated: bool = False
+    """Its number or name stood further up already."""
+
+
+@dataclass(slots=True)
+class Grouper:
+    """Puts rows together as they come; remembers what it passed over."""
+
+    layout: Layout
+    passed: list[tuple[int, str]] = field(default_factory=list)
+    """Rows that are no data, and why; taken away by who reports them."""
+    _rows: list[SheetRow] = field(default_factory=list)
+    _key: tuple[str, ...] = ()
+    _seen: set[int] = field(default_factory=set)
+    _has_head: bool = False
+
+    def add(self, rows: Sequence[SheetRow]) -> Iterator[Group]:
+        """The households that these rows complete."""
+        for row in rows:
+            why = passed_over(row[1], self.layout.header)
+            if why is not None:
+                if why != "blank_row":
+                    self.passed.append((row[0], why))
+                continue
+            key, is_head = self._key_of(row), self._is_head(row)
+            if self._rows and self._begins(key, is_head):
+                yield self._done()
+            if not self._rows:
+                self._key, self._has_head = key, False
+            self._has_head |= is_head
+            self._rows.append(row)
+
+    def finish(self) -> Iterator[Group]:
+        """The last household."""
+        if self._rows:
+            yield self._done()
+
+    def _begins(self, key: tuple[str, ...], is_head: bool) -> bool:
+        """A row begins another household when a name differs, or a second head comes without a number."""
+        named = any(text for text, binding in zip(key, self.layout.keys, strict=True) if binding.column.path)
+        differs = any(text and text != held for text, held in zip(key, self._key, strict=True))
+        return differs or (is_head and self._has_head and not named)
+
+    def _done(self) -> Group:
+        group = Group(self._rows)
+        for text, binding in zip(self._key, self.layout.keys, strict=True):
+            if text and binding.column.path:
+                name = hash((binding.column.name, text))
+                group.repeated |= name in self._seen
+                self._seen.add(name)
+        self._rows = []
+        return group
+
+    def _key_of(self, row: SheetRow) -> tuple[str, ...]:
+        return tuple(_readable(cell_at(row[1], binding.index)) for binding in self.layout.keys)
+
+    def _is_head(self, row: SheetRow) -> bool:
+        for binding in self.layout.of_subject("member"):
+            if binding.column.name == "relation":
+                try:
+                    return bool(binding.parse(cell_at(row[1], binding.index)) == "head")
+                except CellError:
+                    return False
+        return False
+
+
+def _readable(cell: Cell) -> str:
+    """A cell as a key; one that cannot be read is itself, and refused later."""
+    try:
+        return "" if blank(cell) else as_text(cell)
+    except CellError as error:
+        return error.code
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What it takes to make a household of a group."""
+
+    layout: Layout
+    villages: Villages
+    source: str | None
+
+    def household(self, group: Group) -> HouseholdIn | list[Located]:
+        """The household, or everything that is wrong with its rows."""
+        found: list[Located] = []
+        first = group.rows[0]
+        if group.repeated:
+            found.append(
+                self._located(
+                    first[0],
+                    "number",
+                    "household_again",
+                    "stood further up already: put its rows together",
+                    "该户在前面已出现,请将同户各行放在一起",
+                )
+            )
+        if len(group.rows) > MAX_MEMBERS:
+            found.append(
+                self._located(
+                    first[0], "name", "too_many_members", f"at most {MAX_MEMBERS} members", f"每户最多 {MAX_MEMBERS} 人"
+                )
+            )
+            return found
+        content: dict[str, Any] = {"attributes": {}}  # given, for a default would be copied deeply
+        self._fill(content, self.layout.of_subject("household"), first, found)
+        self._check_below(group.rows, found)
+        content["members"] = [self._member(row, found) for row in group.rows]
+        self._place(content, first, found)
+        self._income(content, first, found)
+        if "external_id" in content:
+            content["source_system"] = self.source
+            if self.source is None:
+                wrong = ("source_missing", "goes with the source of the file", "须注明文件来源 source")
+                found.append(self._located(first[0], "external_id", *wrong))
+        if found:
+            return found
+        try:
+            return HouseholdIn.model_validate(content)
+        except ValidationError as error:
+            faults = faults_of(error.errors(include_input=False, include_url=False))
+            return [self.locate(group, each) for each in faults]
+
+    def locate(self, group: Group, found: Fault) -> Located:
+        """A fault in a household as one of its rows and columns."""
+        place = of_pointer(found.pointer)
+        if place is None:
+            return Located(group.rows[0][0], "", found)
+        column, member = place
+        return Located(group.rows[min(member or 0, len(group.rows) - 1)][0], self.layout.header_of(column), found)
+
+    def _located(self, row: int, name: str, code: str, en: str, zh: str) -> Located:
+        header = self.layout.header_of(by_name()[name])
+        return Located(row, header, fault("", code, en, zh))
+
+    def _fill(self, target: dict[str, Any], bindings: Sequence[Binding], row: SheetRow, found: list[Located]) -> None:
+        number, cells = row
+        width = len(cells)
+        for binding in bindings:
+            cell = cells[binding.index] if binding.index < width else ""
+            if cell == "" or blank(cell):
+                continue
+            try:
+                value = binding.parse(cell)
+            except CellError as error:
+                found.append(_cell_fault(number, binding.header, error))
+                continue
+            _assign(target, binding.column, value)
+
+    def _member(self, row: SheetRow, found: list[Located]) -> dict[str, Any]:
+        member: dict[str, Any] = {"attributes": {}}
+        self._fill(member, self.layout.of_subject("member"), row, found)
+        return member
+
+    def _check_below(self, rows: Sequence[SheetRow], found: list[Located]) -> None:
+        """Below the first row, the household's columns are blank or say the same."""
+        for binding in self.layout.of_household:
+            first = cell_at(rows[0][1], binding.index)
+            for number, cells in rows[1:]:
+                cell = cell_at(cells, binding.index)
+                if cell != first and not blank(cell):
+                    found.append(Located(number, binding.header, _UNLIKE))
+
+    def _place(self, content: dict[str, Any], row: SheetRow, found: list[Located]) -> None:
+        said: dict[str, str] = {}
+        header = self.layout.header_of(by_name()["village"])
+        try:
+            for binding in self.layout.of_subject("place"):
+                header = binding.header
+                cell = cell_at(row[1], binding.index)
+                said[binding.column.name] = "" if blank(cell) else binding.parse(cell)
+            name, code = said.get("village", ""), said.get("village_code", "")
+            header = self.layout.header_of(by_name()["village"])
+            if not code and len(name) == 12 and name.isdecimal():
+                code = name
+            if code or name:
+                content["village"] = code or self.villages.find(said.get("county", ""), said.get("township", ""), name)
+        except CellError as error:
+            found.append(_cell_fault(row[0], header, error))
+
+    def _income(self, content: dict[str, Any], row: SheetRow, found: list[Located]) -> None:
+        income: dict[str, Any] = {}
+        self._fill(income, self.layout.of_subject("income"), row, found)
+        if not income.keys() - {"year", "people"}:
+            return
+        if "year" not in income:
+            found.append(
+                self._located(
+                    row[0], "income_year", "income_year_missing", "say of which year the income is", "须填收入年度"
+                )
+            )
+        content["incomes"] = [{"people": len(content["members"]), **income}]
+
+
+def _assign(target: dict[str, Any], column: Column, value: Any) -> None:
+    for step in column.path[:-1]:
+        target = target.setdefault(step, {})
+    if column.kind == "employable" and value == "skilled":
+        target.setdefault("attributes", {})["skilled"] = True
+        value = "full"
+    target[column.path[-1]] = value
+
+
+def _cell_fault(row: int, header: str, error: CellError) -> Located:
+    return Located(row, header, Fault("", error.code, error.text))

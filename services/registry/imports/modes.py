@@ -1,0 +1,208 @@
+"""The two ways through a file: a transaction a chunk, or one for all.
+
+In mode ``each`` every chunk commits with its progress, under a lock on the job's row: after a kill, another run goes
+on with the next household, and two runs at once cannot both commit a chunk. In mode ``all``, and in a dry run, there
+is one transaction; what is said of its rows is written beside it, and forgotten when it starts again.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.registry.commands import command
+from services.registry.context import Registry
+from services.registry.households.service import attempted, surroundings
+from services.registry.imports import store
+from services.registry.imports.grouping import Group, Grouper
+from services.registry.imports.lines import LineGrouper
+from services.registry.imports.records import Job, Tally
+from services.registry.imports.registering import Chapter, Read, Registering
+from services.registry.imports.sheets import sandbox
+from services.registry.imports.store import Remark
+from services.registry.statistics import service as statistics
+from services.registry.statistics.service import PopulationChanges
+from shared.db import Pg
+from shared.errors import Problem, Text
+
+CHUNK = 500
+"""Households a transaction."""
+_PASSED_OVER = {
+    "total_row": Text("a total, passed over", "合计行,已跳过"),
+    "footer_row": Text("a note below the table, passed over", "表尾说明,已跳过"),
+    "header_again": Text("the header again, passed over", "重复表头,已跳过"),
+}
+
+
+class TakenOverError(RuntimeError):
+    """Another process went on with the job: its position is not where we left it."""
+
+
+class _UndoneError(Exception):
+    """Leaves the one transaction of an import without a trace."""
+
+    def __init__(self, tally: Tally) -> None:
+        super().__init__()
+        self.tally = tally
+
+
+@dataclass(slots=True)
+class Piece:
+    """The households of one chunk, and the last row it comes to."""
+
+    groups: list[Group]
+    position: int
+    read: asyncio.Task[list[Read]]
+
+
+async def _pieces(
+    reading: sandbox.Reading, grouper: Grouper | LineGrouper, position: int, work: Registering
+) -> AsyncIterator[Piece]:
+    """The file's households beyond a position, a chunk at a time; the next is read while one is registered."""
+    ahead: Piece | None = None
+    try:
+        async for groups in _chunks(reading, grouper, position):
+            piece = Piece(groups, groups[-1].rows[-1][0], asyncio.create_task(work.read(groups)))
+            ready, ahead = ahead, piece
+            if ready is not None:
+                yield ready
+        if ahead is not None:
+            yield ahead
+    finally:
+        if ahead is not None:
+            ahead.read.cancel()
+
+
+async def _chunks(
+    reading: sandbox.Reading, grouper: Grouper | LineGrouper, position: int
+) -> AsyncIterator[list[Group]]:
+    waiting: list[Group] = []
+    async for rows in reading.batches:
+        waiting += (group for group in grouper.add(rows) if group.rows[-1][0] > position)
+        while len(waiting) >= CHUNK:
+            yield waiting[:CHUNK]
+            waiting = waiting[CHUNK:]
+    waiting += (group for group in grouper.finish() if group.rows[-1][0] > position)
+    if waiting:
+        yield waiting
+
+
+def _passed_over(grouper: Grouper | LineGrouper, after: int, up_to: int | None, tally: Tally) -> list[Remark]:
+    """Remarks on rows that are no data, up to a row, and counts them."""
+    due = [each for each in grouper.passed if up_to is None or each[0] <= up_to]
+    grouper.passed[:] = [each for each in grouper.passed if each not in due]
+    due = [each for each in due if each[0] > after]
+    tally.passed_over += len(due)
+    tally.remarks += len(due)
+    return [Remark(row, "", why, _PASSED_OVER[why].en, _PASSED_OVER[why].zh, "warning") for row, why in due]
+
+
+@dataclass(slots=True)
+class InPieces:
+    """Mode ``each``: a transaction a chunk."""
+
+    registry: Registry
+    job: Job
+    work: Registering
+
+    async def run(self, reading: sandbox.Reading, grouper: Grouper | LineGrouper, unknown: list[Remark]) -> None:
+        position, tally = self.job.position, self.job.tally
+        said = unknown if position == 0 else []
+        async for piece in _pieces(reading, grouper, position, self.work):
+            before = tally.model_copy()
+            before.remarks += len(said)
+            said += _passed_over(grouper, position, piece.position, before)
+            try:
+                tally = await attempted(lambda p=piece, b=before, s=said, at=position: self._commit(p, b, s, at))  # type: ignore[misc]
+            except Problem:  # it lost a number again and again
+                tally = await self._commit(piece, before, said, position, singly=True)
+            position, said = piece.position, []
+        async with command(self.registry.runtime) as pg:
+            await store.load(pg, self.job.id, lock=True)
+            last = tally.model_copy()
+            said += _passed_over(grouper, position, None, last) + _hidden(reading)
+            await store.remark(pg, self.job.id, tally.errors + tally.remarks, said)
+            await store.end(pg, self.job.id, "completed", last, self.registry.runtime.clock.now())
+
+    async def _commit(
+        self, piece: Piece, before: Tally, said: list[Remark], position: int, *, singly: bool = False
+    ) -> Tally:
+        changes = PopulationChanges()
+        async with command(self.registry.runtime) as pg:
+            held = await store.load(pg, self.job.id, lock=True)
+            if held.position != position:
+                raise TakenOverError
+            await _plan_afresh(pg)
+            around = await surroundings(pg, self.registry, store.caller_of(self.job))
+            chapter = await self.work.run(pg, around, piece.groups, await piece.read, before, changes, singly=singly)
+            await store.note_effects(pg, self.job.id, chapter.effects)
+            await _say(pg, self.registry, self.job.id, chapter, said, before)
+            await store.progress(pg, self.job.id, piece.position, chapter.tally)
+            await statistics.count(pg, changes)
+        return chapter.tally
+
+
+@dataclass(slots=True)
+class AtOnce:
+    """Mode ``all``, and dry runs: one transaction, undone unless every household is good."""
+
+    registry: Registry
+    job: Job
+    work: Registering
+
+    async def run(self, reading: sandbox.Reading, grouper: Grouper | LineGrouper, unknown: list[Remark]) -> None:
+        runtime = self.registry.runtime
+        async with runtime.database.driver() as beside:
+            await store.clear(beside, self.job.id)
+            await store.remark(beside, self.job.id, 0, unknown)
+            try:
+                async with command(runtime) as pg:
+                    tally = await self._all(pg, beside, reading, grouper, Tally(remarks=len(unknown)))
+                    if self.job.instruction.dry_run or tally.rejected:
+                        raise _UndoneError(tally)
+                    await store.end(pg, self.job.id, "completed", tally, runtime.clock.now())
+                return
+            except _UndoneError as undone:
+                tally = undone.tally
+            refused = self.job.instruction.mode == "all" and tally.rejected > 0
+            async with beside.transaction():
+                await store.end(beside, self.job.id, "rejected" if refused else "completed", tally, runtime.clock.now())
+
+    async def _all(
+        self, pg: Pg, beside: Pg, reading: sandbox.Reading, grouper: Grouper | LineGrouper, tally: Tally
+    ) -> Tally:
+        changes = PopulationChanges()
+        await _plan_afresh(pg)
+        around = await surroundings(pg, self.registry, store.caller_of(self.job))
+        position = 0
+        async for piece in _pieces(reading, grouper, 0, self.work):
+            before = tally.model_copy()
+            said = _passed_over(grouper, position, piece.position, before)
+            chapter = await self.work.run(pg, around, piece.groups, await piece.read, before, changes)
+            await store.note_effects(pg, self.job.id, chapter.effects)
+            await _say(beside, self.registry, self.job.id, chapter, said, before)
+            await store.progress(beside, self.job.id, 0, chapter.tally)
+            tally, position = chapter.tally, piece.position
+        last = tally.model_copy()
+        said = _passed_over(grouper, position, None, last) + _hidden(reading)
+        await store.remark(beside, self.job.id, tally.errors + tally.remarks, said)
+        await statistics.count(pg, changes)
+        return last
+
+
+async def _plan_afresh(pg: Pg) -> None:
+    """Plans made while the tables were small must not be kept while they grow under our hands."""
+    await pg.execute("SET LOCAL plan_cache_mode = 'force_custom_plan'")
+
+
+async def _say(pg: Pg, registry: Registry, job: UUID, chapter: Chapter, said: list[Remark], before: Tally) -> None:
+    first = before.errors + before.remarks - len(said)
+    await store.remark(pg, job, first, [*said, *chapter.remarks])
+    await store.reject(pg, registry.vault, job, chapter.rejected)
+
+
+def _hidden(reading: sandbox.Reading) -> list[Remark]:
+    if not reading.hidden:
+        return []
+    told = Text(f"{reading.hidden} hidden rows were read like the others", f"含 {reading.hidden} 行隐藏行,已一并读取")
+    return [Remark(0, "", "hidden_rows", told.en, told.zh, "warning")]

@@ -1,0 +1,186 @@
+"""Some households of a file into the register: what becomes of each, and what the report and the clerk are told."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+from uuid import UUID
+
+import asyncpg
+
+from services.registry.checks import catalogue
+from services.registry.context import Registry
+from services.registry.households import store as households
+from services.registry.households.facts import facts_of
+from services.registry.households.judging import Surroundings
+from services.registry.households.records import Author, Household
+from services.registry.households.registering import Existing, Outcome
+from services.registry.households.schemas import HouseholdIn
+from services.registry.households.upserting import Kept, Overwriting, Updated, upsert
+from services.registry.imports.grouping import Group, Located
+from services.registry.imports.records import Tally
+from services.registry.imports.sheets.cells import wired
+from services.registry.imports.store import RejectedRow, Remark
+from services.registry.reports import MAX_ERRORS
+from services.registry.statistics.service import PopulationChanges
+from shared.db import Pg
+from shared.errors import Fault, Language, fault
+
+Read = HouseholdIn | list[Located]
+_TAKEN = fault("", "taken_meanwhile", "a number in it was just taken by another", "其中编号或身份号码刚被其他记录占用")
+_BESIDE = {"en": "another row of this household is wrong", "zh": "同户其他行有误"}
+_KEPT = fault("", "kept", "the register holds something else and keeps it", "与登记内容不同,按覆盖规则保留原值")
+
+
+class HouseholdReader(Protocol):
+    """Makes households of groups of rows."""
+
+    def household(self, group: Group) -> HouseholdIn | list[Located]: ...
+
+    def locate(self, group: Group, found: Fault) -> Located: ...
+
+
+@dataclass(slots=True)
+class Chapter:
+    """What became of some households."""
+
+    tally: Tally
+    effects: list[tuple[UUID, int, int | None]] = field(default_factory=list)
+    rejected: list[RejectedRow] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Registering:
+    """How the households of a file are registered."""
+
+    registry: Registry
+    reader: HouseholdReader
+    overwriting: Overwriting
+    author: Author
+    language: Language
+
+    async def read(self, groups: Sequence[Group]) -> list[Read]:
+        """The households of some rows, or what is wrong with them."""
+        return await households.prepared(len(groups), lambda: [self.reader.household(group) for group in groups])
+
+    async def run(
+        self,
+        pg: Pg,
+        around: Surroundings,
+        groups: Sequence[Group],
+        read: Sequence[Read],
+        before: Tally,
+        changes: PopulationChanges,
+        *,
+        singly: bool = False,
+    ) -> Chapter:
+        """Register these households, read before; the tally goes on from ``before``.
+
+        ``singly``: each by itself, so that one which loses a number to another transaction is refused alone.
+        Otherwise raises ``asyncpg.UniqueViolationError`` then.
+        """
+        contents = [each if isinstance(each, HouseholdIn) else [located.fault for located in each] for each in read]
+        outcomes = await (self._one_by_one if singly else self._together)(pg, around, contents, changes)
+        told = _Told(self, before)
+
+        def tell() -> Chapter:
+            for group, content, outcome in zip(groups, read, outcomes, strict=True):
+                told.household(group, content, outcome, around)
+            return told.chapter
+
+        return await households.prepared(len(groups), tell)
+
+    async def _together(
+        self, pg: Pg, around: Surroundings, contents: Sequence[HouseholdIn | list[Fault]], changes: PopulationChanges
+    ) -> list[Outcome | Updated | Kept]:
+        return await upsert(pg, self.registry, around, contents, self.author, changes, self.overwriting)
+
+    async def _one_by_one(
+        self, pg: Pg, around: Surroundings, contents: Sequence[HouseholdIn | list[Fault]], changes: PopulationChanges
+    ) -> list[Outcome | Updated | Kept]:
+        outcomes: list[Outcome | Updated | Kept] = []
+        for content in contents:
+            own = PopulationChanges()
+            try:
+                async with pg.transaction():
+                    outcomes += await self._together(pg, around, [content], own)
+            except asyncpg.UniqueViolationError:
+                outcomes.append([_TAKEN])
+                continue
+            changes.include(own)
+        return outcomes
+
+
+class _Told:
+    """Turns outcomes into what is counted and said."""
+
+    def __init__(self, work: Registering, before: Tally) -> None:
+        self._work = work
+        self.chapter = Chapter(before.model_copy())
+
+    def household(
+        self,
+        group: Group,
+        read: HouseholdIn | list[Located],
+        outcome: Outcome | Updated | Kept,
+        around: Surroundings,
+    ) -> None:
+        tally, effects = self.chapter.tally, self.chapter.effects
+        tally.received += 1
+        tally.rows += len(group.rows)
+        match outcome:
+            case Household():
+                tally.created += 1
+                effects.append((outcome.id, outcome.version, None))
+                self._notes(group, outcome, around)
+            case Updated():
+                tally.updated += 1
+                effects.append((outcome.household.id, outcome.household.version, outcome.previous))
+                self._kept(group, outcome.kept)
+                self._notes(group, outcome.household, around)
+            case Kept():
+                tally.unchanged += 1
+                self._kept(group, outcome.kept)
+            case Existing():
+                tally.unchanged += 1
+            case _:
+                located = read if isinstance(read, list) else [self._work.reader.locate(group, f) for f in outcome]
+                self._reject(group, located)
+
+    def _notes(self, group: Group, household: Household, around: Surroundings) -> None:
+        if self.chapter.tally.remarks < MAX_ERRORS:
+            for finding in catalogue.notes(facts_of(household, around.today)):
+                self._remark(self._work.reader.locate(group, finding.fault()), finding.rule.severity)
+
+    def _kept(self, group: Group, pointers: Sequence[str]) -> None:
+        for pointer in pointers:
+            held = Fault(pointer, _KEPT.code, _KEPT.message)
+            self._remark(self._work.reader.locate(group, held), "warning")
+
+    def _reject(self, group: Group, located: Sequence[Located]) -> None:
+        tally, language = self.chapter.tally, self._work.language
+        tally.rejected += 1
+        tally.rejected_rows += len(group.rows)
+        for each in located:
+            self._remark(each, "error")
+        for number, cells in group.rows:
+            wrong = [_sentence(each, language) for each in located if each.row == number]
+            row = RejectedRow(number, [wired(cell) for cell in cells], wrong or [_BESIDE[language]])
+            self.chapter.rejected.append(row)
+
+    def _remark(self, located: Located, severity: str) -> None:
+        tally = self.chapter.tally
+        counted = tally.errors if severity == "error" else tally.remarks
+        if counted >= MAX_ERRORS:
+            return
+        if severity == "error":
+            tally.errors += 1
+        else:
+            tally.remarks += 1
+        text = located.fault.message
+        self.chapter.remarks.append(Remark(located.row, located.column, located.fault.code, text.en, text.zh, severity))
+
+
+def _sentence(located: Located, language: Language) -> str:
+    said = located.fault.message.of(language)
+    return f"{located.column}: {said}" if located.column else said

@@ -1,0 +1,196 @@
+"""The job that works through imports: one at a time in a process, each held by an advisory lock."""
+
+import asyncio
+import contextlib
+import json
+import logging
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+
+from services.registry.commands import command
+from services.registry.context import Registry
+from services.registry.households.service import author_of, surroundings
+from services.registry.households.upserting import Overwriting
+from services.registry.imports import store, undoing
+from services.registry.imports.columns import by_header, by_name
+from services.registry.imports.grouping import Grouper, Reader
+from services.registry.imports.layout import Layout
+from services.registry.imports.lines import LineGrouper, LineReader
+from services.registry.imports.modes import AtOnce, InPieces, TakenOverError
+from services.registry.imports.records import Job
+from services.registry.imports.records import Layout as Told
+from services.registry.imports.refusals import fault_of
+from services.registry.imports.registering import HouseholdReader, Registering
+from services.registry.imports.sheets import sandbox
+from services.registry.imports.sheets.headers import plain
+from services.registry.imports.sheets.refusals import RefusedFileError
+from services.registry.imports.store import Remark
+from services.registry.imports.villages import Villages
+from shared.db import AWAY, CONTENDED
+from shared.errors import Fault, fault
+
+logger = logging.getLogger("bangfu.imports")
+POLL_SECONDS = 1.0
+ATTEMPTS = 3
+_LOCK = 7_041_201
+"""Names our advisory locks among others; the job's id completes it."""
+_FAILED = fault("", "internal_error", "a fault of ours; what was written stays", "系统内部错误,已写入的内容保留")
+_CONTENDED = fault("", "conflict", "others kept taking its numbers; try again", "编号反复被其他请求占用,请重试")
+
+
+class _WholeFileRefusedError(Exception):
+    """The sheet cannot be read as one of households."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__()
+        self.faults = faults
+
+
+@dataclass(slots=True)
+class Runner:
+    """Works through open imports for as long as the service runs."""
+
+    registry: Registry
+    max_rows: int
+    awake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wake(self) -> None:
+        """After a commit that left work."""
+        self.awake.set()
+
+    async def run(self) -> None:
+        """Forever; what a stopped process left open is taken up first."""
+        async with self.registry.runtime.database.driver() as pg:
+            await store.forget_old(pg, self.registry.runtime.clock.now() - timedelta(days=store.KEPT_DAYS))
+        while True:
+            self.awake.clear()
+            await self.work_once()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.awake.wait(), POLL_SECONDS)
+
+    async def work_once(self) -> None:
+        """Work through everything that is open now."""
+        async with self.registry.runtime.database.driver() as pg:
+            jobs = await store.open_jobs(pg)
+        for job in jobs:
+            await self._held(job)
+
+    async def _held(self, job: UUID) -> None:
+        """Work on a job unless another process does."""
+        name = (_LOCK, job.int & 0x7FFFFFFF)
+        async with self.registry.runtime.database.driver() as lock:
+            if not await lock.fetchval("SELECT pg_try_advisory_lock($1::int, $2::int)", *name):
+                return
+            try:
+                async with self.registry.runtime.database.driver() as pg:
+                    found = await store.load(pg, job)
+                await self._work(found)
+            finally:
+                await lock.execute("SELECT pg_advisory_unlock($1::int, $2::int)", *name)
+
+    async def _work(self, job: Job) -> None:
+        try:
+            if job.status == "undoing":
+                await undoing.undo(self.registry, job)
+            elif job.status in ("queued", "running"):
+                await _Run(self.registry, job, self.max_rows).whole()
+        except (*AWAY, *CONTENDED, TakenOverError):
+            raise  # tried again
+        except Exception:
+            logger.exception("an import failed: %s", job.id)
+            async with command(self.registry.runtime) as pg:
+                held = await store.load(pg, job.id, lock=True)
+                await store.end(pg, job.id, "refused", held.tally, self.registry.runtime.clock.now(), _told([_FAILED]))
+
+
+@dataclass(slots=True)
+class _Run:
+    """One job from its position to its end."""
+
+    registry: Registry
+    job: Job
+    max_rows: int
+
+    async def whole(self) -> None:
+        runtime = self.registry.runtime
+        async with runtime.database.driver() as pg:
+            await store.begin(pg, self.job.id, runtime.clock.now())
+        try:
+            for _ in range(ATTEMPTS):
+                with contextlib.suppress(asyncpg.UniqueViolationError):
+                    await self._read()
+                    return
+            await self._end_refused([_CONTENDED])
+        except RefusedFileError as refused:
+            await self._end_refused([fault_of(refused)])
+        except _WholeFileRefusedError as refused_sheet:
+            await self._end_refused(refused_sheet.faults)
+
+    async def _end_refused(self, faults: list[Fault]) -> None:
+        async with command(self.registry.runtime) as pg:
+            held = await store.load(pg, self.job.id, lock=True)
+            await store.end(pg, held.id, "refused", held.tally, self.registry.runtime.clock.now(), _told(faults))
+
+    async def _read(self) -> None:
+        instruction, database = self.job.instruction, self.registry.runtime.database
+        known = {*by_header(), *map(plain, instruction.columns)}
+        content = store.file_of(database, self.registry.vault, self.job.id)
+        async with sandbox.reading(content, self.job.size, known, self.max_rows) as reading:
+            grouper, reader, remarks = await self._understood(reading)
+            work = Registering(
+                self.registry, reader, self._overwriting(), author_of(self.registry, store.caller_of(self.job), "导入"),
+                instruction.language,
+            )  # fmt: skip
+            if instruction.mode == "all" or instruction.dry_run:
+                await AtOnce(self.registry, self.job, work).run(reading, grouper, remarks)
+            else:
+                await InPieces(self.registry, self.job, work).run(reading, grouper, remarks)
+
+    async def _understood(
+        self, reading: sandbox.Reading
+    ) -> tuple[Grouper | LineGrouper, HouseholdReader, list[Remark]]:
+        instruction, header = self.job.instruction, reading.header
+        told = Told(
+            format=reading.format,
+            header_row=header.row if header else 0,
+            names=list(header.names) if header else [],
+            expected_rows=reading.expected_rows,
+        )
+        async with self.registry.runtime.database.driver() as pg:
+            await store.set_layout(pg, self.job.id, told)
+            async with pg.transaction():
+                around = await surroundings(pg, self.registry, store.caller_of(self.job))
+        if header is None:
+            return LineGrouper(), LineReader(), []
+        layout = Layout.of(header, instruction.columns, instruction.ethnicity_codes)
+        faults = layout.faults()
+        if faults:
+            raise _WholeFileRefusedError(faults)
+        villages = Villages(around.tree, around.caller.divisions, around.today)
+        unknown = [
+            Remark(
+                header.row, name, "column_unknown", "not taken in: an unknown column", "未识别的列,未导入", "warning"
+            )
+            for name in layout.unknown
+        ]
+        return Grouper(layout), Reader(layout, villages, instruction.source), unknown
+
+    def _overwriting(self) -> Overwriting:
+        instruction = self.job.instruction
+        exceptions = {}
+        for name, policy in instruction.overwrite_columns.items():
+            column = by_name()[name]
+            subject = {"member": ("members",), "income": ("incomes",)}.get(column.subject, ())
+            exceptions[(*subject, *column.path) if column.subject != "income" else subject] = policy
+        return Overwriting(instruction.overwrite, exceptions)
+
+
+def _told(faults: list[Fault]) -> str:
+    """Why a whole file was refused, as it is kept."""
+    told = [
+        {"column": each.pointer, "code": each.code, "en": each.message.en, "zh": each.message.zh} for each in faults
+    ]
+    return json.dumps(told, ensure_ascii=False)

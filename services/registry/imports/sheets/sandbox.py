@@ -1,0 +1,121 @@
+"""Our side of the reading process: it is started with limits, fed the file, and its rows are taken as they come."""
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterable, AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from services.registry.imports.sheets.cells import Cell, unwired
+from services.registry.imports.sheets.headers import Header
+from services.registry.imports.sheets.refusals import RefusedFileError
+from shared.settings import project_root
+
+MEMORY = 224 << 20
+"""Bytes of address space; honest files of tens of megabytes get three times their size on top."""
+CPU_SECONDS = 6
+CPU_SECONDS_A_MB = 4
+SILENT_SECONDS = 10
+"""A reading process that says nothing for so long while we wait is ended; plus the CPU time it is allowed."""
+_LINE = 8 << 20
+"""Of rows on their way; twice as much may wait for us, and a batch that is larger is refused."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """A file being read."""
+
+    format: str
+    header: Header | None
+    expected_rows: int | None
+    batches: AsyncIterator[list[tuple[int, list[Cell]]]]
+    """Rows with their numbers. Raises ``RefusedFileError`` where reading must end."""
+    hidden: int = 0
+    """Hidden rows; known at the end."""
+
+
+@asynccontextmanager
+async def reading(
+    parts: AsyncIterable[bytes], size: int, known: Collection[str], max_rows: int
+) -> AsyncIterator[Reading]:
+    """Read a file given in parts, ``size`` bytes in all. Raises ``RefusedFileError``."""
+    megabytes = size >> 20
+    cpu = CPU_SECONDS + CPU_SECONDS_A_MB * megabytes
+    process = await _started(MEMORY + 3 * size, cpu)
+    request = json.dumps({"known": sorted(known), "max_rows": max_rows}).encode() + b"\n"
+    feeding = asyncio.create_task(_feed(process, request, parts))
+    try:
+        first = await _message(process, SILENT_SECONDS + cpu)
+        header = Header(first["row"], tuple(first["names"])) if first["format"] != "jsonl" else None
+        found = Reading(first["format"], header, first["expected"], _nothing())
+        found.batches = _batches(process, found, SILENT_SECONDS + cpu)
+        yield found
+    finally:
+        feeding.cancel()
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        await asyncio.gather(feeding, return_exceptions=True)
+
+
+async def _nothing() -> AsyncIterator[list[tuple[int, list[Cell]]]]:
+    return
+    yield []
+
+
+async def _started(memory: int, cpu: int) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-P",
+        "-m",
+        "services.registry.imports.sheets",
+        str(memory),
+        str(cpu),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        limit=_LINE,
+        cwd="/",
+        # None of our settings: what reads strangers' files knows no key and no address.
+        env={"PYTHONPATH": str(project_root()), "PYTHONUTF8": "1", "MALLOC_ARENA_MAX": "1"},
+    )
+
+
+async def _feed(process: asyncio.subprocess.Process, request: bytes, parts: AsyncIterable[bytes]) -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(ConnectionError):  # it has seen enough; what it says counts
+        process.stdin.write(request)
+        async for part in parts:
+            process.stdin.write(part)
+            await process.stdin.drain()
+        process.stdin.close()
+
+
+async def _message(process: asyncio.subprocess.Process, seconds: float) -> Any:
+    """The next line. Raises ``RefusedFileError``: the file's fault, or the limits were met."""
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(seconds):
+            line = await process.stdout.readline()
+    except (TimeoutError, ValueError) as error:
+        raise RefusedFileError("file_too_demanding") from error
+    if not line.endswith(b"\n"):  # ended by a limit
+        raise RefusedFileError("file_too_demanding")
+    message = json.loads(line)
+    if isinstance(message, dict) and "refused" in message:
+        raise RefusedFileError(message["refused"])
+    return message
+
+
+async def _batches(
+    process: asyncio.subprocess.Process, found: Reading, seconds: float
+) -> AsyncIterator[list[tuple[int, list[Cell]]]]:
+    while True:
+        message = await _message(process, seconds)
+        if isinstance(message, dict):
+            found.hidden = message["end"]["hidden"]
+            return
+        yield [(number, [unwired(cell) for cell in cells]) for number, cells in message]

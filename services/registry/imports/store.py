@@ -1,0 +1,312 @@
+"""The tables of imports: every statement on them. Files and rejected rows are sealed, for they hold identity data."""
+
+import base64
+import json
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from services.registry.identity import Vault
+from services.registry.imports.records import OPEN, Instruction, Job, Layout, Status, Tally
+from shared.auth import Caller
+from shared.db import Database, Pg
+
+PART = 768 * 1024
+KEPT_DAYS = 30
+"""How long rejected rows are kept for download."""
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A row that was not taken in: its cells as they were read, and what is wrong with it."""
+
+    row: int
+    cells: Sequence[Any]
+    errors: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What the report says of a row."""
+
+    row: int
+    column: str
+    code: str
+    en: str
+    zh: str
+    severity: str
+
+
+# Jobs
+
+
+async def add(
+    pg: Pg, vault: Vault, job: Job, caller: Caller, digest: bytes, owners: Sequence[str], content: memoryview
+) -> None:
+    """Write a new job and its file."""
+    await pg.execute(
+        "INSERT INTO import_job (id, status, instruction, caller, digest, size, owners, tally, recorded_at, "
+        "recorded_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        job.id,
+        job.status,
+        job.instruction.model_dump_json(),
+        json.dumps({"key_id": str(caller.key_id), "name": caller.name, "divisions": list(caller.divisions)}),
+        digest,
+        job.size,
+        list(owners),
+        job.tally.model_dump_json(),
+        job.recorded_at,
+        job.recorded_by,
+    )
+    for part, start in enumerate(range(0, len(content), PART)):
+        plain = base64.b64encode(content[start : start + PART]).decode()
+        await pg.execute(
+            "INSERT INTO import_file (job_id, part, sealed) VALUES ($1, $2, $3)",
+            job.id,
+            part,
+            vault.seal(plain, f"import_file.{part}", job.id),
+        )
+
+
+async def file_of(database: Database, vault: Vault, job: UUID) -> AsyncIterator[bytes]:
+    """The file, part by part."""
+    part = 0
+    while True:
+        async with database.driver() as pg:
+            sealed = await pg.fetchval("SELECT sealed FROM import_file WHERE job_id = $1 AND part = $2", job, part)
+        if sealed is None:
+            return
+        yield base64.b64decode(vault.open(sealed, f"import_file.{part}", job))
+        part += 1
+
+
+async def erase_file(pg: Pg, job: UUID) -> None:
+    await pg.execute("DELETE FROM import_file WHERE job_id = $1", job)
+
+
+async def find(pg: Pg, job: UUID, divisions: Sequence[str]) -> Job | None:
+    """A job that a caller of these divisions may see."""
+    row = await pg.fetchrow("SELECT * FROM import_job WHERE id = $1 AND owners && $2::text[]", job, list(divisions))
+    return None if row is None else job_of(row)
+
+
+async def same(pg: Pg, digest: bytes, since: datetime) -> Job | None:
+    """A job that took in, or is taking in, the same file with the same instruction."""
+    row = await pg.fetchrow(
+        "SELECT * FROM import_job WHERE digest = $1 AND recorded_at >= $2 "
+        "AND status IN ('queued', 'running', 'completed') ORDER BY id DESC LIMIT 1",
+        digest,
+        since,
+    )
+    return None if row is None else job_of(row)
+
+
+async def page(pg: Pg, divisions: Sequence[str], status: Status | None, before: UUID | None, limit: int) -> list[Job]:
+    """Jobs, newest first."""
+    rows = await pg.fetch(
+        "SELECT * FROM import_job WHERE owners && $1::text[] AND ($2::text IS NULL OR status = $2) "
+        "AND ($3::uuid IS NULL OR id < $3) ORDER BY id DESC LIMIT $4",
+        list(divisions),
+        status,
+        before,
+        limit,
+    )
+    return [job_of(row) for row in rows]
+
+
+async def count(pg: Pg, divisions: Sequence[str], status: Status | None) -> int:
+    found: int = await pg.fetchval(
+        "SELECT count(*) FROM import_job WHERE owners && $1::text[] AND ($2::text IS NULL OR status = $2)",
+        list(divisions),
+        status,
+    )
+    return found
+
+
+async def open_jobs(pg: Pg) -> list[UUID]:
+    """Jobs with work left, oldest first."""
+    rows = await pg.fetch("SELECT id FROM import_job WHERE status = ANY($1) ORDER BY id", list(OPEN))
+    return [row["id"] for row in rows]
+
+
+async def load(pg: Pg, job: UUID, *, lock: bool = False) -> Job:
+    """A job, locked until the transaction ends if it is to be."""
+    row = await pg.fetchrow(f"SELECT * FROM import_job WHERE id = $1 {'FOR UPDATE' if lock else ''}", job)
+    assert row is not None  # jobs are never deleted
+    return job_of(row)
+
+
+async def begin(pg: Pg, job: UUID, now: datetime) -> None:
+    await pg.execute(
+        "UPDATE import_job SET status = 'running', started_at = coalesce(started_at, $2) WHERE id = $1", job, now
+    )
+
+
+async def set_layout(pg: Pg, job: UUID, layout: Layout) -> None:
+    await pg.execute("UPDATE import_job SET layout = $2 WHERE id = $1", job, layout.model_dump_json())
+
+
+async def progress(pg: Pg, job: UUID, position: int, tally: Tally) -> None:
+    await pg.execute(
+        "UPDATE import_job SET position = $2, tally = $3 WHERE id = $1", job, position, tally.model_dump_json()
+    )
+
+
+async def end(pg: Pg, job: UUID, status: Status, tally: Tally, now: datetime, refusal: str | None = None) -> None:
+    """The job is over: its file is erased in the same transaction."""
+    await pg.execute(
+        "UPDATE import_job SET status = $2, tally = $3, ended_at = $4, refusal = $5 WHERE id = $1",
+        job,
+        status,
+        tally.model_dump_json(),
+        now,
+        refusal,
+    )
+    await erase_file(pg, job)
+
+
+async def set_status(pg: Pg, job: UUID, status: Status) -> None:
+    await pg.execute("UPDATE import_job SET status = $2 WHERE id = $1", job, status)
+
+
+def job_of(row: Any) -> Job:
+    """The job in a row."""
+    return Job(
+        id=row["id"],
+        status=row["status"],
+        instruction=Instruction.model_validate_json(row["instruction"]),
+        caller=row["caller"],
+        size=row["size"],
+        position=row["position"],
+        tally=Tally.model_validate_json(row["tally"]),
+        layout=None if row["layout"] is None else Layout.model_validate_json(row["layout"]),
+        refusal=row["refusal"],
+        recorded_at=row["recorded_at"],
+        recorded_by=row["recorded_by"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+    )
+
+
+def caller_of(job: Job) -> Caller:
+    """Who sent it, with the divisions of then."""
+    told = json.loads(job.caller)
+    return Caller(UUID(told["key_id"]), told["name"], frozenset({"importer"}), tuple(told["divisions"]))
+
+
+# What came of the rows
+
+
+async def reject(pg: Pg, vault: Vault, job: UUID, rows: Iterable[RejectedRow]) -> None:
+    """Keep rows that were not taken in."""
+    numbers, sealed = [], []
+    for row in rows:
+        plain = json.dumps([row.cells, row.errors], ensure_ascii=False, separators=(",", ":"))
+        numbers.append(row.row)
+        sealed.append(vault.seal(plain, f"import_rejected.{row.row}", job))
+    if numbers:
+        await pg.execute(
+            "INSERT INTO import_rejected (job_id, row_number, sealed) SELECT $1, * FROM unnest($2::int[], $3::bytea[])",
+            job,
+            numbers,
+            sealed,
+        )
+
+
+async def rejected(pg: Pg, vault: Vault, job: UUID) -> AsyncIterator[RejectedRow]:
+    """The rows that were not taken in, in their order; read in a transaction."""
+    query = "SELECT row_number, sealed FROM import_rejected WHERE job_id = $1 ORDER BY row_number"
+    async for row in pg.cursor(query, job, prefetch=500):
+        cells, wrong = json.loads(vault.open(row["sealed"], f"import_rejected.{row['row_number']}", job))
+        yield RejectedRow(row["row_number"], cells, wrong)
+
+
+async def remark(pg: Pg, job: UUID, first: int, remarks: Sequence[Remark]) -> None:
+    """Keep what the report says; ``first`` is how many it says already."""
+    if remarks:
+        columns = zip(*((r.row, r.column, r.code, r.en, r.zh, r.severity) for r in remarks), strict=True)
+        await pg.execute(
+            "INSERT INTO import_finding (job_id, place, row_number, column_name, code, en, zh, severity) "
+            "SELECT $1, $2::int + place, row_number, column_name, code, en, zh, severity "
+            "FROM unnest($3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[]) WITH ORDINALITY "
+            "AS given (row_number, column_name, code, en, zh, severity, place)",
+            job,
+            first,
+            *map(list, columns),
+        )
+
+
+async def remarks(pg: Pg, job: UUID) -> list[Remark]:
+    """What the report says, errors first, each in the order of rows."""
+    rows = await pg.fetch(
+        "SELECT * FROM import_finding WHERE job_id = $1 ORDER BY severity <> 'error', row_number, place", job
+    )
+    return [Remark(r["row_number"], r["column_name"], r["code"], r["en"], r["zh"], r["severity"]) for r in rows]
+
+
+async def clear(pg: Pg, job: UUID) -> None:
+    """Forget what an attempt that wrote nothing said of its rows."""
+    await pg.execute("DELETE FROM import_finding WHERE job_id = $1", job)
+    await pg.execute("DELETE FROM import_rejected WHERE job_id = $1", job)
+
+
+async def forget_old(pg: Pg, before: datetime) -> None:
+    """Erase rejected rows that nobody will correct any more."""
+    await pg.execute(
+        "DELETE FROM import_rejected USING import_job WHERE job_id = import_job.id AND ended_at < $1", before
+    )
+
+
+# What was made
+
+
+async def note_effects(pg: Pg, job: UUID, effects: Sequence[tuple[UUID, int, int | None]]) -> None:
+    """Households, the versions they came to, and those they had before."""
+    if effects:
+        await pg.execute(
+            "INSERT INTO import_effect (job_id, household_id, version, previous) "
+            "SELECT $1, * FROM unnest($2::uuid[], $3::int[], $4::int[])",
+            job,
+            *(list(column) for column in zip(*effects, strict=True)),
+        )
+
+
+async def effects_left(pg: Pg, job: UUID, limit: int) -> list[tuple[UUID, int, int | None]]:
+    """What an undoing has not come to yet."""
+    rows = await pg.fetch(
+        "SELECT household_id, version, previous FROM import_effect WHERE job_id = $1 AND undone IS NULL "
+        "ORDER BY household_id LIMIT $2",
+        job,
+        limit,
+    )
+    return [(row["household_id"], row["version"], row["previous"]) for row in rows]
+
+
+async def note_undone(pg: Pg, job: UUID, households: Sequence[UUID], outcome: str) -> None:
+    await pg.execute(
+        "UPDATE import_effect SET undone = $3 WHERE job_id = $1 AND household_id = ANY($2)",
+        job,
+        list(households),
+        outcome,
+    )
+
+
+async def undone_counts(pg: Pg, job: UUID) -> dict[str, int]:
+    rows = await pg.fetch(
+        "SELECT undone, count(*) AS count FROM import_effect WHERE job_id = $1 AND undone IS NOT NULL GROUP BY undone",
+        job,
+    )
+    return {row["undone"]: row["count"] for row in rows}
+
+
+async def left_standing(pg: Pg, job: UUID, limit: int) -> list[tuple[UUID, str]]:
+    """Households that an undoing could not take back, and why."""
+    rows = await pg.fetch(
+        "SELECT household_id, undone FROM import_effect WHERE job_id = $1 AND undone <> 'undone' "
+        "ORDER BY household_id LIMIT $2",
+        job,
+        limit,
+    )
+    return [(row["household_id"], row["undone"]) for row in rows]

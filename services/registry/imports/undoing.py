@@ -1,0 +1,97 @@
+"""Taking an import back: exactly what it made, where nobody changed it since.
+
+A household that it registered is taken off the register from its first day on, so that it never counted; the same
+number can be imported again. One that it changed becomes again what it was before. Both are new versions with their
+own events: history is never rewritten. What changed since is left and listed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import UUID
+
+import asyncpg
+
+from services.registry.commands import command
+from services.registry.context import Registry
+from services.registry.households import reading, store
+from services.registry.households.records import Author, Household, Person, next_version
+from services.registry.households.service import author_of
+from services.registry.imports import store as imports
+from services.registry.imports.records import Job
+from services.registry.statistics import service as statistics
+from services.registry.statistics.service import PopulationChanges
+from shared.db import Pg
+
+CHUNK = 200
+Effect = tuple[UUID, int, int | None]
+
+
+async def undo(registry: Registry, job: Job) -> None:
+    """Take back what an import made, a chunk a transaction; interrupted, it goes on where it was."""
+    author = author_of(registry, imports.caller_of(job), "撤销导入")
+    size = CHUNK
+    while True:
+        try:
+            if not await _some(registry, job, author, size):
+                return
+        except asyncpg.UniqueViolationError:  # somebody else holds an ID number by now: find out who, one by one
+            if size == 1:
+                await _leave(registry, job)
+            size = 1
+
+
+async def _some(registry: Registry, job: Job, author: Author, size: int) -> bool:
+    async with command(registry.runtime) as pg:
+        await imports.load(pg, job.id, lock=True)
+        effects = await imports.effects_left(pg, job.id, size)
+        if not effects:
+            await imports.set_status(pg, job.id, "undone")
+            return False
+        changes = PopulationChanges()
+        held = await reading.several(pg, [effect[0] for effect in effects], registry.vault, lock=True)
+        untouched = {household.id: household for household in held}
+        pairs = []
+        for identifier, version, previous in effects:
+            old = untouched[identifier]
+            if old.version != version:
+                del untouched[identifier]
+                continue
+            new = _withdrawn(old) if previous is None else await _restored(pg, registry, old, previous)
+            pairs.append((old, next_version(old, new, author)))
+        await store.change(pg, registry, pairs, changes)
+        await statistics.count(pg, changes)
+        await imports.note_undone(pg, job.id, list(untouched), "undone")
+        left = [effect[0] for effect in effects if effect[0] not in untouched]
+        await imports.note_undone(pg, job.id, left, "changed_since")
+    return True
+
+
+async def _leave(registry: Registry, job: Job) -> None:
+    """The next household cannot be restored: another one holds a name of its now."""
+    async with command(registry.runtime) as pg:
+        await imports.load(pg, job.id, lock=True)
+        effects: Sequence[Effect] = await imports.effects_left(pg, job.id, 1)
+        await imports.note_undone(pg, job.id, [effect[0] for effect in effects], "name_taken")
+
+
+def _withdrawn(household: Household) -> Household:
+    """Off the register from its first day on."""
+    members = tuple(
+        replace(member, status="deregistered", left_on=member.joined_on) if member.present else member
+        for member in household.members
+    )
+    return replace(household, status="deregistered", valid_to=household.registered_on, members=members)
+
+
+async def _restored(pg: Pg, registry: Registry, household: Household, version: int) -> Household:
+    """As one of its versions had it; members that came later are taken off."""
+    before = await reading.at_version(pg, household.id, version, registry.vault)
+    known = {member.id: member for member in before.members}
+    members = tuple(_member_restored(member, known.get(member.id)) for member in household.members)
+    return replace(before, version=household.version, author=household.author, members=members)
+
+
+def _member_restored(member: Person, before: Person | None) -> Person:
+    if before is None:
+        return replace(member, status="deregistered", left_on=member.joined_on) if member.present else member
+    return replace(before, version=member.version, household_version=member.household_version, author=member.author)

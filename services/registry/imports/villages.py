@@ -1,0 +1,103 @@
+"""Villages by name: as clerks write them, within county and township, with suggestions where none fits. Pure."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from difflib import get_close_matches
+from functools import cached_property
+from typing import NamedTuple
+
+from services.registry.imports.values import CellError
+from shared.contracts.division import DivisionTree
+
+_ENDINGS = {
+    "county": ("市", "县", "区"),
+    "township": ("街道办事处", "办事处", "街道", "镇", "乡", "管理区", "区"),
+    "village": ("村民委员会", "居民委员会", "村委会", "居委会", "社区", "行政村", "村"),
+}
+_SUGGESTED = 3
+
+
+class _Village(NamedTuple):
+    """A village, and what it may be called."""
+
+    code: str
+    name: str
+    stem: str
+    township: str
+    counties: frozenset[str]
+    """Its county, and who manages it."""
+
+
+class Villages:
+    """The villages of a tree that lie in some divisions on a day, by name."""
+
+    def __init__(self, tree: DivisionTree, divisions: Iterable[str], day: date) -> None:
+        self._tree, self._scope, self._day = tree, frozenset(divisions), day
+        self._found: dict[tuple[str, str, str], str | CellError] = {}
+
+    @cached_property
+    def _villages(self) -> Sequence[_Village]:
+        """Made when the first name is asked for: a sheet of codes asks for none."""
+        found = []
+        for village in self._tree:
+            path = self._tree.path(village.code, self._day) if village.level == "village" else None
+            if path is None or self._scope.isdisjoint(path.scopes()):
+                continue
+            above = (self._tree.get(code) for code in {path.county, path.managing_unit})
+            counties = frozenset(stem(unit.name, "county") for unit in above if unit is not None)
+            township = self._tree.get(path.township or "")
+            found.append(
+                _Village(
+                    village.code,
+                    village.name,
+                    stem(village.name, "village"),
+                    "" if township is None else stem(township.name, "township"),
+                    counties,
+                )
+            )
+        return found
+
+    def find(self, county: str, township: str, village: str) -> str:
+        """The code of a village. Raises ``CellError`` with the names that come closest."""
+        asked = (county, township, village)
+        found = self._found.get(asked)
+        if found is None:
+            try:
+                found = self._look_up(*asked)
+            except CellError as error:
+                found = error
+            self._found[asked] = found
+        if isinstance(found, CellError):
+            raise found
+        return found
+
+    def _look_up(self, county: str, township: str, village: str) -> str:
+        place, wanted = (stem(county, "county"), stem(township, "township")), stem(village, "village")
+        there = [v for v in self._villages if place[0] in ("", *v.counties) and place[1] in ("", v.township)]
+        found = [each.code for each in there if each.stem == wanted]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise CellError(
+                "village_ambiguous",
+                "several villages have this name: give county and township, or the code",
+                "同名村不止一个,请填县区、乡镇或村编码",
+            )
+        if not there:
+            raise CellError("township_unknown", "no such county or township of yours", "辖区内无此县区或乡镇")
+        names = {each.stem: each.name for each in there}
+        hint = "、".join(names[each] for each in get_close_matches(wanted, names, _SUGGESTED, 0.5))
+        raise CellError(
+            "village_unknown",
+            f"no such village there{': ' + hint + '?' if hint else ''}",
+            f"该乡镇无此村{',是否为:' + hint if hint else ''}",
+        )
+
+
+def stem(name: str, level: str) -> str:
+    """A name without what it ends in, which clerks leave out as they like; short names keep it."""
+    text = "".join(name.split())
+    for ending in _ENDINGS[level]:
+        if text.endswith(ending) and len(text) - len(ending) >= 2:
+            text = text.removesuffix(ending)
+    return text
