@@ -4,6 +4,8 @@ from datetime import date
 
 from fastapi import FastAPI
 
+from services.registry.audit import api as audit_api
+from services.registry.audit.sealing import Sealer
 from services.registry.checks import api as checks_api
 from services.registry.codes import api as codes_api
 from services.registry.commands import command
@@ -47,6 +49,7 @@ TAGS = [
     {"name": "divisions", "description": "Divisions, managing units and designations 行政区划"},
     {"name": "statistics", "description": "Counts as of a day 统计"},
     {"name": "keys", "description": "API keys 密钥"},
+    {"name": "audit", "description": "Who changed, revealed or looked up what 审计日志"},
     {"name": "operations", "description": "Health 运行状态"},
 ]
 
@@ -92,12 +95,14 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             divisions_api.routes,
             statistics_api.routes,
             keys_api.routes,
+            audit_api.routes,
         ],
         publishes=PUBLISHED,
         reads=(),
         kinds=(REUSED, DEREGISTERED, TAKEN, division_rules.CODE_TAKEN),
         tags=TAGS,
         on_start=[seed],
+        jobs=[Sealer(database, clock).run],
         role=role,
     )
     app.state.registry = registry

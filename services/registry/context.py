@@ -1,5 +1,6 @@
 """What the slices of a running registry share."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated
@@ -53,3 +54,11 @@ def within(caller: Caller, tree: DivisionTree, code: str, day: date) -> bool:
     """Whether a division lies in the caller's scope 辖区 on a day."""
     path = tree.path(code, day)
     return code in caller.divisions or (path is not None and caller.reaches(path))
+
+
+def scopes(tree: DivisionTree, codes: Iterable[str], day: date) -> tuple[str, ...]:
+    """These divisions and those above them on a day: whoever has one of them in scope reaches one of these."""
+    found = set(codes)
+    for path in [tree.path(code, day) for code in found]:
+        found.update(() if path is None else path.scopes())
+    return tuple(sorted(found))
