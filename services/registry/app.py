@@ -19,10 +19,11 @@ from services.registry.households import incomes_api, members_api
 from services.registry.households import service as households
 from services.registry.households.changing import DEREGISTERED
 from services.registry.households.registering import TAKEN
+from services.registry.identities import api as identities_api
 from services.registry.identity import check_data_key
 from services.registry.keys import api as keys_api
 from services.registry.keys import service as keys
-from services.registry.settings import bootstrap_key, vault_of
+from services.registry.settings import bootstrap_key, quotas_of, vault_of
 from services.registry.statistics import api as statistics_api
 from services.registry.years import api as years_api
 from shared.app import Role, Runtime, create_app
@@ -49,6 +50,7 @@ TAGS = [
     {"name": "divisions", "description": "Divisions, managing units and designations 行政区划"},
     {"name": "statistics", "description": "Counts as of a day 统计"},
     {"name": "keys", "description": "API keys 密钥"},
+    {"name": "identities", "description": "Reveals, look-ups and erasures of identity data 身份信息"},
     {"name": "audit", "description": "Who changed, revealed or looked up what 审计日志"},
     {"name": "operations", "description": "Health 运行状态"},
 ]
@@ -65,7 +67,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
         return count + await households.republish(pg, registry)
 
     runtime = Runtime(settings, database, Relay(settings, database, PUBLISHED, republish=republish), clock)
-    registry = Registry(runtime, divisions.watched_divisions(), vault_of())
+    registry = Registry(runtime, divisions.watched_divisions(), vault_of(), quotas_of())
 
     async def seed() -> None:
         async with command(runtime) as pg:
@@ -90,6 +92,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             members_api.routes,
             incomes_api.routes,
             years_api.routes,
+            identities_api.routes,
             checks_api.routes,
             codes_api.routes,
             divisions_api.routes,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from services.registry.identities.quota import Quotas
 from services.registry.identity import Vault
 from shared.app import Runtime
 from shared.auth import Caller, requires
@@ -17,11 +18,15 @@ from shared.watched import Watched
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """The runtime, the divisions kept in memory, and the keys to identity data; ``request.app.state.registry``."""
+    """The runtime, the divisions kept in memory, the keys to identity data, and how much of it may be seen.
+
+    ``request.app.state.registry``.
+    """
 
     runtime: Runtime
     divisions: Watched[DivisionTree]
     vault: Vault
+    quotas: Quotas
 
 
 async def _registry(request: Request) -> Registry:

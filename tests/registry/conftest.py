@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from services.registry.app import build
 from services.registry.idnumbers import check_digit
+from services.registry.keys.command import issue_key
 from shared.clock import Clock
 from shared.db import Pg
 from shared.settings import Settings
@@ -26,7 +27,7 @@ OTHER_VILLAGE = "411302102201"
 """A village of 官庄镇: coded below 宛城区, run by 官庄工区."""
 FILLED = (
     "household, household_version, person, person_version, household_period, population_change, import_report, "
-    "api_key, key_version, data_key, idempotency, locked_year, outbox"
+    "api_key, key_version, data_key, idempotency, locked_year, outbox, quota_use"
 )
 
 
@@ -146,3 +147,12 @@ def faults(response: httpx.Response, status: int = 422) -> set[tuple[str, str]]:
 
 def matching(version: int) -> dict[str, str]:
     return {"If-Match": f'"{version}"'}
+
+
+async def issue_revealing(app: FastAPI, capsys: pytest.CaptureFixture[str], *divisions: str) -> dict[str, str]:
+    """Headers of a key that may reveal, which only the operator issues."""
+    capsys.readouterr()
+    where = [part for code in divisions for part in ("--division", code)]
+    arguments = ["--name", "核查专员", "--role", "identity:reveal", *where]
+    assert await issue_key(app.state.runtime.settings, arguments) == 0
+    return {"Authorization": f"Bearer {capsys.readouterr().out.strip()}"}

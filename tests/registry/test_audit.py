@@ -1,5 +1,6 @@
 """The audit log: everything that writes is in it, in the same transaction; what was sealed cannot be changed unseen."""
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -123,8 +124,6 @@ async def test_other_writes_are_in_it_too(own_registry: httpx.AsyncClient, own_a
 async def test_bulk_is_audited_line_by_line_and_what_is_refused_is_not(
     registry: httpx.AsyncClient, app: FastAPI
 ) -> None:
-    import json
-
     good = [json.dumps(household(number=f"4113239900000{n}")) for n in range(3)]
     headers = {"Content-Type": "application/jsonl"}
     dry = await registry.post("/v1/households/bulk?dry_run=true", content="\n".join(good), headers=headers)

@@ -13,6 +13,7 @@ from services.registry.context import Registry, scopes, today, within
 from services.registry.keys.schemas import KeyIn
 from shared import errors
 from shared.auth import Caller, new_secret, upsert_key
+from shared.clock import local_day
 from shared.contracts.division import DivisionTree
 from shared.contracts.key import KEY, KeyEvent, Role
 from shared.db import Pg
@@ -62,10 +63,32 @@ async def issue(pg: Pg, registry: Registry, caller: Caller, content: KeyIn) -> t
         faults.append(fault("/expires_at", "in_past", "lies in the past", "到期时间不得早于当前时间"))
     if faults:
         raise errors.invalid(*faults)
+    return await _issued(pg, registry.runtime.settings, content, tree, now, caller.key_id)
+
+
+async def issue_on_machine(
+    pg: Pg, settings: Settings, content: KeyIn, tree: DivisionTree, now: datetime
+) -> tuple[KeyEvent, str]:
+    """A key that the operator issues on the machine, where the database is: with any role, reveal included.
+
+    Raises ``UnknownDivisionError``.
+    """
+    for code in content.divisions:
+        if tree.get(code) is None:
+            raise UnknownDivisionError(code)
+    return await _issued(pg, settings, content, tree, now, None)
+
+
+class UnknownDivisionError(ValueError):
+    """A division that is not there."""
+
+
+async def _issued(
+    pg: Pg, settings: Settings, content: KeyIn, tree: DivisionTree, now: datetime, issued_by: UUID | None
+) -> tuple[KeyEvent, str]:
     prefix, plain, digest = new_secret()
     key = KeyEvent(id=uuid7(), version=1, status="active", prefix=prefix, secret_sha256=digest, **dict(content))
-    divisions = scopes(tree, key.divisions, today(registry))
-    await _store(pg, registry.runtime.settings, key, now, caller.key_id, divisions)
+    await _store(pg, settings, key, now, issued_by, scopes(tree, key.divisions, local_day(now)))
     return key, plain
 
 

@@ -67,9 +67,24 @@ END $$""",
     "FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()",
 )
 
+IDENTITIES = (
+    """
+CREATE TABLE quota_use (
+    key_id uuid NOT NULL,
+    policy text NOT NULL,
+    window_start timestamptz NOT NULL,
+    used int NOT NULL,
+    PRIMARY KEY (key_id, policy)
+)""",
+    "COMMENT ON TABLE quota_use IS 'How much of identity data each key has seen in its present hour'",
+    "ALTER TABLE person ALTER COLUMN name DROP NOT NULL",
+    "ALTER TABLE person_version ALTER COLUMN name DROP NOT NULL",
+    "COMMENT ON COLUMN person.name IS 'Sealed; null once it was erased'",
+)
+
 
 def upgrade() -> None:
-    for statement in AUDIT:
+    for statement in (*AUDIT, *IDENTITIES):
         op.execute(statement)
 
 
