@@ -17,7 +17,7 @@ from services.registry.divisions.service import Follow
 from services.registry.households import api as households_api
 from services.registry.households import incomes_api, members_api
 from services.registry.households import service as households
-from services.registry.households.changing import DEREGISTERED
+from services.registry.households.changing import DEREGISTERED, ERASED
 from services.registry.households.registering import TAKEN
 from services.registry.identities import api as identities_api
 from services.registry.identity import check_data_key
@@ -102,7 +102,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
         ],
         publishes=PUBLISHED,
         reads=(),
-        kinds=(REUSED, DEREGISTERED, TAKEN, division_rules.CODE_TAKEN),
+        kinds=(REUSED, DEREGISTERED, ERASED, TAKEN, division_rules.CODE_TAKEN),
         tags=TAGS,
         on_start=[seed],
         jobs=[Sealer(database, clock).run],

@@ -30,7 +30,8 @@ def entries_of(
 
     yield entry(f"household.{new.verb()}", new.id, new.version, row)
     for person, stored in persons:
-        yield entry(f"person.{person.verb()}", person.id, person.version, stored)
+        verb = "erased" if person.status == "erased" else person.verb()
+        yield entry(f"person.{verb}", person.id, person.version, stored)
     known = set(() if old is None else old.incomes)
     for income in new.incomes:
         if income not in known:

@@ -28,6 +28,10 @@ DEREGISTERED = errors.kind(
     "household_deregistered", 409, "The household is off the register", "该户已注销",
     "A deregistered household does not change any more; register it again.", "已注销的农户不再变更,如需请重新登记。",
 )  # fmt: skip
+ERASED = errors.kind(
+    "person_erased", 409, "The identity was erased", "身份信息已删除",
+    "What was erased does not come back; register the person anew.", "已删除的身份信息不可恢复,如需请重新登记。",
+)  # fmt: skip
 A = TypeVar("A", HouseholdAttributes, PersonAttributes)
 Decision = Callable[[Household, Surroundings], Household]
 
@@ -119,7 +123,13 @@ def deregistered(body: Deregistration) -> Decision:
     def decide(old: Household, around: Surroundings) -> Household:
         day = _day("/effective_on", body.effective_on, old.registered_on, around.today)
         members = tuple(
-            replace(member, status="deregistered", left_on=max(day, member.joined_on)) if member.present else member
+            replace(
+                member,
+                status="erased" if member.status == "erased" else "deregistered",
+                left_on=max(day, member.joined_on),
+            )
+            if member.present
+            else member
             for member in old.members
         )
         return replace(old, status="deregistered", valid_to=day, members=members)
@@ -134,6 +144,8 @@ def member_patched(member_id: UUID, patch: MemberPatch) -> Decision:
         member = old.member(member_id)
         if member is None:
             raise Problem(errors.NOT_FOUND)
+        if member.status == "erased":
+            raise Problem(ERASED)
         changed = _with_status(_with_identity(_with_attributes(member, patch), patch, around), patch, around)
         members = tuple(changed if each.id == member_id else each for each in old.members)
         return _checked(old, replace(old, members=members), around)

@@ -14,7 +14,7 @@ from shared.contracts.household import HouseholdEvent
 
 def shown(row: Any, vault: Vault) -> HouseholdOut:
     """A row of a list: a household with its head and how many they are."""
-    head = None if row["head_id"] is None else masked_name(vault.open(row["head_name"], "name", row["head_id"]))
+    head = None if row["head_name"] is None else masked_name(vault.open(row["head_name"], "name", row["head_id"]))
     event = HouseholdEvent.model_validate_json(row["event"])
     return HouseholdOut(
         id=row["id"],
@@ -56,7 +56,7 @@ def detailed(household: Household, today: date) -> HouseholdDetail:
         welfare=household.welfare,
         timeline=list(household.timeline),
         valid_to=household.valid_to,
-        head=None if head is None else masked_name(head.name),
+        head=None if head is None or head.status == "erased" else masked_name(head.name),
         people=sum(member.present for member in household.members),
         changed_at=household.author.now,
         poverty_attribute=household.poverty_attribute(today.year),

@@ -169,7 +169,7 @@ def _person_row(vault: Vault, person: Person) -> tuple[Any, ...]:
     return (
         person.id, person.version, person.household_id, person.household_version, person.number, person.status,
         person.position, person.relation, person.sex, person.birth_date, person.employable, person.in_school,
-        person.disability_level, person.joined_on, person.left_on, sealed(person.name, "name"),
+        person.disability_level, person.joined_on, person.left_on, sealed(person.name or None, "name"),
         sealed(number, "id_number"), None if number is None else vault.index(number, "id_number"),
         sealed(person.phone, "phone"), sealed(person.disability_number, "disability_number"),
         sealed(person.bank_card, "bank_card"), attributes.stored(person.attributes), person.author.now,

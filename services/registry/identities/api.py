@@ -4,11 +4,15 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Response
 
-from services.registry.context import Reader, RegistryDep
+from services.registry.context import Admin, Reader, RegistryDep, today
+from services.registry.households import erasing, presenting
+from services.registry.households.api import Expected
+from services.registry.households.schemas import HouseholdDetail
 from services.registry.identities import service
-from services.registry.identities.schemas import IdentityOut, LookupIn, LookupOut, RevealIn
-from shared.app import NOT_FOUND_RESPONSE, router
+from services.registry.identities.schemas import ErasureIn, IdentityOut, LookupIn, LookupOut, RevealIn
+from shared.app import NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
 from shared.auth import Caller, requires
+from shared.http.etag import set_etag
 from shared.http.fields import Id
 
 routes = router("identities")
@@ -53,3 +57,27 @@ async def look_up_persons(body: LookupIn, response: Response, caller: Reader, re
     _never_kept(response)
     left.tell(response)
     return found
+
+
+@routes.post(
+    "/households/{household}/members/{member}/erasure",
+    operation_id="erase_member",
+    summary="Erase a member's identity 删除身份信息",
+    responses={**NOT_FOUND_RESPONSE, **VERSION_RESPONSES},
+)
+async def erase_member(
+    household: str,
+    member: Id,
+    body: ErasureIn,
+    response: Response,
+    caller: Admin,
+    expected: Expected,
+    registry: RegistryDep,
+) -> HouseholdDetail:
+    """For good, in every version: name, numbers, phone, card, day of birth. Id, version and what is counted stay.
+
+    Also of a household off the register. Backups made before keep the identity until they are deleted.
+    """
+    changed = await erasing.erase(registry, caller, household, member, expected, body.reason)
+    set_etag(response, changed.version)
+    return presenting.detailed(changed, today(registry))
