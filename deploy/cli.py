@@ -246,6 +246,20 @@ def republish(service: Annotated[str, typer.Argument(help="registry, assistance 
     run_in_service(service, "republish")
 
 
+@app.command(context_settings=PASS_ON)
+def audit(context: typer.Context, action: Annotated[str, typer.Argument(help="verify.")]) -> None:
+    """Check registry's audit chain (--head POSITION:HASH: against a head noted earlier)."""
+    if action != "verify":
+        raise typer.BadParameter("verify", param_hint="action")
+    run_in_service("registry", "verify-audit", *context.args)
+
+
+@app.command(name="issue-key", context_settings=PASS_ON)
+def issue_key(context: typer.Context) -> None:
+    """Issue an API key with any role, identity:reveal included (--name, --role, --division; roles may be several)."""
+    run_in_service("registry", "issue-key", *context.args)
+
+
 def run_in_service(service: str, *arguments: str) -> None:
     """Run a service's own command with the stack's settings, its output going to the terminal."""
     if service not in NAMES:

@@ -4,6 +4,8 @@ from functools import partial
 
 from fastapi import FastAPI
 
+from services.registry.audit import api as audit_api
+from services.registry.audit.sealing import Sealer
 from services.registry.certificates import api as certificates_api
 from services.registry.checks import api as checks_api
 from services.registry.codes import api as codes_api
@@ -19,9 +21,10 @@ from services.registry.exchange.service import Exchange
 from services.registry.households import api as households_api
 from services.registry.households import incomes_api, members_api, moves_api
 from services.registry.households import service as households
-from services.registry.households.changing import DEREGISTERED
+from services.registry.households.changing import DEREGISTERED, ERASED
 from services.registry.households.following import Residents
 from services.registry.households.registering import TAKEN
+from services.registry.identities import api as identities_api
 from services.registry.identity import check_data_key
 from services.registry.imports import api as imports_api
 from services.registry.imports.running import Runner
@@ -31,7 +34,7 @@ from services.registry.keys import service as keys
 from services.registry.rowsecurity import warn_unless_bound
 from services.registry.rule_runs import api as rule_runs_api
 from services.registry.rule_runs import service as rule_runs
-from services.registry.settings import bootstrap_key, callback_networks, import_max_rows, vault_of
+from services.registry.settings import bootstrap_key, callback_networks, import_max_rows, quotas_of, vault_of
 from services.registry.standing import api as standing_api
 from services.registry.standing import rules as standing_rules
 from services.registry.standing import service as standing
@@ -68,6 +71,8 @@ TAGS = [
     {"name": "statistics", "description": "Counts as of a day 统计"},
     {"name": "keys", "description": "API keys 密钥"},
     {"name": "exchange", "description": "Other systems search and subscribe by DCI (SPDCI 1.0.0) 数据交换"},
+    {"name": "identities", "description": "Reveals, look-ups and erasures of identity data 身份信息"},
+    {"name": "audit", "description": "Who changed, revealed or looked up what 审计日志"},
     {"name": "operations", "description": "Health 运行状态"},
 ]
 
@@ -84,7 +89,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
         return count + await households.republish(pg, registry)
 
     runtime = Runtime(settings, database, Relay(settings, database, PUBLISHED, republish=republish), clock)
-    registry = Registry(runtime, divisions.watched_divisions(), vault_of(), StandingSettings.load())
+    registry = Registry(runtime, divisions.watched_divisions(), vault_of(), StandingSettings.load(), quotas_of())
     exchange = Exchange(registry, callback_networks())
     imports = Runner(registry, import_max_rows())
 
@@ -113,6 +118,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             years_api.routes,
             standing_api.routes,
             certificates_api.routes,
+            identities_api.routes,
             checks_api.routes,
             rule_runs_api.routes,
             codes_api.routes,
@@ -124,13 +130,19 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             parties_api.routes,
             exchange_api.routes,
             tokens_api.routes,
+            audit_api.routes,
         ],
         publishes=PUBLISHED,
         reads=(),
-        kinds=(REUSED, DEREGISTERED, TAKEN, NOT_UNDOABLE, division_rules.CODE_TAKEN, *standing_rules.KINDS),
+        kinds=(REUSED, DEREGISTERED, ERASED, TAKEN, NOT_UNDOABLE, division_rules.CODE_TAKEN, *standing_rules.KINDS),
         tags=TAGS,
         on_start=[seed],
-        jobs=[partial(rule_runs.work, registry), partial(tasks.run, exchange), imports.run],
+        jobs=[
+            partial(rule_runs.work, registry),
+            partial(tasks.run, exchange),
+            imports.run,
+            Sealer(database, clock).run,
+        ],
         role=role,
     )
     app.state.registry = registry

@@ -1,11 +1,13 @@
 """What the slices of a running registry share."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from services.registry.identities.quota import Quotas
 from services.registry.identity import Vault
 from services.registry.standing.settings import StandingSettings
 from shared.app import Runtime
@@ -17,12 +19,16 @@ from shared.watched import Watched
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """The runtime, the divisions kept in memory, and the keys to identity data; ``request.app.state.registry``."""
+    """The runtime, the divisions kept in memory, the keys to identity data, and how much of it may be seen.
+
+    ``request.app.state.registry``.
+    """
 
     runtime: Runtime
     divisions: Watched[DivisionTree]
     vault: Vault
     standing: StandingSettings
+    quotas: Quotas
 
 
 async def _registry(request: Request) -> Registry:
@@ -56,3 +62,11 @@ def within(caller: Caller, tree: DivisionTree, code: str, day: date) -> bool:
     """Whether a division lies in the caller's scope 辖区 on a day."""
     path = tree.path(code, day)
     return code in caller.divisions or (path is not None and caller.reaches(path))
+
+
+def scopes(tree: DivisionTree, codes: Iterable[str], day: date) -> tuple[str, ...]:
+    """These divisions and those above them on a day: whoever has one of them in scope reaches one of these."""
+    found = set(codes)
+    for path in [tree.path(code, day) for code in found]:
+        found.update(() if path is None else path.scopes())
+    return tuple(sorted(found))

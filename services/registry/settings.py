@@ -4,12 +4,24 @@ import os
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
+from services.registry.identities.quota import Quota, Quotas
 from services.registry.identity import Vault
 
 
 def vault_of(environ: Mapping[str, str] = os.environ) -> Vault:
     """The vault of ``BANGFU_REGISTRY_DATA_KEY``. Raises ``KeyMissingError``: registry fails closed."""
     return Vault.of(environ.get("BANGFU_REGISTRY_DATA_KEY", ""))
+
+
+def quotas_of(environ: Mapping[str, str] = os.environ) -> Quotas:
+    """What each key may see of identity data in an hour: ``BANGFU_REGISTRY_LOOKUP_QUOTA`` and ``..._REVEAL_QUOTA``.
+
+    Raises ``ValueError`` for what is no number.
+    """
+    return Quotas(
+        Quota("lookup", int(environ.get("BANGFU_REGISTRY_LOOKUP_QUOTA") or 10_000)),
+        Quota("reveal", int(environ.get("BANGFU_REGISTRY_REVEAL_QUOTA") or 300)),
+    )
 
 
 def bootstrap_key(environ: Mapping[str, str] = os.environ) -> str | None:

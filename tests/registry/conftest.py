@@ -13,7 +13,9 @@ from fastapi import FastAPI
 
 from services.registry.app import build
 from services.registry.idnumbers import check_digit
+from services.registry.keys.command import issue_key
 from shared.clock import Clock
+from shared.db import Pg
 from shared.settings import Settings
 from tests.stack import Databases
 
@@ -29,7 +31,7 @@ FILLED = (
     "standing_change, profile_change, rural_population, import_report, "
     "api_key, key_version, data_key, idempotency, locked_year, rule_run, rule_finding, outbox, "
     "exchange_key, exchange_party, exchange_message, exchange_request, exchange_task, exchange_subscription, "
-    "exchange_change, standing_decision, certificate, certificate_counter"
+    "exchange_change, standing_decision, certificate, certificate_counter, quota_use"
 )
 
 
@@ -39,11 +41,21 @@ def shared_url(_databases: Databases) -> str:
     return _databases.server.create_database("registry_shared", _databases._template("registry"))
 
 
+async def empty_audit_log(pg: Pg) -> None:
+    """What only the owner of the tables can do: the log's triggers are set aside."""
+    await pg.execute(
+        "ALTER TABLE audit_entry DISABLE TRIGGER USER; ALTER TABLE audit_anchor DISABLE TRIGGER USER; "
+        "TRUNCATE audit_entry, audit_anchor; "
+        "ALTER TABLE audit_entry ENABLE TRIGGER USER; ALTER TABLE audit_anchor ENABLE TRIGGER USER"
+    )
+
+
 @pytest.fixture
 async def url(shared_url: str) -> str:
     pg = await asyncpg.connect(shared_url)
     try:
         await pg.execute(f"TRUNCATE {FILLED}")
+        await empty_audit_log(pg)
     finally:
         await pg.close()
     return shared_url
@@ -145,3 +157,12 @@ def faults(response: httpx.Response, status: int = 422) -> set[tuple[str, str]]:
 
 def matching(version: int) -> dict[str, str]:
     return {"If-Match": f'"{version}"'}
+
+
+async def issue_revealing(app: FastAPI, capsys: pytest.CaptureFixture[str], *divisions: str) -> dict[str, str]:
+    """Headers of a key that may reveal, which only the operator issues."""
+    capsys.readouterr()
+    where = [part for code in divisions for part in ("--division", code)]
+    arguments = ["--name", "核查专员", "--role", "identity:reveal", *where]
+    assert await issue_key(app.state.runtime.settings, arguments) == 0
+    return {"Authorization": f"Bearer {capsys.readouterr().out.strip()}"}

@@ -1,10 +1,12 @@
 """Use cases of divisions: load, look up, add, designate; every change with its version and its event."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from services.registry.audit import service as audit
+from services.registry.audit.rules import Entry, digest_of
 from services.registry.context import Registry, today, within
 from services.registry.divisions import rules
 from services.registry.divisions.loading import load_divisions
@@ -227,7 +229,36 @@ async def store(
     )
     await pg.execute(RAISE_REVISION, REVISION)
     await pg.execute(INSERT_BATCH, *columns(settings, [_event(d, now) for d in made]))
+    await audit.record(pg, list(_audited(made, bodies, now, changed_by)))
+
+
+def _audited(
+    made: Sequence[DivisionEvent], bodies: Sequence[str], now: datetime, changed_by: UUID | None
+) -> Iterator[Entry]:
+    """An entry for each change; one for an edition that is loaded as a whole. Divisions are open to every admin."""
+    if changed_by is None:
+        yield Entry(
+            recorded_at=now,
+            key_id=None,
+            operation="divisions.loaded",
+            object_id=made[0].source,
+            digest=digest_of(bodies),
+        )
+        return
+    for division, body in zip(made, bodies, strict=True):
+        yield Entry(
+            recorded_at=now,
+            key_id=changed_by,
+            operation=f"division.{_verb(division)}",
+            object_id=division.code,
+            version=division.version,
+            digest=digest_of([body]),
+        )
 
 
 def _event(made: DivisionEvent, now: datetime) -> Event:
-    return Event(DIVISION, "registered" if made.version == 1 else "changed", made.code, made, now, version=made.version)
+    return Event(DIVISION, _verb(made), made.code, made, now, version=made.version)
+
+
+def _verb(made: DivisionEvent) -> str:
+    return "registered" if made.version == 1 else "changed"

@@ -31,6 +31,10 @@ DEREGISTERED = errors.kind(
 )  # fmt: skip
 DECIDED: frozenset[Standing] = frozenset({"exited_supported", "exited", "relapsed"})
 """Standings that come of a decision (domain.md 2), where the register is told to insist."""
+ERASED = errors.kind(
+    "person_erased", 409, "The identity was erased", "身份信息已删除",
+    "What was erased does not come back; register the person anew.", "已删除的身份信息不可恢复,如需请重新登记。",
+)  # fmt: skip
 A = TypeVar("A", HouseholdAttributes, PersonAttributes)
 Decision = Callable[[Household, Surroundings], Household]
 
@@ -157,7 +161,13 @@ def deregistered(body: Deregistration) -> Decision:
     def decide(old: Household, around: Surroundings) -> Household:
         day = day_of("/effective_on", body.effective_on, old.registered_on, around.today)
         members = tuple(
-            replace(member, status="deregistered", left_on=max(day, member.joined_on)) if member.present else member
+            replace(
+                member,
+                status="erased" if member.status == "erased" else "deregistered",
+                left_on=max(day, member.joined_on),
+            )
+            if member.present
+            else member
             for member in old.members
         )
         return replace(old, status="deregistered", valid_to=day, members=members)
@@ -172,6 +182,8 @@ def member_patched(member_id: UUID, patch: MemberPatch) -> Decision:
         member = old.member(member_id)
         if member is None:
             raise Problem(errors.NOT_FOUND)
+        if member.status == "erased":
+            raise Problem(ERASED)
         changed = _with_status(_with_identity(_with_attributes(member, patch), patch, around), patch, around)
         members = tuple(changed if each is member else each for each in old.members)
         return checked(old, replace(old, members=members), around)

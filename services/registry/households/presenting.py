@@ -17,7 +17,7 @@ from shared.errors import Problem
 
 def shown(row: Any, vault: Vault, day: date | None = None) -> HouseholdOut:
     """A row of a list: a household with its head and how many they are, in its latest state or in that of a day."""
-    head = None if row["head_id"] is None else masked_name(vault.open(row["head_name"], "name", row["head_id"]))
+    head = None if row["head_name"] is None else masked_name(vault.open(row["head_name"], "name", row["head_id"]))
     event = HouseholdEvent.model_validate_json(row["event"])
     state = _state(event, day)
     return HouseholdOut(
@@ -53,7 +53,7 @@ def detailed(household: Household, today: date, day: date | None = None) -> Hous
         list(household.members)
         if day is None
         else [
-            replace(each, status="active")
+            each if each.status == "erased" else replace(each, status="active")
             for each in household.members
             if each.joined_on <= day and (each.left_on is None or day < each.left_on)
         ]
@@ -75,7 +75,7 @@ def detailed(household: Household, today: date, day: date | None = None) -> Hous
         welfare=household.welfare,
         timeline=list(household.timeline),
         valid_to=household.valid_to,
-        head=None if head is None else masked_name(head.name),
+        head=None if head is None or head.status == "erased" else masked_name(head.name),
         people=len(present),
         changed_at=household.author.now,
         poverty_attribute=household.poverty_attribute(today.year),

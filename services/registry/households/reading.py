@@ -164,7 +164,7 @@ def person_of(row: Any, vault: Vault) -> Person:
         disability_level=row["disability_level"],
         joined_on=row["joined_on"],
         left_on=row["left_on"],
-        name=vault.open(row["name"], "name", identifier),
+        name=opened("name") or "",
         id_number=opened("id_number"),
         phone=opened("phone"),
         disability_number=opened("disability_number"),

@@ -52,6 +52,7 @@ class Person:
     joined_on: date
     left_on: date | None
     name: str = field(repr=False)
+    """Empty once it was erased."""
     id_number: str | None = field(repr=False)
     phone: str | None = field(repr=False)
     disability_number: str | None = field(repr=False)

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeVar
 
+from services.registry.audit import service as audit
+from services.registry.audit.rules import Entry
 from services.registry.context import Registry
 from services.registry.exchange import changes as exchange
 from services.registry.households import attributes, incomes
+from services.registry.households.auditing import entries_of
 from services.registry.households.models import HOUSEHOLD, PERIOD, PERSON, insert, supersede
 from services.registry.households.records import Household, Person, changed_members
 from services.registry.identity import Vault
@@ -45,6 +48,7 @@ class _Columns:
     changed_persons: list[list[Any]]
     periods: list[list[Any]]
     events: list[list[Any]]
+    audited: list[Entry]
 
 
 async def prepared(count: int, prepare: Callable[[], T]) -> T:
@@ -104,24 +108,30 @@ async def _write_rest(pg: Pg, columns: _Columns) -> None:
     await pg.execute(_INSERT_PERSONS, *columns.new_persons)
     await pg.execute(_INSERT_PERIODS, *columns.periods)
     await pg.execute(outbox.INSERT_BATCH, *columns.events)
+    await audit.record(pg, columns.audited)
 
 
 def _columns(registry: Registry, households: Sequence[Household], olds: Sequence[Household]) -> _Columns:
     before = {old.id: old for old in olds}
-    persons: list[Person] = []
+    rows: list[tuple[Any, ...]] = []
+    persons: list[tuple[Person, tuple[Any, ...]]] = []
     events: list[Event] = []
+    audited: list[Entry] = []
     for household in households:
         old = before.get(household.id)
         touched = list(household.members if old is None else changed_members(old, household))
-        persons += touched
+        written = [(person, _person_row(registry.vault, person)) for person in touched]
+        rows.append(_household_row(household))
+        persons += written
         events += events_of(household, touched)
-    vault = registry.vault
+        audited += entries_of(old, household, rows[-1], written)
     return _Columns(
-        households=_transposed(HOUSEHOLD, map(_household_row, households)),
-        new_persons=_transposed(PERSON, (_person_row(vault, p) for p in persons if p.version == 1)),
-        changed_persons=_transposed(PERSON, (_person_row(vault, p) for p in persons if p.version > 1)),
+        households=_transposed(HOUSEHOLD, rows),
+        new_persons=_transposed(PERSON, (row for person, row in persons if person.version == 1)),
+        changed_persons=_transposed(PERSON, (row for person, row in persons if person.version > 1)),
         periods=_transposed(PERIOD, chain.from_iterable(map(_period_rows, households))),
         events=outbox.columns(registry.runtime.settings, events),
+        audited=audited,
     )
 
 
@@ -169,7 +179,7 @@ def _person_row(vault: Vault, person: Person) -> tuple[Any, ...]:
     return (
         person.id, person.version, person.household_id, person.household_version, person.number, person.status,
         person.position, person.relation, person.sex, person.birth_date, person.employable, person.in_school,
-        person.disability_level, person.joined_on, person.left_on, sealed(person.name, "name"),
+        person.disability_level, person.joined_on, person.left_on, sealed(person.name or None, "name"),
         sealed(number, "id_number"), None if number is None else vault.index(number, "id_number"),
         sealed(person.phone, "phone"), sealed(person.disability_number, "disability_number"),
         sealed(person.bank_card, "bank_card"), attributes.stored(person.attributes), person.author.now,

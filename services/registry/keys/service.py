@@ -7,10 +7,13 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from uuid import UUID
 
-from services.registry.context import Registry, today, within
+from services.registry.audit import service as audit
+from services.registry.audit.rules import Entry, digest_of
+from services.registry.context import Registry, scopes, today, within
 from services.registry.keys.schemas import KeyIn
 from shared import errors
 from shared.auth import Caller, new_secret, upsert_key
+from shared.clock import local_day
 from shared.contracts.division import DivisionTree
 from shared.contracts.key import KEY, KeyEvent, Role
 from shared.db import Pg
@@ -41,27 +44,51 @@ async def seed_bootstrap(pg: Pg, settings: Settings, plain: str, city: str, now:
             id=uuid7(), version=1, status="active", prefix=prefix, secret_sha256=digest, name=BOOTSTRAP_NAME,
             roles=BOOTSTRAP_ROLES, divisions=[city],
         )  # fmt: skip
-        await _store(pg, settings, key, now, None)
+        await _store(pg, settings, key, now, None, (city,))
         return
     known = KeyEvent.model_validate_json(body)
     if known.status == "revoked":
         logger.warning("the bootstrap key was revoked and stays so")
     elif known.name == BOOTSTRAP_NAME and not hmac.compare_digest(known.secret_sha256, digest):
         renewed = known.model_copy(update={"version": known.version + 1, "secret_sha256": digest})
-        await _store(pg, settings, renewed, now, None)
+        await _store(pg, settings, renewed, now, None, (city,))
 
 
 async def issue(pg: Pg, registry: Registry, caller: Caller, content: KeyIn) -> tuple[KeyEvent, str]:
     """A new key and its plain text. Raises 422 where it would give away more than its issuer holds."""
-    faults = list(_grant_faults(caller, content, await registry.divisions.get(pg), today(registry)))
+    tree = await registry.divisions.get(pg)
+    faults = list(_grant_faults(caller, content, tree, today(registry)))
     now = registry.runtime.clock.now()
     if content.expires_at is not None and content.expires_at <= now:
         faults.append(fault("/expires_at", "in_past", "lies in the past", "到期时间不得早于当前时间"))
     if faults:
         raise errors.invalid(*faults)
+    return await _issued(pg, registry.runtime.settings, content, tree, now, caller.key_id)
+
+
+async def issue_on_machine(
+    pg: Pg, settings: Settings, content: KeyIn, tree: DivisionTree, now: datetime
+) -> tuple[KeyEvent, str]:
+    """A key that the operator issues on the machine, where the database is: with any role, reveal included.
+
+    Raises ``UnknownDivisionError``.
+    """
+    for code in content.divisions:
+        if tree.get(code) is None:
+            raise UnknownDivisionError(code)
+    return await _issued(pg, settings, content, tree, now, None)
+
+
+class UnknownDivisionError(ValueError):
+    """A division that is not there."""
+
+
+async def _issued(
+    pg: Pg, settings: Settings, content: KeyIn, tree: DivisionTree, now: datetime, issued_by: UUID | None
+) -> tuple[KeyEvent, str]:
     prefix, plain, digest = new_secret()
     key = KeyEvent(id=uuid7(), version=1, status="active", prefix=prefix, secret_sha256=digest, **dict(content))
-    await _store(pg, registry.runtime.settings, key, now, caller.key_id)
+    await _store(pg, settings, key, now, issued_by, scopes(tree, key.divisions, local_day(now)))
     return key, plain
 
 
@@ -85,7 +112,8 @@ async def revoke(pg: Pg, registry: Registry, caller: Caller, key_id: UUID, expec
     if key.status == "revoked":
         return key
     revoked = key.model_copy(update={"version": key.version + 1, "status": "revoked"})
-    await _store(pg, registry.runtime.settings, revoked, registry.runtime.clock.now(), caller.key_id)
+    now, divisions = registry.runtime.clock.now(), scopes(tree, key.divisions, day)
+    await _store(pg, registry.runtime.settings, revoked, now, caller.key_id, divisions)
     return revoked
 
 
@@ -115,7 +143,9 @@ async def republish(pg: Pg, settings: Settings, now: datetime) -> int:
     return len(events)
 
 
-async def _store(pg: Pg, settings: Settings, key: KeyEvent, now: datetime, changed_by: UUID | None) -> None:
+async def _store(
+    pg: Pg, settings: Settings, key: KeyEvent, now: datetime, changed_by: UUID | None, divisions: tuple[str, ...]
+) -> None:
     await upsert_key(pg, key)
     await pg.execute(
         "INSERT INTO key_version (id, version, status, recorded_at, changed_by) VALUES ($1, $2, $3, $4, $5)",
@@ -125,7 +155,18 @@ async def _store(pg: Pg, settings: Settings, key: KeyEvent, now: datetime, chang
         now,
         changed_by,
     )
-    await pg.execute(INSERT_BATCH, *columns(settings, [_event(key, now)]))
+    event = _event(key, now)
+    await pg.execute(INSERT_BATCH, *columns(settings, [event]))
+    entry = Entry(
+        recorded_at=now,
+        key_id=changed_by,
+        operation=f"key.{event.verb}",
+        object_id=str(key.id),
+        version=key.version,
+        divisions=divisions,
+        digest=digest_of([key.model_dump_json()]),
+    )
+    await audit.record(pg, [entry])
 
 
 def _event(key: KeyEvent, now: datetime) -> Event:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from services.registry.audit import service as audit
+from services.registry.audit.rules import Entry
 from services.registry.years.schemas import LockedYear
 from shared.db import Pg
 
@@ -25,12 +27,16 @@ async def listed(pg: Pg) -> Sequence[LockedYear]:
 async def lock(pg: Pg, year: int, reason: str, now: datetime, locked_by: UUID) -> LockedYear:
     """Lock a year; as it is if it was locked before."""
     await pg.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-    await pg.execute(
-        "INSERT INTO locked_year (year, reason, locked_at, locked_by) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+    locked = await pg.fetchval(
+        "INSERT INTO locked_year (year, reason, locked_at, locked_by) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING "
+        "RETURNING true",
         year,
         reason,
         now,
         locked_by,
     )
+    if locked:
+        entry = Entry(recorded_at=now, key_id=locked_by, operation="year.locked", object_id=str(year), reason=reason)
+        await audit.record(pg, [entry])
     [row] = await pg.fetch("SELECT * FROM locked_year WHERE year = $1", year)
     return LockedYear(**row)

@@ -1,0 +1,103 @@
+"""What an audit entry is, and how entries are chained. Pure."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from shared.ids import uuid7
+
+GENESIS = bytes(32)
+"""What stands before the first entry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """Something that was done: a change, a reveal or a look-up."""
+
+    recorded_at: datetime
+    key_id: UUID | None
+    """Who; None for what the operator did on the machine."""
+    operation: str
+    """What, as ``<object>.<past tense>``: ``household.changed``, ``person.revealed``."""
+    object_id: str
+    version: int | None = None
+    reason: str | None = None
+    purpose: str | None = None
+    divisions: tuple[str, ...] = ()
+    """Where: the divisions whose admins may read the entry; none: it concerns all."""
+    digest: bytes | None = None
+    """SHA-256 of what was stored. Identities enter it as ciphertext: destroying them leaves the chain valid."""
+    id: UUID = field(default_factory=uuid7)
+
+
+class Head(NamedTuple):
+    """How far the chain reaches."""
+
+    position: int
+    hash: bytes
+
+
+class Sealed(NamedTuple):
+    """An entry in its place in the chain."""
+
+    position: int
+    entry: Entry
+    hash: bytes
+
+
+def digest_of(values: Iterable[Any]) -> bytes:
+    """SHA-256 of a stored row."""
+    return hashlib.sha256("\x1f".join(map(str, values)).encode()).digest()
+
+
+def canonical(position: int, entry: Entry) -> bytes:
+    """An entry in the one form that is hashed: JSON, keys sorted, instants in UTC to the microsecond."""
+    content = {
+        "position": position,
+        "id": str(entry.id),
+        "recorded_at": entry.recorded_at.astimezone(UTC).isoformat(timespec="microseconds"),
+        "key_id": None if entry.key_id is None else str(entry.key_id),
+        "operation": entry.operation,
+        "object_id": entry.object_id,
+        "version": entry.version,
+        "reason": entry.reason,
+        "purpose": entry.purpose,
+        "divisions": list(entry.divisions),
+        "digest": None if entry.digest is None else entry.digest.hex(),
+    }
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def chained(head: Head, entries: Sequence[Entry]) -> list[Sealed]:
+    """The entries in the places after a head, in their order."""
+    found = []
+    position, before = head
+    for entry in entries:
+        position += 1
+        before = hashlib.sha256(before + canonical(position, entry)).digest()
+        found.append(Sealed(position, entry, before))
+    return found
+
+
+class BrokenError(Exception):
+    """The chain is not as it was sealed; ``position`` is the first place at which that shows."""
+
+    def __init__(self, position: int, why: str) -> None:
+        super().__init__(f"entry {position}: {why}")
+        self.position = position
+
+
+def checked(head: Head, found: Iterable[Sealed]) -> Head:
+    """The head after more of the chain. Raises ``BrokenError``."""
+    for sealed in found:
+        if sealed.position != head.position + 1:
+            raise BrokenError(head.position + 1, "is missing")
+        [expected] = chained(head, [sealed.entry])
+        if expected.hash != sealed.hash:
+            raise BrokenError(sealed.position, "is not what was sealed, or stood elsewhere")
+        head = Head(sealed.position, sealed.hash)
+    return head

@@ -1,0 +1,179 @@
+"""Writing, sealing, reading and verifying the audit log."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from services.registry.audit.rules import GENESIS, BrokenError, Entry, Head, Sealed, chained, checked
+from services.registry.audit.schemas import AuditFilters
+from shared.auth import Caller
+from shared.db import Pg
+
+BATCH = 1000
+"""Entries sealed at a time: some milliseconds of hashing, for which requests wait."""
+_LOCK = 0x61756469
+"""The one sealer of a database."""
+
+_INSERT = (
+    "INSERT INTO audit_entry "
+    "(id, recorded_at, key_id, operation, object_id, version, reason, purpose, divisions, digest) "
+    "SELECT id, recorded_at, key_id, operation, object_id, version, reason, purpose, "
+    "string_to_array(divisions, ','), digest FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::text[], "
+    "$5::text[], $6::int[], $7::text[], $8::text[], $9::text[], $10::bytea[]) "
+    "AS given (id, recorded_at, key_id, operation, object_id, version, reason, purpose, divisions, digest)"
+)
+_SEAL = (
+    "UPDATE audit_entry SET position = given.position, hash = given.hash "
+    "FROM unnest($1::uuid[], $2::bigint[], $3::bytea[]) AS given (id, position, hash) "
+    "WHERE audit_entry.id = given.id AND audit_entry.position IS NULL"
+)
+_HEAD = "SELECT position, hash FROM audit_anchor ORDER BY position DESC LIMIT 1"
+
+
+async def record(pg: Pg, entries: Sequence[Entry]) -> None:
+    """Write entries in the transaction of what they tell of: neither is there without the other."""
+    if entries:
+        await pg.execute(_INSERT, *columns(entries))
+
+
+def columns(entries: Sequence[Entry]) -> list[list[Any]]:
+    """The entries as parallel arrays."""
+    rows = (
+        (e.id, e.recorded_at, e.key_id, e.operation, e.object_id, e.version, e.reason, e.purpose,
+         ",".join(e.divisions), e.digest)
+        for e in entries
+    )  # fmt: skip
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+async def seal(pg: Pg, now: datetime) -> int:
+    """Chain a batch of what is not sealed yet and anchor the new head; returns how many, 0 while another seals.
+
+    In a transaction of its own. Sealing is what orders entries: a position, once given, has nothing new before it.
+    """
+    if not await pg.fetchval("SELECT pg_try_advisory_xact_lock($1)", _LOCK):
+        return 0
+    rows = await pg.fetch(f"SELECT * FROM audit_entry WHERE position IS NULL ORDER BY id LIMIT {BATCH}")
+    if not rows:
+        return 0
+    places = chained(await head(pg), [_entry(row) for row in rows])
+    await pg.execute(
+        _SEAL,
+        [each.entry.id for each in places],
+        [each.position for each in places],
+        [each.hash for each in places],
+    )
+    await pg.execute(
+        "INSERT INTO audit_anchor (position, hash, sealed_at) VALUES ($1, $2, $3)",
+        places[-1].position,
+        places[-1].hash,
+        now,
+    )
+    return len(places)
+
+
+async def head(pg: Pg) -> Head:
+    """How far the chain reaches."""
+    row = await pg.fetchrow(_HEAD)
+    return Head(0, GENESIS) if row is None else Head(row["position"], row["hash"])
+
+
+async def unsealed(pg: Pg) -> int:
+    """How many entries wait to be sealed."""
+    found: int = await pg.fetchval("SELECT count(*) FROM audit_entry WHERE position IS NULL")
+    return found
+
+
+async def verify(pg: Pg, noted: Head | None = None) -> Head:
+    """The head of a chain that holds from its first entry to its last anchor, and to a head noted elsewhere.
+
+    In one repeatable-read transaction. Raises ``BrokenError`` with the first place that does not hold.
+    """
+    reached = Head(0, GENESIS)
+    anchors = _anchors(pg)
+    anchor = await anext(anchors, None)
+    async for part in _chain(pg):
+        for sealed in part:
+            reached = checked(reached, [sealed])
+            _compare(noted, reached)
+            if anchor is not None and anchor.position == reached.position:
+                _compare(anchor, reached)
+                anchor = await anext(anchors, None)
+    if anchor is not None:
+        raise BrokenError(reached.position + 1, "is missing")
+    if noted is not None and noted.position > reached.position:
+        raise BrokenError(reached.position + 1, "is missing: the head noted lies further on")
+    if reached != await head(pg):
+        raise BrokenError(reached.position, "comes after the last anchor")
+    return reached
+
+
+def _compare(expected: Head | None, reached: Head) -> None:
+    if expected is not None and expected.position == reached.position and expected.hash != reached.hash:
+        raise BrokenError(reached.position, "is not the head that was noted")
+
+
+async def _chain(pg: Pg) -> AsyncIterator[list[Sealed]]:
+    last = 0
+    while rows := await pg.fetch(
+        f"SELECT * FROM audit_entry WHERE position > $1 ORDER BY position LIMIT {BATCH}", last
+    ):
+        last = rows[-1]["position"]
+        yield [sealed_of(row) for row in rows]
+
+
+async def _anchors(pg: Pg) -> AsyncIterator[Head]:
+    last = 0
+    while rows := await pg.fetch(
+        f"SELECT position, hash FROM audit_anchor WHERE position > $1 ORDER BY position LIMIT {BATCH}", last
+    ):
+        for row in rows:
+            yield Head(row["position"], row["hash"])
+        last = rows[-1]["position"]
+
+
+_FILTERED = (
+    "FROM audit_entry WHERE position > $1 AND (divisions = '{}' OR divisions && $2::text[]) "
+    "AND ($3::text IS NULL OR object_id = $3) AND ($4::uuid IS NULL OR key_id = $4) "
+    "AND ($5::text IS NULL OR operation = $5) AND ($6::timestamptz IS NULL OR recorded_at >= $6) "
+    "AND ($7::timestamptz IS NULL OR recorded_at < $7)"
+)
+
+
+async def listed(pg: Pg, caller: Caller, filters: AuditFilters, after: int, limit: int) -> list[Sealed]:
+    """Sealed entries of the caller's divisions after a position, in their order."""
+    rows = await pg.fetch(
+        f"SELECT * {_FILTERED} ORDER BY position LIMIT {limit:d}", *_arguments(caller, filters, after)
+    )
+    return [sealed_of(row) for row in rows]
+
+
+async def counted(pg: Pg, caller: Caller, filters: AuditFilters) -> int:
+    """How many entries there are for these filters."""
+    found: int = await pg.fetchval(f"SELECT count(*) {_FILTERED}", *_arguments(caller, filters, 0))
+    return found
+
+
+def _arguments(caller: Caller, filters: AuditFilters, after: int) -> tuple[Any, ...]:
+    return (
+        after, list(caller.divisions), filters.object, filters.key, filters.operation, filters.from_, filters.until
+    )  # fmt: skip
+
+
+def sealed_of(row: Any) -> Sealed:
+    return Sealed(row["position"], _entry(row), row["hash"])
+
+
+def _entry(row: Any) -> Entry:
+    return Entry(
+        id=row["id"],
+        recorded_at=row["recorded_at"],
+        key_id=row["key_id"],
+        operation=row["operation"],
+        object_id=row["object_id"],
+        version=row["version"],
+        reason=row["reason"],
+        purpose=row["purpose"],
+        divisions=tuple(row["divisions"]),
+        digest=row["digest"],
+    )

@@ -1,0 +1,27 @@
+"""Persons by ID number, within the caller's divisions."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from services.registry.households.reading import scope
+from shared.auth import Caller
+from shared.contracts.household import HouseholdEvent
+from shared.db import Pg
+
+_BY_INDEX = (
+    "SELECT person.id, person.number, person.name, person.id_number, person.id_number_index, person.status, "
+    "household.number AS household, household.standing, household.welfare, household.event FROM person "
+    "JOIN household ON household.id = person.household_id "
+    "WHERE person.id_number_index = ANY($1::bytea[]) AND person.status IN ('active', 'deceased') AND "
+)
+
+
+async def by_indexes(pg: Pg, indexes: Sequence[bytes], caller: Caller) -> dict[bytes, Any]:
+    """Rows of those who hold these ID numbers, living or dead, by blind index."""
+    rows = await pg.fetch(_BY_INDEX + scope(2), indexes, list(caller.divisions))
+    return {row["id_number_index"]: row for row in rows}
+
+
+def scopes_of(row: Any) -> tuple[str, ...]:
+    """The divisions that a row's household lies in."""
+    return HouseholdEvent.model_validate_json(row["event"]).timeline[-1].path.scopes()

@@ -1,0 +1,83 @@
+"""Routes of identity data. Nothing here is kept by caches; ID numbers travel in bodies, never in addresses."""
+
+from typing import Annotated, Any
+
+from fastapi import Depends, Response
+
+from services.registry.context import Admin, Reader, RegistryDep, today
+from services.registry.households import erasing, presenting
+from services.registry.households.api import Expected
+from services.registry.households.schemas import HouseholdDetail
+from services.registry.identities import service
+from services.registry.identities.schemas import ErasureIn, IdentityOut, LookupIn, LookupOut, RevealIn
+from shared.app import NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
+from shared.auth import Caller, requires
+from shared.http.etag import set_etag
+from shared.http.fields import Id
+
+routes = router("identities")
+Revealer = Annotated[Caller, Depends(requires("identity:reveal"))]
+QUOTA_RESPONSE: dict[int | str, dict[str, Any]] = {
+    429: {**NOT_FOUND_RESPONSE[404], "description": "Quota used up, see RateLimit and Retry-After 超出配额"}
+}
+
+
+def _never_kept(response: Response) -> None:
+    response.headers["Cache-Control"] = "no-store"
+
+
+@routes.post(
+    "/households/{household}/members/{member}/reveal",
+    operation_id="reveal_member",
+    summary="Reveal a member's identity 查看身份信息明文",
+    responses={**NOT_FOUND_RESPONSE, **QUOTA_RESPONSE},
+)
+async def reveal_member(
+    household: str, member: Id, body: RevealIn, response: Response, caller: Revealer, registry: RegistryDep
+) -> IdentityOut:
+    """In the clear, for the role `identity:reveal` alone; who saw it, what for and why stays in the audit log."""
+    person, left = await service.reveal(registry, caller, household, member, body)
+    _never_kept(response)
+    left.tell(response)
+    return IdentityOut(**{name: getattr(person, name) for name in IdentityOut.model_fields})
+
+
+@routes.post(
+    "/persons/lookup",
+    operation_id="look_up_persons",
+    summary="Look persons up by ID number 按身份号码查询",
+    responses=QUOTA_RESPONSE,
+)
+async def look_up_persons(body: LookupIn, response: Response, caller: Reader, registry: RegistryDep) -> LookupOut:
+    """Up to 1,000 at a time; answers in the order asked, masked. The quota counts ID numbers.
+
+    Unknown ones and those of other divisions look alike. Every look-up, and everyone it found, is in the audit log.
+    """
+    found, left = await service.look_up(registry, caller, body)
+    _never_kept(response)
+    left.tell(response)
+    return found
+
+
+@routes.post(
+    "/households/{household}/members/{member}/erasure",
+    operation_id="erase_member",
+    summary="Erase a member's identity 删除身份信息",
+    responses={**NOT_FOUND_RESPONSE, **VERSION_RESPONSES},
+)
+async def erase_member(
+    household: str,
+    member: Id,
+    body: ErasureIn,
+    response: Response,
+    caller: Admin,
+    expected: Expected,
+    registry: RegistryDep,
+) -> HouseholdDetail:
+    """For good, in every version: name, numbers, phone, card, day of birth. Id, version and what is counted stay.
+
+    Also of a household off the register. Backups made before keep the identity until they are deleted.
+    """
+    changed = await erasing.erase(registry, caller, household, member, expected, body.reason)
+    set_etag(response, changed.version)
+    return presenting.detailed(changed, today(registry))

@@ -1,0 +1,75 @@
+"""Quotas on seeing identity data: so much a key and hour, whichever process it asks.
+
+Counted in the transaction of what is asked: when counting fails, nothing is shown. Headers and answer follow the IETF
+draft "RateLimit header fields for HTTP".
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from fastapi import Response
+
+from shared import errors
+from shared.db import Pg
+from shared.errors import Problem
+
+_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+_WINDOW = timedelta(hours=1)
+_USE = (
+    "INSERT INTO quota_use AS held (key_id, policy, window_start, used) VALUES ($1, $2, $3, $4) "
+    "ON CONFLICT (key_id, policy) DO UPDATE SET window_start = excluded.window_start, "
+    "used = excluded.used + CASE WHEN held.window_start = excluded.window_start THEN held.used ELSE 0 END "
+    "RETURNING used"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is left of a quota, and until when."""
+
+    policy: str
+    quota: int
+    used: int
+    seconds: int
+
+    def headers(self) -> dict[str, str]:
+        return {
+            "RateLimit-Policy": f'"{self.policy}";q={self.quota};w={int(_WINDOW.total_seconds())}',
+            "RateLimit": f'"{self.policy}";r={max(0, self.quota - self.used)};t={self.seconds}',
+        }
+
+    def tell(self, response: Response) -> None:
+        response.headers.update(self.headers())
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """So much an hour for each key."""
+
+    policy: str
+    an_hour: int
+
+    async def use(self, pg: Pg, key_id: UUID, amount: int, now: datetime) -> Left:
+        """Take an amount; what is left. Raises 429, which takes nothing, when it is not there."""
+        start = now.replace(minute=0, second=0, microsecond=0)
+        used = await pg.fetchval(_USE, key_id, self.policy, start, amount)
+        left = Left(self.policy, self.an_hour, used, int((start + _WINDOW - now).total_seconds()) + 1)
+        if used > self.an_hour:
+            before = Left(self.policy, self.an_hour, used - amount, left.seconds)
+            raise Problem(
+                errors.TOO_MANY,
+                headers={**before.headers(), "Retry-After": str(left.seconds)},
+                extensions={"type": _EXCEEDED, "violated-policies": [self.policy]},
+            )
+        return left
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """The quotas of a running registry."""
+
+    lookup: Quota
+    """In ID numbers."""
+    reveal: Quota
+    """In persons."""

@@ -1,0 +1,326 @@
+"""The audit log: everything that writes is in it, in the same transaction; what was sealed cannot be changed unseen."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from services.registry.audit import service
+from services.registry.audit.command import verify_audit
+from services.registry.audit.rules import BrokenError, Head
+from services.registry.audit.sealing import Sealer
+from shared.db import Pg
+from tests.registry.conftest import VILLAGE, XIXIA, faults, household, issue, make, matching, member
+
+
+async def seal(app: FastAPI) -> int:
+    runtime = app.state.runtime
+    return await Sealer(runtime.database, runtime.clock).seal()
+
+
+async def entries(client: httpx.AsyncClient, app: FastAPI, **filters: Any) -> list[dict[str, Any]]:
+    await seal(app)
+    response = await client.get("/v1/audit", params={"limit": 500, **filters})
+    assert response.status_code == 200, response.text
+    found: list[dict[str, Any]] = response.json()["items"]
+    return found
+
+
+def told(found: list[dict[str, Any]]) -> list[tuple[str, str, int | None]]:
+    return [(each["operation"], each["object_id"], each["version"]) for each in found]
+
+
+@pytest.fixture
+async def owner(url: str) -> AsyncIterator[Pg]:
+    """Somebody who owns the tables and sets their triggers aside."""
+    pg = await asyncpg.connect(url)
+    for table in ("audit_entry", "audit_anchor"):
+        await pg.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+    yield pg
+    for table in ("audit_entry", "audit_anchor"):
+        await pg.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+    await pg.close()
+
+
+async def test_every_change_of_a_household_is_in_it(registry: httpx.AsyncClient, app: FastAPI) -> None:
+    income = {"year": 2017, "people": 1, "wages_fen": 100_000}
+    made = await make(registry, incomes=[income])
+    identifier, head = made["id"], made["members"][0]["id"]
+    url = f"/v1/households/{identifier}"
+    patch = {"standing": "pre_exit", "effective_on": "2018-01-01", "reason": "动态管理"}
+    assert (await registry.patch(url, json=patch, headers=matching(1))).status_code == 200
+    report = {"people": 1, "wages_fen": 200_000, "reason": "年度填报"}
+    assert (await registry.put(f"{url}/incomes/2018", json=report, headers=matching(2))).status_code == 200
+    added = await registry.post(f"{url}/members", json=member("other"), headers=matching(3))
+    assert added.status_code == 201
+    child = added.json()["members"][1]["id"]
+    gone = await registry.patch(f"{url}/members/{child}", json={"status": "moved_away"}, headers=matching(4))
+    assert gone.status_code == 200
+    unchanged = await registry.patch(f"{url}/members/{child}", json={"relation": "other"}, headers=matching(5))
+    assert unchanged.json()["version"] == 5
+    off = await registry.post(f"{url}/deregistration", json={"reason": "整户迁出"}, headers=matching(5))
+    assert off.status_code == 200
+    found = [each for each in await entries(registry, app) if not each["operation"].startswith("key.")]
+    by_version: dict[int, set[tuple[str, str]]] = {}
+    for operation, object_id, version in told(found):
+        by_version.setdefault(version or 0, set()).add((operation, object_id))
+    by_household = [each for each in found if each["object_id"] == identifier]
+    assert [(each["operation"], each["version"], each["reason"]) for each in by_household] == [
+        ("household.registered", 1, None),
+        ("household.changed", 2, "动态管理"),
+        ("household.changed", 3, "年度填报"),
+        ("household.changed", 4, None),
+        ("household.changed", 5, None),
+        ("household.deregistered", 6, "整户迁出"),
+    ]
+    assert ("income.reported", f"{identifier}/2017") in by_version[1]
+    assert ("income.reported", f"{identifier}/2018") in by_version[3]
+    of_persons = {(e["operation"], e["object_id"], e["version"]) for e in found if e["operation"].startswith("person.")}
+    assert of_persons == {
+        ("person.registered", head, 1), ("person.registered", child, 1), ("person.changed", child, 2),
+        ("person.deregistered", head, 2),
+    }  # fmt: skip
+    assert all(len(each["digest"]) == 64 and each["key_id"] for each in found)
+
+
+async def test_other_writes_are_in_it_too(own_registry: httpx.AsyncClient, own_app: FastAPI) -> None:
+    headers = await issue(own_registry, ["reader"], [XIXIA])
+    key = (await own_registry.get("/v1/keys")).json()["items"][1]["id"]
+    assert headers
+    assert (await own_registry.post(f"/v1/keys/{key}/revocation", headers=matching(1))).status_code == 200
+    lock = {"reason": "已上报"}
+    for _ in range(2):
+        assert (await own_registry.put("/v1/locked-years/2016", json=lock)).status_code == 200
+    made = await make(own_registry)
+    version = (await own_registry.get(f"/v1/divisions/{VILLAGE}")).json()["version"]
+    poor = {"kind": "poor_village", "valid_from": "2018-01-01"}
+    answer = await own_registry.post(f"/v1/divisions/{VILLAGE}/designations", json=poor, headers=matching(version))
+    assert answer.status_code == 200, answer.text
+    handover = {"unit": "411391000000", "valid_from": "2018-01-01"}
+    township = (await own_registry.get("/v1/divisions/411323102000")).json()["version"]
+    assert (
+        await own_registry.post("/v1/divisions/411323102000/managing-unit", json=handover, headers=matching(township))
+    ).status_code == 200
+    found = await entries(own_registry, own_app)
+    assert told(found)[0][0] == "divisions.loaded"
+    assert told(found)[1][0] == "key.issued"  # the bootstrap key, by the operator
+    assert [each["key_id"] for each in found[:2]] == [None, None]
+    assert set(told(found)[2:]) == {
+        ("key.issued", key, 1),
+        ("key.revoked", key, 2),
+        ("year.locked", "2016", None),
+        ("household.registered", made["id"], 1),
+        ("person.registered", made["members"][0]["id"], 1),
+        ("division.changed", VILLAGE, version + 1),
+        ("division.changed", "411323102000", township + 1),
+        ("household.changed", made["id"], 2),
+    }
+
+
+async def test_bulk_is_audited_line_by_line_and_what_is_refused_is_not(
+    registry: httpx.AsyncClient, app: FastAPI
+) -> None:
+    good = [json.dumps(household(number=f"4113239900000{n}")) for n in range(3)]
+    headers = {"Content-Type": "application/jsonl"}
+    dry = await registry.post("/v1/households/bulk?dry_run=true", content="\n".join(good), headers=headers)
+    bad = await registry.post("/v1/households/bulk", content="\n".join([*good, "{}"]), headers=headers)
+    assert (dry.status_code, bad.json()["status"]) == (200, "rejected")
+    assert told(await entries(registry, app, operation="household.registered")) == []
+    done = await registry.post("/v1/households/bulk", content="\n".join(good), headers=headers)
+    assert done.json()["counts"]["created"] == 3
+    assert len(await entries(registry, app, operation="household.registered")) == 3
+    assert len(await entries(registry, app, operation="person.registered")) == 3
+
+
+async def test_a_change_that_cannot_be_audited_is_not_made(registry: httpx.AsyncClient, owner: Pg) -> None:
+    await owner.execute("ALTER TABLE audit_entry RENAME TO audit_away")
+    try:
+        assert (await registry.post("/v1/households", json=household())).status_code == 500
+    finally:
+        await owner.execute("ALTER TABLE audit_away RENAME TO audit_entry")
+    assert (await registry.get("/v1/households?count=true")).json()["count"] == 0
+
+
+async def test_it_is_read_by_filters_and_pages(registry: httpx.AsyncClient, app: FastAPI) -> None:
+    first, second = await make(registry), await make(registry)
+    everything = await entries(registry, app)
+    assert [each["position"] for each in everything] == list(range(1, len(everything) + 1))
+    assert told(await entries(registry, app, object=second["id"])) == [("household.registered", second["id"], 1)]
+    own = everything[-1]["key_id"]
+    assert {each["key_id"] for each in await entries(registry, app, key=own)} == {own}
+    assert len(await entries(registry, app, operation="person.registered")) == 2
+    moment = next(each["recorded_at"] for each in everything if each["object_id"] == second["id"])
+    since = await entries(registry, app, **{"from": moment})
+    before = await entries(registry, app, until=moment)
+    assert before + since == everything
+    assert first["id"] in {each["object_id"] for each in before}
+    paged, query = [], {"limit": 2, "count": "true"}
+    while True:
+        page = (await registry.get("/v1/audit", params=query)).json()
+        assert page["count"] == len(everything)
+        paged += page["items"]
+        if page["next_cursor"] is None:
+            break
+        query["cursor"] = page["next_cursor"]
+    assert paged == everything
+
+
+async def test_it_is_the_admins_each_within_their_divisions(registry: httpx.AsyncClient, app: FastAPI) -> None:
+    made = await make(registry)
+    elsewhere = await make(registry, village="411302102201")
+    county = await issue(registry, ["admin"], [XIXIA])
+    reader = await issue(registry, ["reader"], [XIXIA])
+    await seal(app)
+    seen = (await registry.get("/v1/audit?limit=500", headers=county)).json()["items"]
+    assert made["id"] in {each["object_id"] for each in seen}
+    assert elsewhere["id"] not in {each["object_id"] for each in seen}
+    assert [each["operation"] for each in seen if each["operation"].startswith("key.")] == ["key.issued"] * 2
+    for path in ("/v1/audit", "/v1/audit/head"):
+        assert (await registry.get(path, headers=reader)).status_code == 403
+        assert (await registry.get(path, headers={"Authorization": ""})).status_code == 401
+    assert faults(await registry.get("/v1/audit?operation=DROP")) == {("query:operation", "string_pattern_mismatch")}
+    assert faults(await registry.get("/v1/audit?who=1")) == {("query:who", "extra_forbidden")}
+    assert (await registry.get("/v1/audit?cursor=xyz")).status_code == 400
+
+
+async def test_nothing_in_it_can_be_changed(registry: httpx.AsyncClient, app: FastAPI, url: str) -> None:
+    await seal(app)
+    pg = await asyncpg.connect(url)
+    try:
+        for statement in (
+            "UPDATE audit_entry SET reason = 'x'",
+            "UPDATE audit_entry SET position = NULL, hash = NULL",
+            "DELETE FROM audit_entry",
+            "TRUNCATE audit_entry",
+            "UPDATE audit_anchor SET position = 7",
+            "DELETE FROM audit_anchor",
+            "TRUNCATE audit_anchor",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await pg.execute(statement)
+        await make(registry)
+        unsealed = "UPDATE audit_entry SET reason = 'x', position = 99, hash = 'x' WHERE position IS NULL"
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await pg.execute(unsealed)
+    finally:
+        await pg.close()
+
+
+async def _verified(pg: Pg, noted: Head | None = None) -> Head:
+    async with pg.transaction(isolation="repeatable_read", readonly=True):
+        return await service.verify(pg, noted)
+
+
+async def _change(pg: Pg) -> int:
+    await pg.execute("UPDATE audit_entry SET reason = 'another' WHERE position = 3")
+    return 3
+
+
+async def _hide_who(pg: Pg) -> int:
+    await pg.execute("UPDATE audit_entry SET key_id = NULL WHERE position = 3")
+    return 3
+
+
+async def _delete(pg: Pg) -> int:
+    await pg.execute("DELETE FROM audit_entry WHERE position = 3")
+    return 3
+
+
+async def _close_the_gap(pg: Pg) -> int:
+    await pg.execute("DELETE FROM audit_entry WHERE position = 3")
+    await pg.execute("UPDATE audit_entry SET position = -position WHERE position > 3")
+    await pg.execute("UPDATE audit_entry SET position = -position - 1 WHERE position < 0")
+    return 3
+
+
+async def _swap(pg: Pg) -> int:
+    await pg.execute("UPDATE audit_entry SET position = -position WHERE position IN (3, 4)")
+    await pg.execute("UPDATE audit_entry SET position = 7 + position WHERE position < 0")
+    return 3
+
+
+async def _cut_the_tail(pg: Pg) -> int:
+    newest = await pg.fetchval("SELECT max(position) FROM audit_entry")
+    await pg.execute("DELETE FROM audit_entry WHERE position = $1", newest)
+    return int(newest)
+
+
+async def _unseal(pg: Pg) -> int:
+    await pg.execute("UPDATE audit_entry SET position = NULL, hash = NULL WHERE position = 2")
+    return 2
+
+
+@pytest.mark.parametrize(
+    "tamper", [_change, _hide_who, _delete, _close_the_gap, _swap, _cut_the_tail, _unseal], ids=lambda f: f.__name__
+)
+async def test_tampering_is_found_and_named(
+    registry: httpx.AsyncClient,
+    app: FastAPI,
+    owner: Pg,
+    tamper: Callable[[Pg], Awaitable[int]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for _ in range(3):
+        await make(registry)
+    await seal(app)
+    assert (await _verified(owner)).position >= 7
+    settings = app.state.runtime.settings
+    assert await verify_audit(settings, []) == 0
+    position = await tamper(owner)
+    with pytest.raises(BrokenError) as found:
+        await _verified(owner)
+    assert found.value.position == position
+    capsys.readouterr()
+    assert await verify_audit(settings, []) == 1
+    assert f"BROKEN at entry {position}:" in capsys.readouterr().err
+
+
+async def test_a_chain_made_anew_does_not_fit_a_head_noted_elsewhere(
+    registry: httpx.AsyncClient, app: FastAPI, owner: Pg
+) -> None:
+    await make(registry)
+    await seal(app)
+    told = (await registry.get("/v1/audit/head")).json()
+    noted = f"{told['position']}:{told['hash']}"
+    settings = app.state.runtime.settings
+    await owner.execute("UPDATE audit_entry SET reason = 'another' WHERE position = 2")
+    await owner.execute("UPDATE audit_entry SET position = NULL, hash = NULL")
+    await owner.execute("TRUNCATE audit_anchor")
+    await seal(app)
+    assert await verify_audit(settings, []) == 0
+    assert await verify_audit(settings, ["--head", noted]) == 1
+    await make(registry)
+    await seal(app)
+    later = (await registry.get("/v1/audit/head")).json()
+    assert later["unsealed"] == 0
+    assert await verify_audit(settings, ["--head", f"{later['position']}:{later['hash']}"]) == 0
+    await owner.execute("TRUNCATE audit_entry, audit_anchor")
+    assert await verify_audit(settings, ["--head", noted]) == 1
+
+
+async def test_one_seals_at_a_time_and_late_commits_come_after(
+    registry: httpx.AsyncClient, app: FastAPI, url: str
+) -> None:
+    await make(registry)
+    await seal(app)
+    before = (await registry.get("/v1/audit/head")).json()["position"]
+    other = await asyncpg.connect(url)
+    try:
+        async with other.transaction():  # an entry with an id older than all that follow, not committed yet
+            early = "INSERT INTO audit_entry (id, recorded_at, operation, object_id, divisions) VALUES "
+            await other.execute(early + "('00000000-0000-7000-8000-000000000000', now(), 'test.done', 'x', '{}')")
+            await make(registry)
+            await seal(app)
+            async with app.state.runtime.database.driver() as pg, pg.transaction():
+                await service.seal(pg, app.state.runtime.clock.now())
+                assert await service.seal(other, app.state.runtime.clock.now()) == 0
+        await seal(app)
+        assert (await _verified(other)).position == before + 3
+        last = await other.fetchval("SELECT object_id FROM audit_entry ORDER BY position DESC LIMIT 1")
+        assert last == "x"
+    finally:
+        await other.close()
