@@ -21,7 +21,8 @@ from shared.contracts.key import Role
 
 ROLES: tuple[Role, ...] = get_args(Role)
 PARAMETERS = {
-    "year": "2016", "name": "cause", "kind": "poor_village", "cadence": "weekly", "period": "2018-W99", "date": "never",
+    "number": "1", "job": "00000000-0000-4000-8000-000000000000", "source": "nobody",
+    "party_id": "00000000-0000-4000-8000-000000000000", "year": "2016", "name": "cause", "kind": "poor_village", "cadence": "weekly", "period": "2018-W99", "date": "never",
     "code": "unheard_of",
 }  # fmt: skip
 """Path parameters that are part of no object; so chosen that nothing is changed, and no stream is opened."""
@@ -96,6 +97,32 @@ REGISTRY = {
     "transfer_member": recorders(of="member"),
     "split_household": recorders(of="household"),
     "merge_households": recorders(of="household"),
+    # Identity data
+    "reveal_member": only("identity:reveal", of="member"),
+    "look_up_persons": readers(),
+    "erase_member": only("admin", of="member"),
+    "list_audit_entries": only("admin"),
+    "get_audit_head": EVERY_KEY,
+    # Standing; whose exit test and certificate may be read is tested with them
+    "list_standing_decisions": readers(lists="decision"),
+    "propose_standing_decision": only("recorder"),
+    "get_standing_decision": readers(of="decision"),
+    "take_standing_step": only("recorder", "reviewer", of="decision"),
+    "object_to_standing_decision": only("recorder", "reviewer", of="decision"),
+    "resolve_standing_objection": only("reviewer", of="decision"),
+    "withdraw_standing_decision": only("recorder", of="decision"),
+    "test_household_exit": readers(),
+    "verify_certificate": EVERY_KEY,
+    "print_certificate": readers(),
+    # Imports; whose jobs are seen by whom is tested with them
+    "import_file": only("importer"),
+    "list_imports": only("importer"),
+    "get_import": only("importer"),
+    "get_rejected_rows": only("importer"),
+    "undo_import": only("importer"),
+    "get_template": readers(),
+    "get_import_mapping": only("importer"),
+    "put_import_mapping": only("importer"),
     "list_locked_years": readers(),
     "lock_year": only("admin"),
     # Statistics: aggregates are open; villages outside the caller's divisions are tested in test_statistics

@@ -95,6 +95,8 @@ async def _registry(world: World, city: str) -> None:
     body = {"name": "测试", "roles": ["reader"]}
     keys = [await world.post("/v1/keys", {**body, "divisions": [code]}, city) for code in (XIXIA, CITY, "411325000000")]
     world.add("key", *({"key_id": key["id"]} for key in keys))
+    decisions = [await _proposed(world, village, city) for village in (VILLAGE, OTHER_VILLAGE)]
+    world.add("decision", *({"decision_id": made} for made in decisions), unknown={"decision_id": NOWHERE})
     headers = {"Authorization": f"Bearer {city}"}
     runs = [
         (await world.client.post("/v1/rule-runs", json={"division": code}, headers=headers)).json()["id"]
@@ -102,6 +104,16 @@ async def _registry(world: World, city: str) -> None:
     ]
     world.add("rule_run", *({"run": run} for run in runs))
     world.add("division", {"code": VILLAGE}, {"code": OTHER_VILLAGE}, {"code": CITY}, unknown={"code": "9" * 12})
+
+
+async def _proposed(world: World, village: str, key: str) -> str:
+    """A decision on a household of a village."""
+    home = await world.post("/v1/households", household(village=village, standing="ordinary"), key)
+    document = {"title": "测试材料", "sha256": "ab" * 32}
+    body = {"kind": "identification", "household": home["id"], "cause": "illness", "evidence": [document]}
+    made = await world.post("/v1/standing/decisions", {**body, "on": "2018-10-08", "note": "测试"}, key)
+    identifier: str = made["id"]
+    return identifier
 
 
 async def _assistance(world: World, city: str) -> None:

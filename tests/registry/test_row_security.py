@@ -28,7 +28,11 @@ OPEN = {
     "published_position": "positions", "consumed_position": "positions", "table_revision": "numbers",
     "alembic_version": "a number", "standing_change": "sums", "profile_change": "sums", "rural_population": "sums",
     "rule_run": "what was asked for", "rule_finding": "household numbers and rules, no values; read by run",
-    "exchange_key": "sealed", "exchange_party": "systems, not people", "exchange_message": "message ids",
+    "standing_decision": "read through the scope of its division", "certificate": "numbers, days and villages",
+    "certificate_counter": "numbers", "import_job": "numbers", "import_file": "sealed", "import_rejected": "sealed",
+    "import_finding": "rows and codes, no values", "import_effect": "what an import changed, sealed or ids",
+    "import_mapping": "names of columns", "audit_entry": "ids, reasons and hashes", "audit_anchor": "hashes",
+    "quota_use": "numbers", "exchange_key": "sealed", "exchange_party": "systems, not people", "exchange_message": "message ids",
     "exchange_request": "who asked for what, and why", "exchange_task": "answers until they are delivered, masked",
     "exchange_subscription": "filters", "exchange_change": "which households changed",
 }  # fmt: skip
