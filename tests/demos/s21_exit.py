@@ -26,7 +26,7 @@ AT_ONCE = 8
 Json = dict[str, Any]
 
 
-class DemonstrationError(SystemExit):
+class DemonstrationError(Exception):
     """Something is not as the demonstration says it must be."""
 
 
@@ -209,7 +209,10 @@ def main() -> None:
     parser.add_argument("--key", required=True, help="a key with every role but identity:reveal, for the whole city")
     parser.add_argument("--scale", type=int, default=100, help="1:N; 1 is the whole (default 100)")
     arguments = parser.parse_args()
-    asyncio.run(run(arguments.url, arguments.key, arguments.scale))
+    try:
+        asyncio.run(run(arguments.url, arguments.key, arguments.scale))
+    except DemonstrationError as error:
+        raise SystemExit(str(error)) from error
     print("S21 holds.")
 
 

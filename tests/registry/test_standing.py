@@ -303,3 +303,8 @@ async def test_the_register_may_insist_on_decisions(url: str, secrets: None, mon
         assert (await office.step(last, on="2018-12-01")).status_code == 200
         other = {"attributes": {"water": {"scarce": True}}, "reason": "核实"}
         assert (await client.patch(f"/v1/households/{home['id']}", json=other, headers=matching(2))).status_code == 200
+        done = {"standing": "exited", "reason": "不再享受政策"}
+        assert (await client.patch(f"/v1/households/{home['id']}", json=done, headers=matching(3))).status_code == 200
+        back = {"standing": "relapsed", "reason": "返贫"}
+        refused = await client.patch(f"/v1/households/{home['id']}", json=back, headers=matching(4))
+        assert faults(refused) == {("/standing", "by_decision")}

@@ -29,12 +29,11 @@ DEREGISTERED = errors.kind(
     "household_deregistered", 409, "The household is off the register", "该户已注销",
     "A deregistered household does not change any more; register it again.", "已注销的农户不再变更,如需请重新登记。",
 )  # fmt: skip
-DECIDED: frozenset[Standing] = frozenset({"exited_supported", "exited", "relapsed"})
-"""Standings that come of a decision (domain.md 2), where the register is told to insist."""
 ERASED = errors.kind(
     "person_erased", 409, "The identity was erased", "身份信息已删除",
     "What was erased does not come back; register the person anew.", "已删除的身份信息不可恢复,如需请重新登记。",
 )  # fmt: skip
+EXITED: frozenset[Standing] = frozenset({"exited_supported", "exited"})
 A = TypeVar("A", HouseholdAttributes, PersonAttributes)
 Decision = Callable[[Household, Surroundings], Household]
 
@@ -66,14 +65,15 @@ def _moved(old: Household, patch: HouseholdPatch, around: Surroundings) -> House
             raise errors.invalid(fault("/village", "division_unknown", "no such village of yours", "辖区内无此村"))
         residences = rules.dated(residences, Since(day, patch.village))
     if patch.standing is not None:
-        if (
-            around.standing_by_decision
-            and patch.standing in DECIDED
-            and patch.standing != rules.value_on(standings, day)
-        ):
+        if around.standing_by_decision and _needs_decision(rules.value_on(standings, day), patch.standing):
             raise errors.invalid(fault("/standing", "by_decision", "set by a decision alone", "须经认定程序变更"))
         standings = rules.dated(standings, Since(day, patch.standing))
     return _dated(old, residences, standings, around)
+
+
+def _needs_decision(old: Standing, new: Standing) -> bool:
+    """Exit and relapse come of decisions (domain.md 2); that an exited household needs no more help does not."""
+    return (new in EXITED and old not in EXITED) or (new == "relapsed" and old != "relapsed")
 
 
 def _dated(
