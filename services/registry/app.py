@@ -20,9 +20,10 @@ from services.registry.households import service as households
 from services.registry.households.changing import DEREGISTERED, ERASED
 from services.registry.households.registering import TAKEN
 from services.registry.identities import api as identities_api
-from services.registry.identity import check_data_key
+from services.registry.identity import agree_on_keys
 from services.registry.keys import api as keys_api
 from services.registry.keys import service as keys
+from services.registry.publicity import api as publicity_api
 from services.registry.settings import bootstrap_key, quotas_of, vault_of
 from services.registry.statistics import api as statistics_api
 from services.registry.years import api as years_api
@@ -51,6 +52,7 @@ TAGS = [
     {"name": "statistics", "description": "Counts as of a day 统计"},
     {"name": "keys", "description": "API keys 密钥"},
     {"name": "identities", "description": "Reveals, look-ups and erasures of identity data 身份信息"},
+    {"name": "publicity", "description": "What may be published 公示公开"},
     {"name": "audit", "description": "Who changed, revealed or looked up what 审计日志"},
     {"name": "operations", "description": "Health 运行状态"},
 ]
@@ -71,7 +73,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
 
     async def seed() -> None:
         async with command(runtime) as pg:
-            await check_data_key(pg, registry.vault)
+            await agree_on_keys(pg, registry.vault)
             plain = bootstrap_key()
             if plain is not None:
                 await keys.seed_bootstrap(pg, settings, plain, CITY, clock.now())
@@ -93,6 +95,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             incomes_api.routes,
             years_api.routes,
             identities_api.routes,
+            publicity_api.routes,
             checks_api.routes,
             codes_api.routes,
             divisions_api.routes,

@@ -3,13 +3,21 @@
 import os
 from collections.abc import Mapping
 
+from services.registry.ciphers import NUMBERS
 from services.registry.identities.quota import Quota, Quotas
-from services.registry.identity import Vault
+from services.registry.identity import KeyMissingError, Vault
 
 
 def vault_of(environ: Mapping[str, str] = os.environ) -> Vault:
-    """The vault of ``BANGFU_REGISTRY_DATA_KEY``. Raises ``KeyMissingError``: registry fails closed."""
-    return Vault.of(environ.get("BANGFU_REGISTRY_DATA_KEY", ""))
+    """The vault of ``BANGFU_REGISTRY_DATA_KEY``, which seals; those of ``..._DATA_KEYS_OLD`` still open.
+
+    ``BANGFU_REGISTRY_CIPHER`` is ``aes-gcm`` or ``sm4-gcm``. Raises ``KeyMissingError``: registry fails closed.
+    """
+    older = environ.get("BANGFU_REGISTRY_DATA_KEYS_OLD", "").split(",")
+    cipher = environ.get("BANGFU_REGISTRY_CIPHER") or "aes-gcm"
+    if cipher not in NUMBERS:
+        raise KeyMissingError(f"BANGFU_REGISTRY_CIPHER must be one of {', '.join(NUMBERS)}")
+    return Vault.of(environ.get("BANGFU_REGISTRY_DATA_KEY", ""), [key.strip() for key in older if key.strip()], cipher)
 
 
 def quotas_of(environ: Mapping[str, str] = os.environ) -> Quotas:

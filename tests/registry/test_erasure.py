@@ -39,10 +39,8 @@ async def _with_a_past(client: httpx.AsyncClient) -> tuple[str, str]:
 
 async def _stored(app: FastAPI, person: str) -> list[Any]:
     async with app.state.runtime.database.driver() as pg:
-        return await pg.fetch(
-            "SELECT * FROM person WHERE id = $1 UNION ALL SELECT * FROM person_version WHERE id = $1 ORDER BY version",
-            person,
-        )
+        every = "SELECT * FROM person WHERE id = $1 UNION ALL SELECT * FROM person_version WHERE id = $1"
+        return list(await pg.fetch(f"{every} ORDER BY version", person))
 
 
 async def test_every_version_loses_the_identity_and_nothing_else(registry: httpx.AsyncClient, app: FastAPI) -> None:
