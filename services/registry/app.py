@@ -24,7 +24,7 @@ from services.registry.identity import agree_on_keys
 from services.registry.keys import api as keys_api
 from services.registry.keys import service as keys
 from services.registry.publicity import api as publicity_api
-from services.registry.settings import bootstrap_key, quotas_of, vault_of
+from services.registry.settings import bootstrap_key, quotas_of, retention_years, vault_of
 from services.registry.statistics import api as statistics_api
 from services.registry.years import api as years_api
 from shared.app import Role, Runtime, create_app
@@ -69,7 +69,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
         return count + await households.republish(pg, registry)
 
     runtime = Runtime(settings, database, Relay(settings, database, PUBLISHED, republish=republish), clock)
-    registry = Registry(runtime, divisions.watched_divisions(), vault_of(), quotas_of())
+    registry = Registry(runtime, divisions.watched_divisions(), vault_of(), quotas_of(), retention_years())
 
     async def seed() -> None:
         async with command(runtime) as pg:

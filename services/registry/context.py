@@ -27,6 +27,8 @@ class Registry:
     divisions: Watched[DivisionTree]
     vault: Vault
     quotas: Quotas
+    retention_years: int
+    """How long identities are kept at least after a household left the register 保存期."""
 
 
 async def _registry(request: Request) -> Registry:

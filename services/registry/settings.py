@@ -31,6 +31,11 @@ def quotas_of(environ: Mapping[str, str] = os.environ) -> Quotas:
     )
 
 
+def retention_years(environ: Mapping[str, str] = os.environ) -> int:
+    """``BANGFU_REGISTRY_RETENTION_YEARS``. Raises ``ValueError`` for what is no number."""
+    return int(environ.get("BANGFU_REGISTRY_RETENTION_YEARS") or 5)
+
+
 def bootstrap_key(environ: Mapping[str, str] = os.environ) -> str | None:
     """``BANGFU_BOOTSTRAP_KEY``: a key that must exist at start, as ``prefix.secret``."""
     return environ.get("BANGFU_BOOTSTRAP_KEY") or None
