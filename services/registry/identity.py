@@ -113,6 +113,10 @@ class Vault:
             return IndexKeys.of(self._masters[key_id], "aes-gcm")
         return IndexKeys.read(self._open(sealed, _INDEX_KEYS))
 
+    def other_heads(self) -> list[bytes]:
+        """What values begin with that are sealed otherwise, but that this vault opens."""
+        return [head for head in self._ciphers if head != self.head]
+
     def holds(self, key_id: bytes) -> bool:
         return key_id in self._masters
 

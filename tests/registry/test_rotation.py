@@ -175,3 +175,40 @@ async def test_a_register_from_before_keeps_its_index(
     async with client_of(again) as client:
         assert (await client.post("/v1/households", json={**taken, "cause": "disability"})).status_code == 409
         assert again.state.registry.vault.index_keys == IndexKeys.of(OLD, "aes-gcm")
+
+
+async def test_a_key_that_is_still_needed_somewhere_is_not_forgotten(
+    registry: httpx.AsyncClient, app: FastAPI, changed_key: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sealed = Vault(OLD).seal("x", "somewhere", uuid4())
+    async with app.state.runtime.database.driver() as pg:
+        await pg.execute("CREATE TABLE somewhere (sealed bytea)")
+        try:
+            await pg.execute("INSERT INTO somewhere VALUES ($1)", sealed)
+            changed_key()
+            assert await rotate_keys(app.state.runtime.settings, []) == 1
+            assert "somewhere.sealed" in capsys.readouterr().err
+            assert await pg.fetchval("SELECT count(*) FROM data_key") == 2
+            await pg.execute("DELETE FROM somewhere")
+            assert await rotate_keys(app.state.runtime.settings, []) == 0
+            assert await pg.fetchval("SELECT count(*) FROM data_key") == 1
+        finally:
+            await pg.execute("DROP TABLE somewhere")
+
+
+async def test_places_may_be_bound_to_more_than_their_column(
+    registry: httpx.AsyncClient, app: FastAPI, changed_key: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = service.Place("parts", {"id": "uuid", "part": "int"}, "id", {"sealed": "parts.{part}"})
+    monkeypatch.setattr(service, "PLACES", (place,))
+    row = uuid4()
+    database = app.state.runtime.database
+    async with database.driver() as pg:
+        await pg.execute("CREATE TABLE parts (id uuid, part int, sealed bytea)")
+        try:
+            await pg.execute("INSERT INTO parts VALUES ($1, 7, $2)", row, Vault(OLD).seal("x", "parts.7", row))
+            changed_key()
+            assert await service.rotate(database, vault_of(), app.state.runtime.clock.now()) == 1
+            assert Vault(NEW).open(await pg.fetchval("SELECT sealed FROM parts"), "parts.7", row) == "x"
+        finally:
+            await pg.execute("DROP TABLE parts")

@@ -5,6 +5,7 @@ import sys
 
 from services.registry.identity import KeyMissingError, OtherKeyError, UnreadableError, agree_on_keys
 from services.registry.rotation import service
+from services.registry.rotation.service import UnlistedError
 from services.registry.settings import vault_of
 from shared.clock import SystemClock
 from shared.db import Database
@@ -25,7 +26,7 @@ async def rotate_keys(settings: Settings, arguments: list[str]) -> int:
         async with database.driver() as pg, pg.transaction():
             await agree_on_keys(pg, vault)
         count = await service.rotate(database, vault, SystemClock().now())
-    except (KeyMissingError, OtherKeyError, UnreadableError) as error:
+    except (KeyMissingError, OtherKeyError, UnreadableError, UnlistedError) as error:
         print(f"not finished: {error}", file=sys.stderr)
         return 1
     finally:

@@ -25,14 +25,15 @@ class Place:
     """The columns that name a row, with their types."""
     row: str
     """The one of them that values are bound to."""
-    columns: tuple[str, ...]
+    columns: Mapping[str, str]
+    """The sealed columns, with what their values are bound to; ``{part}`` stands for the row's ``part``."""
 
     def other(self) -> str:
         """Rows with a value that is not sealed as ``$1`` says."""
         return "(" + " OR ".join(f"substring({column} FOR 5) <> $1" for column in self.columns) + ")"
 
 
-_IDENTITY = ("name", "id_number", "phone", "disability_number", "bank_card")
+_IDENTITY = {column: column for column in ("name", "id_number", "phone", "disability_number", "bank_card")}
 PLACES = (
     Place("person", {"id": "uuid", "version": "int"}, "id", _IDENTITY),
     Place("person_version", {"id": "uuid", "version": "int"}, "id", _IDENTITY),
@@ -44,7 +45,7 @@ async def rotate(database: Database, vault: Vault, now: datetime) -> int:
     """Seal everything anew that is not sealed under the present key and cipher; returns how many rows.
 
     Then the other keys are forgotten: a service that is started with one of them as its key refuses to. Raises
-    ``UnreadableError`` for a value whose key is not given; what was done so far stays done.
+    ``UnreadableError`` for a value whose key is not given, ``UnlistedError``; what was done so far stays done.
     """
     count = 0
     while await _left(database, vault):
@@ -54,11 +55,28 @@ async def rotate(database: Database, vault: Vault, now: datetime) -> int:
         if count == before:
             await asyncio.sleep(PAUSE_SECONDS)
     async with database.driver() as pg, pg.transaction():
+        await _check_nothing_else(pg, vault)
         forgotten = await pg.fetch("DELETE FROM data_key WHERE id <> $1 RETURNING id", vault.key_id)
         if count or forgotten:
             entry = Entry(recorded_at=now, key_id=None, operation="data_key.rotated", object_id=vault.key_id.hex())
             await audit.record(pg, [entry])
     return count
+
+
+class UnlistedError(RuntimeError):
+    """Something is sealed under an older key in a place that ``PLACES`` does not list."""
+
+
+async def _check_nothing_else(pg: Pg, vault: Vault) -> None:
+    """Raises ``UnlistedError``. Every byte column is looked at: forgetting a key that is still needed loses data."""
+    columns = await pg.fetch(
+        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public' "
+        "AND data_type = 'bytea' AND table_name <> 'data_key'"
+    )
+    for table, column in columns:
+        query = f'SELECT EXISTS (SELECT FROM "{table}" WHERE substring("{column}" FOR 5) = ANY($1::bytea[]))'
+        if await pg.fetchval(query, vault.other_heads()):
+            raise UnlistedError(f"{table}.{column} holds values sealed under an older key")
 
 
 async def _left(database: Database, vault: Vault) -> bool:
@@ -103,4 +121,5 @@ async def _seal_anew(pg: Pg, vault: Vault, place: Place, rows: Sequence[Any]) ->
 def _anew(vault: Vault, place: Place, row: Any, column: str) -> bytes | None:
     if row[column] is None:
         return None
-    return vault.seal(vault.open(row[column], column, row[place.row]), column, row[place.row])
+    bound = place.columns[column].format_map(row)
+    return vault.seal(vault.open(row[column], bound, row[place.row]), bound, row[place.row])
