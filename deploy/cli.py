@@ -260,6 +260,12 @@ def issue_key(context: typer.Context) -> None:
     run_in_service("registry", "issue-key", *context.args)
 
 
+@app.command(name="rotate-keys")
+def rotate_keys() -> None:
+    """Seal registry's identity data anew under its present data key, while it runs."""
+    run_in_service("registry", "rotate-keys")
+
+
 def run_in_service(service: str, *arguments: str) -> None:
     """Run a service's own command with the stack's settings, its output going to the terminal."""
     if service not in NAMES:

@@ -25,16 +25,24 @@ from services.registry.households.changing import DEREGISTERED, ERASED
 from services.registry.households.following import Residents
 from services.registry.households.registering import TAKEN
 from services.registry.identities import api as identities_api
-from services.registry.identity import check_data_key
+from services.registry.identity import agree_on_keys
 from services.registry.imports import api as imports_api
 from services.registry.imports.running import Runner
 from services.registry.imports.service import NOT_UNDOABLE
 from services.registry.keys import api as keys_api
 from services.registry.keys import service as keys
+from services.registry.publicity import api as publicity_api
 from services.registry.rowsecurity import warn_unless_bound
 from services.registry.rule_runs import api as rule_runs_api
 from services.registry.rule_runs import service as rule_runs
-from services.registry.settings import bootstrap_key, callback_networks, import_max_rows, quotas_of, vault_of
+from services.registry.settings import (
+    bootstrap_key,
+    callback_networks,
+    import_max_rows,
+    quotas_of,
+    retention_years,
+    vault_of,
+)
 from services.registry.standing import api as standing_api
 from services.registry.standing import rules as standing_rules
 from services.registry.standing import service as standing
@@ -72,6 +80,7 @@ TAGS = [
     {"name": "keys", "description": "API keys 密钥"},
     {"name": "exchange", "description": "Other systems search and subscribe by DCI (SPDCI 1.0.0) 数据交换"},
     {"name": "identities", "description": "Reveals, look-ups and erasures of identity data 身份信息"},
+    {"name": "publicity", "description": "What may be published 公示公开"},
     {"name": "audit", "description": "Who changed, revealed or looked up what 审计日志"},
     {"name": "operations", "description": "Health 运行状态"},
 ]
@@ -89,13 +98,15 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
         return count + await households.republish(pg, registry)
 
     runtime = Runtime(settings, database, Relay(settings, database, PUBLISHED, republish=republish), clock)
-    registry = Registry(runtime, divisions.watched_divisions(), vault_of(), StandingSettings.load(), quotas_of())
+    registry = Registry(
+        runtime, divisions.watched_divisions(), vault_of(), StandingSettings.load(), quotas_of(), retention_years()
+    )
     exchange = Exchange(registry, callback_networks())
     imports = Runner(registry, import_max_rows())
 
     async def seed() -> None:
         async with command(runtime) as pg:
-            await check_data_key(pg, registry.vault)
+            await agree_on_keys(pg, registry.vault)
             await exchange.start(pg)
             await warn_unless_bound(pg)
             plain = bootstrap_key()
@@ -119,6 +130,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             standing_api.routes,
             certificates_api.routes,
             identities_api.routes,
+            publicity_api.routes,
             checks_api.routes,
             rule_runs_api.routes,
             codes_api.routes,

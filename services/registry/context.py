@@ -29,6 +29,8 @@ class Registry:
     vault: Vault
     standing: StandingSettings
     quotas: Quotas
+    retention_years: int
+    """How long identities are kept at least after a household left the register 保存期."""
 
 
 async def _registry(request: Request) -> Registry:

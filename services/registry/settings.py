@@ -4,13 +4,21 @@ import os
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
+from services.registry.ciphers import NUMBERS
 from services.registry.identities.quota import Quota, Quotas
-from services.registry.identity import Vault
+from services.registry.identity import KeyMissingError, Vault
 
 
 def vault_of(environ: Mapping[str, str] = os.environ) -> Vault:
-    """The vault of ``BANGFU_REGISTRY_DATA_KEY``. Raises ``KeyMissingError``: registry fails closed."""
-    return Vault.of(environ.get("BANGFU_REGISTRY_DATA_KEY", ""))
+    """The vault of ``BANGFU_REGISTRY_DATA_KEY``, which seals; those of ``..._DATA_KEYS_OLD`` still open.
+
+    ``BANGFU_REGISTRY_CIPHER`` is ``aes-gcm`` or ``sm4-gcm``. Raises ``KeyMissingError``: registry fails closed.
+    """
+    older = environ.get("BANGFU_REGISTRY_DATA_KEYS_OLD", "").split(",")
+    cipher = environ.get("BANGFU_REGISTRY_CIPHER") or "aes-gcm"
+    if cipher not in NUMBERS:
+        raise KeyMissingError(f"BANGFU_REGISTRY_CIPHER must be one of {', '.join(NUMBERS)}")
+    return Vault.of(environ.get("BANGFU_REGISTRY_DATA_KEY", ""), [key.strip() for key in older if key.strip()], cipher)
 
 
 def quotas_of(environ: Mapping[str, str] = os.environ) -> Quotas:
@@ -22,6 +30,11 @@ def quotas_of(environ: Mapping[str, str] = os.environ) -> Quotas:
         Quota("lookup", int(environ.get("BANGFU_REGISTRY_LOOKUP_QUOTA") or 10_000)),
         Quota("reveal", int(environ.get("BANGFU_REGISTRY_REVEAL_QUOTA") or 300)),
     )
+
+
+def retention_years(environ: Mapping[str, str] = os.environ) -> int:
+    """``BANGFU_REGISTRY_RETENTION_YEARS``. Raises ``ValueError`` for what is no number."""
+    return int(environ.get("BANGFU_REGISTRY_RETENTION_YEARS") or 5)
 
 
 def bootstrap_key(environ: Mapping[str, str] = os.environ) -> str | None:

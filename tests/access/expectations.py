@@ -21,9 +21,8 @@ from shared.contracts.key import Role
 
 ROLES: tuple[Role, ...] = get_args(Role)
 PARAMETERS = {
-    "number": "1", "job": "00000000-0000-4000-8000-000000000000", "source": "nobody",
-    "party_id": "00000000-0000-4000-8000-000000000000", "year": "2016", "name": "cause", "kind": "poor_village", "cadence": "weekly", "period": "2018-W99", "date": "never",
-    "code": "unheard_of",
+    "year": "2016", "name": "cause", "kind": "poor_village", "cadence": "weekly", "period": "2018-W99", "date": "never",
+    "code": "unheard_of", "number": "1", "source": "nobody", "village": "9" * 12,
 }  # fmt: skip
 """Path parameters that are part of no object; so chosen that nothing is changed, and no stream is opened."""
 

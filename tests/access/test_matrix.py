@@ -4,6 +4,7 @@ The operations come from the OpenAPI documents, what to expect of them from ``ex
 """
 
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,7 +35,7 @@ class Operation:
 
     @property
     def parameters(self) -> list[str]:
-        return [part[1:-1] for part in self.path.split("/") if part.startswith("{")]
+        return re.findall(r"{(\w+)}", self.path)
 
     def address(self, named: Parameters) -> str:
         """The path with its parameters given."""

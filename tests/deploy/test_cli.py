@@ -194,6 +194,19 @@ def test_up_does_not_wait_for_a_key_that_was_revoked(launcher: Launcher) -> None
 
 
 @on_one_stack
+def test_registrys_own_commands(launcher: Launcher) -> None:
+    code, out, err = launcher.run("audit", "verify")
+    assert (code, "entries hold, head " in out) == (0, True), err
+    assert launcher.run("audit", "verify", "--head", f"1:{'00' * 32}")[0] == 1
+    assert launcher.run("audit", "forget")[0] == 2
+    issued = ("issue-key", "--name", "x", "--role", "identity:reveal", "--division", "411323000000")
+    code, out, err = launcher.run(*issued)
+    assert (code, out.startswith("bf_")) == (0, True), err
+    code, out, err = launcher.run("rotate-keys")
+    assert (code, out.startswith("0 rows")) == (0, True), err
+
+
+@on_one_stack
 def test_logs_of_one_part(launcher: Launcher) -> None:
     code, out, _ = launcher.run("logs", "postgres")
     assert code == 0

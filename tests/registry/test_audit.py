@@ -158,7 +158,8 @@ async def test_it_is_read_by_filters_and_pages(registry: httpx.AsyncClient, app:
     before = await entries(registry, app, until=moment)
     assert before + since == everything
     assert first["id"] in {each["object_id"] for each in before}
-    paged, query = [], {"limit": 2, "count": "true"}
+    paged: list[Any] = []
+    query = {"limit": "2", "count": "true"}
     while True:
         page = (await registry.get("/v1/audit", params=query)).json()
         assert page["count"] == len(everything)

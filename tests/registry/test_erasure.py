@@ -1,5 +1,6 @@
 """Erasure: an identity is gone from every version, what is counted stays, and the audit chain holds."""
 
+from datetime import date, timedelta
 from typing import Any
 
 import httpx
@@ -7,6 +8,9 @@ import pytest
 from fastapi import FastAPI
 
 from services.registry.audit.command import verify_audit
+from services.registry.context import today
+from services.registry.households import erasing
+from services.registry.identities.rules import latest_expired
 from services.registry.identity import Vault
 from tests.registry.conftest import (
     CITY,
@@ -39,10 +43,8 @@ async def _with_a_past(client: httpx.AsyncClient) -> tuple[str, str]:
 
 async def _stored(app: FastAPI, person: str) -> list[Any]:
     async with app.state.runtime.database.driver() as pg:
-        return await pg.fetch(
-            "SELECT * FROM person WHERE id = $1 UNION ALL SELECT * FROM person_version WHERE id = $1 ORDER BY version",
-            person,
-        )
+        every = "SELECT * FROM person WHERE id = $1 UNION ALL SELECT * FROM person_version WHERE id = $1"
+        return list(await pg.fetch(f"{every} ORDER BY version", person))
 
 
 async def test_every_version_loses_the_identity_and_nothing_else(registry: httpx.AsyncClient, app: FastAPI) -> None:
@@ -122,3 +124,56 @@ async def test_who_may_erase_and_how(registry: httpx.AsyncClient, app: FastAPI) 
     vault: Vault = app.state.registry.vault
     row = (await _stored(app, head))[-1]
     assert vault.open(row["name"], "name", row["id"]) == "测试新名"
+
+
+async def test_everyone_is_erased_whose_retention_is_over(
+    registry: httpx.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasing, "AT_ONCE", 2)
+    left: dict[str, list[str]] = {"2016-01-01": [], "2020-12-31": []}
+    for day in ("2016-01-01", "2016-01-01", "2020-12-31", "2016-01-01"):
+        url, _ = await _with_a_past(registry)
+        gone = {"effective_on": day, "reason": "整户迁出"}
+        assert (await registry.post(f"{url}/deregistration", json=gone, headers=matching(2))).status_code == 200
+        left[day].append(url)
+        await _free_numbers(app)
+    active, _ = await _with_a_past(registry)
+    elsewhere = await issue(registry, ["admin"], ["411325000000"])
+    body = {"deregistered_before": "2017-01-01", **REASON}
+
+    async def expire(**more: Any) -> dict[str, Any]:
+        answer = await registry.post("/v1/households/erasures", json=body, **more)
+        assert answer.status_code == 200, answer.text
+        told: dict[str, Any] = answer.json()
+        return told
+
+    assert await expire(headers=elsewhere) == {"households": 0, "persons": 0, "more": False}
+    assert await expire() == {"households": 2, "persons": 4, "more": True}
+    assert await expire() == {"households": 1, "persons": 2, "more": False}
+    assert await expire() == {"households": 0, "persons": 0, "more": False}
+    for day, urls in left.items():
+        for url in urls:
+            members = (await registry.get(f"{url}/members")).json()
+            assert {each["status"] for each in members} == ({"erased"} if day < "2017" else {"deregistered"})
+            rows = [row for each in members for row in await _stored(app, each["id"])]
+            assert {row["name"] is None for row in rows} == {day < "2017"}
+    assert {each["status"] for each in (await registry.get(f"{active}/members")).json()} == {"active"}
+    assert len(await entries(registry, app, operation="person.erased")) == 6
+    assert await verify_audit(app.state.runtime.settings, []) == 0
+
+
+async def _free_numbers(app: FastAPI) -> None:
+    """Deregistered persons hold no number, so that the next household may have the same."""
+    async with app.state.runtime.database.driver() as pg:
+        assert not await pg.fetchval("SELECT EXISTS (SELECT FROM person WHERE status = 'active')")
+
+
+async def test_nobody_is_erased_before_retention_is_over(registry: httpx.AsyncClient, app: FastAPI) -> None:
+    day = latest_expired(today(app.state.registry), 5)
+    for days, status in ((0, 200), (1, 422)):
+        body = {"deregistered_before": (day + timedelta(days=days)).isoformat(), **REASON}
+        assert (await registry.post("/v1/households/erasures", json=body)).status_code == status
+    assert latest_expired(date(2020, 2, 29), 5) == date(2015, 2, 28)
+    recorder = await issue(registry, ["recorder"], [XIXIA])
+    refused = await registry.post("/v1/households/erasures", json=REASON, headers=recorder)
+    assert refused.status_code == 403

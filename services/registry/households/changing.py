@@ -71,7 +71,7 @@ def _moved(old: Household, patch: HouseholdPatch, around: Surroundings) -> House
     return _dated(old, residences, standings, around)
 
 
-def _needs_decision(old: Standing, new: Standing) -> bool:
+def _needs_decision(old: str, new: Standing) -> bool:
     """Exit and relapse come of decisions (domain.md 2); that an exited household needs no more help does not."""
     return (new in EXITED and old not in EXITED) or (new == "relapsed" and old != "relapsed")
 

@@ -1,23 +1,39 @@
-"""Destroying a member's identity, in every version of it; what is counted stays (architecture rule 2)."""
+"""Destroying identities, in every version of a member; what is counted stays (architecture rule 2)."""
 
 import os
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from datetime import date
 from uuid import UUID
 
 from services.registry.commands import command
 from services.registry.context import Registry
 from services.registry.households import reading, store
-from services.registry.households.records import Household, Person, next_version
+from services.registry.households.records import Author, Household, Person, next_version
 from services.registry.households.service import author_of
+from services.registry.statistics import service as statistics
+from services.registry.statistics.service import PopulationChanges
 from shared import errors
 from shared.auth import Caller
 from shared.db import Pg
 from shared.errors import Problem
 from shared.http.etag import check_version
 
-_FORGET_PERSON = (
+AT_ONCE = 200
+"""Households a call erases whose retention is over."""
+_FORGET_PERSONS = (
     "UPDATE person_version SET name = NULL, id_number = NULL, id_number_index = NULL, phone = NULL, "
-    "disability_number = NULL, bank_card = NULL, birth_date = date_trunc('year', birth_date)::date WHERE id = $1"
+    "disability_number = NULL, bank_card = NULL, birth_date = date_trunc('year', birth_date)::date "
+    "WHERE id = ANY($1::uuid[])"
+)
+_FORGET_CONTENTS = (
+    "UPDATE household_version SET content = household.content FROM household "
+    "WHERE household.id = household_version.id AND household.id = ANY($1::uuid[])"
+)
+_EXPIRED = (
+    "SELECT id FROM household WHERE status = 'deregistered' AND valid_to < $1 AND "
+    f"{reading.scope(2)} AND EXISTS (SELECT FROM person WHERE household_id = household.id AND status <> 'erased') "
+    "ORDER BY id LIMIT $3"
 )
 
 
@@ -26,7 +42,7 @@ async def erase(
 ) -> Household:
     """The household whose member has no identity any more; as it was where there was none left.
 
-    Also of a household off the register, whose retention 保存期 may be over. Raises 404, 412.
+    Also of a household off the register. Raises 404, 412.
     """
     async with command(registry.runtime) as pg:
         old = await reading.find(pg, name, caller, registry.vault, lock=True)
@@ -36,11 +52,45 @@ async def erase(
             raise Problem(errors.NOT_FOUND)
         if member.status == "erased":
             return old
-        new = replace(old, members=tuple(_erased(each) if each.id == member_id else each for each in old.members))
-        household = next_version(old, replace(new, content=os.urandom(32)), author_of(registry, caller, reason))
-        await store.change_one(pg, registry, old, household)
-        await _forget(pg, household, member_id)
+        [household] = await _write(pg, registry, [old], {member_id}, author_of(registry, caller, reason))
     return household
+
+
+async def erase_expired(
+    registry: Registry, caller: Caller, deregistered_before: date, reason: str
+) -> tuple[int, int, bool]:
+    """Erase everyone of households that left the register before a day: households, persons, and whether more are left.
+
+    Retention 保存期 is over for them. So many at a time that nobody waits; called again until none is left.
+    """
+    async with command(registry.runtime) as pg:
+        found = await pg.fetch(_EXPIRED, deregistered_before, list(caller.divisions), AT_ONCE + 1)
+        identifiers = [row["id"] for row in found[:AT_ONCE]]
+        households = await reading.several(pg, identifiers, registry.vault, lock=True)
+        members = {member.id for each in households for member in each.members if member.status != "erased"}
+        await _write(pg, registry, households, members, author_of(registry, caller, reason))
+    return len(households), len(members), len(found) > AT_ONCE
+
+
+async def _write(
+    pg: Pg, registry: Registry, olds: Sequence[Household], members: Collection[UUID], author: Author
+) -> list[Household]:
+    """The next versions without these identities; the versions before lose them too.
+
+    So does the index of what was registered, which could confirm a guess.
+    """
+    pairs = [(old, next_version(old, _without(old, members), author)) for old in olds]
+    changes = PopulationChanges()
+    await store.change(pg, registry, pairs, changes)
+    await statistics.count(pg, changes)
+    await pg.execute(_FORGET_PERSONS, list(members))
+    await pg.execute(_FORGET_CONTENTS, [old.id for old in olds])
+    return [new for _, new in pairs]
+
+
+def _without(old: Household, members: Collection[UUID]) -> Household:
+    left = tuple(_erased(each) if each.id in members else each for each in old.members)
+    return replace(old, members=left, content=os.urandom(32))
 
 
 def _erased(member: Person) -> Person:
@@ -55,9 +105,3 @@ def _erased(member: Person) -> Person:
         bank_card=None,
         birth_date=member.birth_date.replace(month=1, day=1),
     )
-
-
-async def _forget(pg: Pg, household: Household, member_id: UUID) -> None:
-    """Earlier versions lose the identity too, and the index of what was registered, which could confirm a guess."""
-    await pg.execute(_FORGET_PERSON, member_id)
-    await pg.execute("UPDATE household_version SET content = $2 WHERE id = $1", household.id, household.content)

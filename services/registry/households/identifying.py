@@ -1,7 +1,9 @@
-"""Persons by ID number, within the caller's divisions."""
+"""Finding persons: by ID number, within the caller's divisions; and when they were born."""
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
+from uuid import UUID
 
 from services.registry.households.reading import scope
 from shared.auth import Caller
@@ -25,3 +27,9 @@ async def by_indexes(pg: Pg, indexes: Sequence[bytes], caller: Caller) -> dict[b
 def scopes_of(row: Any) -> tuple[str, ...]:
     """The divisions that a row's household lies in."""
     return HouseholdEvent.model_validate_json(row["event"]).timeline[-1].path.scopes()
+
+
+async def births(pg: Pg, persons: Sequence[UUID]) -> dict[UUID, date]:
+    """The days of birth of persons."""
+    rows = await pg.fetch("SELECT id, birth_date FROM person WHERE id = ANY($1::uuid[])", persons)
+    return {row["id"]: row["birth_date"] for row in rows}

@@ -9,9 +9,20 @@ from services.registry.households import erasing, presenting
 from services.registry.households.api import Expected
 from services.registry.households.schemas import HouseholdDetail
 from services.registry.identities import service
-from services.registry.identities.schemas import ErasureIn, IdentityOut, LookupIn, LookupOut, RevealIn
+from services.registry.identities.rules import latest_expired
+from services.registry.identities.schemas import (
+    ErasureIn,
+    ExpiryIn,
+    ExpiryOut,
+    IdentityOut,
+    LookupIn,
+    LookupOut,
+    RevealIn,
+)
+from shared import errors
 from shared.app import NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
 from shared.auth import Caller, requires
+from shared.errors import fault
 from shared.http.etag import set_etag
 from shared.http.fields import Id
 
@@ -81,3 +92,17 @@ async def erase_member(
     changed = await erasing.erase(registry, caller, household, member, expected, body.reason)
     set_etag(response, changed.version)
     return presenting.detailed(changed, today(registry))
+
+
+@routes.post("/households/erasures", operation_id="erase_expired_households", summary="Erase after retention 到期删除")
+async def erase_expired_households(body: ExpiryIn, caller: Admin, registry: RegistryDep) -> ExpiryOut:
+    """Everyone of your households that left the register so long ago that the retention period 保存期 is over.
+
+    At most 200 households a call: call again while `more` is true. Safe to repeat.
+    """
+    latest = latest_expired(today(registry), registry.retention_years)
+    if body.deregistered_before > latest:
+        wrong = fault("/deregistered_before", "still_retained", f"at most {latest}", f"保存期未满,不得晚于 {latest}")
+        raise errors.invalid(wrong)
+    households, persons, more = await erasing.erase_expired(registry, caller, body.deregistered_before, body.reason)
+    return ExpiryOut(households=households, persons=persons, more=more)

@@ -81,6 +81,27 @@ class LookupOut(BaseModel):
     items: list[PersonFound]
 
 
+class ExpiryIn(BaseModel):
+    """Whose retention is over, and why they are erased."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        json_schema_extra={"examples": [{"deregistered_before": "2018-01-01", "reason": "保存期届满"}]},
+    )
+
+    deregistered_before: Day = Field(description="Households that left the register before this day 注销日期早于.")
+    reason: ShortText = Field(description="Why 删除原因; kept in the history and the audit log.")
+
+
+class ExpiryOut(BaseModel):
+    """What was erased."""
+
+    households: int
+    persons: int
+    more: bool = Field(description="Some are left: call again.")
+
+
 class ErasureIn(BaseModel):
     """Why somebody's identity is to be destroyed."""
 

@@ -80,6 +80,8 @@ CREATE TABLE quota_use (
     "ALTER TABLE person ALTER COLUMN name DROP NOT NULL",
     "ALTER TABLE person_version ALTER COLUMN name DROP NOT NULL",
     "COMMENT ON COLUMN person.name IS 'Sealed; null once it was erased'",
+    "ALTER TABLE data_key ADD COLUMN index_keys bytea",
+    "COMMENT ON COLUMN data_key.index_keys IS 'Keys of the blind indexes, sealed under this key; null: derived'",
 )
 
 

@@ -1,0 +1,1 @@
+"""Key rotation 密钥轮换: identity data is sealed anew under the present key while the service runs."""

@@ -1,0 +1,60 @@
+"""What may be published: heads' names, masked, and counts; nothing else, and nothing of minors (domain.md 8)."""
+
+from datetime import date
+
+import httpx
+
+from services.registry.publicity.rules import published_name
+from tests.registry.conftest import OTHER_VILLAGE, VILLAGE, XIXIA, id_number, issue, make, matching, member
+
+FIELDS = {"village", "village_name", "head", "people", "standing", "since"}
+
+
+async def test_only_what_may_be_published_is_shown(registry: httpx.AsyncClient) -> None:
+    number = id_number()
+    head = member(name="欧阳测试", id_number=number, phone="13800000000", disability_level=1)
+    made = await make(registry, members=[head, member("son", name="测试幼", birth_date="2017-01-01")])
+    shown = (await registry.get("/v1/public-register?count=true")).json()
+    assert shown["count"] == 1
+    [item] = shown["items"]
+    assert set(item) == FIELDS
+    assert item == {
+        "village": VILLAGE, "village_name": item["village_name"], "head": "欧阳*试", "people": 2, "standing": "poor",
+        "since": "2014-05-01",
+    }  # fmt: skip
+    patch = {"standing": "exited_supported", "effective_on": "2018-11-01", "reason": "脱贫"}
+    assert (await registry.patch(f"/v1/households/{made['id']}", json=patch, headers=matching(1))).status_code == 200
+    [item] = (await registry.get("/v1/public-register?standing=exited_supported")).json()["items"]
+    assert (item["standing"], item["since"]) == ("exited_supported", "2018-11-01")
+    assert (await registry.get("/v1/public-register?standing=poor")).json()["items"] == []
+
+
+async def test_minors_erased_and_deregistered_are_not_named(registry: httpx.AsyncClient) -> None:
+    today = date.today()  # noqa: DTZ011 - a minor on any day near this one
+    await make(registry, members=[member(birth_date=f"{today.year - 10}-01-01")])
+    erased = await make(registry)
+    who = f"/v1/households/{erased['id']}/members/{erased['members'][0]['id']}"
+    assert (await registry.post(f"{who}/erasure", json={"reason": "x"}, headers=matching(1))).status_code == 200
+    gone = await make(registry)
+    off = f"/v1/households/{gone['id']}/deregistration"
+    assert (await registry.post(off, json={"reason": "整户迁出"}, headers=matching(1))).status_code == 200
+    heads = [item["head"] for item in (await registry.get("/v1/public-register")).json()["items"]]
+    assert heads == [None, None]
+
+
+async def test_pages_stay_within_the_callers_divisions(registry: httpx.AsyncClient) -> None:
+    for village in (VILLAGE, OTHER_VILLAGE, VILLAGE):
+        await make(registry, village=village)
+    county = await issue(registry, ["reader"], [XIXIA])
+    first = (await registry.get("/v1/public-register?limit=1", headers=county)).json()
+    second = (await registry.get(f"/v1/public-register?limit=1&cursor={first['next_cursor']}", headers=county)).json()
+    assert [item["village"] for item in first["items"] + second["items"]] == [VILLAGE, VILLAGE]
+    assert second["next_cursor"] is None
+    assert (await registry.get("/v1/public-register?name=x", headers=county)).status_code == 422
+    assert (await registry.get("/v1/public-register", headers={"Authorization": ""})).status_code == 401
+
+
+def test_a_name_is_published_from_the_eighteenth_birthday_on() -> None:
+    born = date(2000, 11, 26)
+    assert published_name("张三丰", born, date(2018, 11, 25)) is None
+    assert published_name("张三丰", born, date(2018, 11, 26)) == "张*丰"
