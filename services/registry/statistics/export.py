@@ -7,6 +7,7 @@ disarmed by an apostrophe.
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -89,7 +90,7 @@ def as_xlsx(table: Sheet, day: date) -> bytes:
     The file is dated by the day of its figures, so that the same figures make the same file.
     """
     out = io.BytesIO()
-    with xlsxwriter.Workbook(out, _OPTIONS) as book:
+    with xlsxwriter.Workbook(out, deepcopy(_OPTIONS)) as book:  # which changes what it is given
         book.set_properties({"title": table.title, "created": datetime(day.year, day.month, day.day, tzinfo=UTC)})
         page = book.add_worksheet("统计表")
         _set_up(page, table)
