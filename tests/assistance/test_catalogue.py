@@ -159,3 +159,19 @@ async def test_the_catalogue_is_listed_by_class_sector_and_tag(world: World) -> 
     assert (await world.send("GET", "/v1/programmes/nothing")).status_code == 404
     assert len((await world.send("GET", "/v1/sectors")).json()["items"]) == len(sectors())
     assert (await world.send("POST", "/v1/programmes", by="xixia", body=_fungi(issuer=TANGHE))).status_code == 403
+
+
+async def test_a_programme_is_its_issuers(world: World) -> None:
+    """A county's admin publishes and changes what the county issues, and nothing of the city or of another county."""
+    await world.issue("xixia_admin", ["admin"], [XIXIA])
+    assert (await world.send("POST", "/v1/programmes", by="xixia_admin", body=_fungi(issuer=TANGHE))).status_code == 403
+    assert (await world.send("POST", "/v1/programmes", by="xixia_admin", body=_fungi())).status_code == 201
+    content = {name: value for name, value in _fungi(label_zh="改名").items() if name != "code"}
+    own = await world.send("PUT", "/v1/programmes/edible_fungi", by="xixia_admin", body=content, if_match='"1"')
+    assert own.status_code == 200, own.text
+    visit = (await world.send("GET", "/v1/programmes/visit")).headers["etag"]
+    taken_over = await world.send("PUT", "/v1/programmes/visit", by="xixia_admin", body=content, if_match=visit)
+    assert taken_over.status_code == 403
+    given_away = {**content, "issuer": TANGHE}
+    other = await world.send("PUT", "/v1/programmes/edible_fungi", by="xixia_admin", body=given_away, if_match='"2"')
+    assert other.status_code == 403

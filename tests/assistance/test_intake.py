@@ -11,7 +11,7 @@ from services.assistance.intake.contracts import ACTION_SUBMISSIONS
 from services.assistance.intake.handler import Intake
 from services.assistance.intake.service import sources
 from shared.record import Park, Poison, Record, Verdict
-from tests.assistance.world import NEIXIANG_VILLAGE, XIAYING, XIXIA, World, household
+from tests.assistance.world import NEIXIANG, NEIXIANG_VILLAGE, XIAYING, XIXIA, World, household
 
 SOURCE = "https://fupin.xixia.example/exports"
 
@@ -254,3 +254,21 @@ async def test_receipts_are_seen_by_those_who_reach_the_source(importer: Importe
     encoded = "/v1/submissions/https%3A%2F%2Ffupin.xixia.example%2Fexports/9"
     await importer.submit(importer.message("9"))
     assert (await importer.world.send("GET", encoded, by="reader")).status_code == 200
+
+
+async def test_a_source_is_managed_by_whoever_reaches_as_far(world: World) -> None:
+    """Another county's admin neither sees a source nor takes it over."""
+    await world.issue("xixia_admin", ["admin"], [XIXIA])
+    made = {}
+    for name, divisions in (("xixia", [XIXIA]), ("neixiang", [NEIXIANG]), ("both", [XIXIA, NEIXIANG])):
+        body = {"name": name, "label": "测试", "divisions": divisions, "mode": "live"}
+        made[name] = (await world.send("POST", "/v1/sources", body=body)).json()["id"]
+    listed = (await world.send("GET", "/v1/sources?count=true", by="xixia_admin")).json()
+    assert ([each["name"] for each in listed["items"]], listed["count"]) == (["xixia"], 1)
+    content = {"label": "改", "divisions": [XIXIA], "mode": "test", "status": "active"}
+    for name, status in (("xixia", 200), ("neixiang", 404), ("both", 404)):
+        address = f"/v1/sources/{made[name]}"
+        assert (await world.send("GET", address, by="xixia_admin")).status_code == status
+        changed = await world.send("PUT", address, by="xixia_admin", body=content, if_match='"1"')
+        assert changed.status_code == status, changed.text
+    assert (await world.send("GET", "/v1/sources?count=true")).json()["count"] == 3

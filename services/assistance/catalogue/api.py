@@ -18,10 +18,15 @@ from services.assistance.catalogue.schemas import (
 from services.assistance.catalogue.vocabulary import sectors, terms
 from services.assistance.claiming import claim, complete
 from services.assistance.context import Admin, Assistance, AssistanceDep, Reader
+from services.assistance.scope import seat
+from shared import errors
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
 from shared.auth import Caller
+from shared.clock import local_day
+from shared.contracts.division import DivisionTree
 from shared.contracts.programme import ProgrammeClass, ProgrammeEvent
 from shared.db import Pg
+from shared.errors import Problem, Text
 from shared.http.etag import required_version, set_etag
 from shared.http.fields import Code
 from shared.http.idempotency import IdempotencyKey, idempotency_key, mark_replayed
@@ -123,7 +128,9 @@ async def create_programme(
             mark_replayed(response)
             programme = await service.find(pg, content.code)
         else:
-            service.check(programme, await assistance.divisions.get(pg))
+            tree = await assistance.divisions.get(pg)
+            service.check(programme, tree)
+            _check_issuer(programme, caller, tree, assistance)
             await service.publish(pg, runtime.settings, programme, by=caller.key_id, now=runtime.clock.now())
             await complete(pg, key, NAMED_BY_CODE, programme.version)
     _changed(assistance)
@@ -149,10 +156,20 @@ async def change_programme(
     """Replace what a programme says; actions recorded before keep what held then."""
     programme = _event(code, content, version=expected + 1)
     async with assistance.runtime.database.driver() as pg, pg.transaction():
-        service.check(programme, await assistance.divisions.get(pg))
+        tree = await assistance.divisions.get(pg)
+        _check_issuer(await service.find(pg, code), caller, tree, assistance)
+        service.check(programme, tree)
+        _check_issuer(programme, caller, tree, assistance)
         await _change(pg, assistance, programme, expected, caller)
     _changed(assistance)
     return _answer(programme, response)
+
+
+def _check_issuer(programme: ProgrammeEvent, caller: Caller, tree: DivisionTree, assistance: Assistance) -> None:
+    """A programme is its issuer's: raises 403 where the issuer lies outside the caller's divisions."""
+    place = seat(tree, programme.issuer, local_day(assistance.runtime.clock.now()))
+    if place is None or not place.within(caller):
+        raise Problem(errors.FORBIDDEN, Text("issued by a division that is not yours", "发文单位不在您的辖区内"))
 
 
 async def _change(pg: Pg, assistance: Assistance, programme: ProgrammeEvent, expected: int, caller: Caller) -> None:

@@ -1,6 +1,7 @@
 """Routes of the intake: sources, and what became of a submission."""
 
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import Depends, Path, Query, Request, Response
 
@@ -14,6 +15,7 @@ from shared import errors
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
 from shared.auth import Caller
 from shared.clock import local_day
+from shared.contracts.division import DivisionTree
 from shared.db import Pg
 from shared.errors import Problem, fault, invalid
 from shared.http.etag import required_version, set_etag
@@ -54,15 +56,26 @@ async def register_source(
 
 @routes.get("/sources", operation_id="list_sources", summary="List sources 报送来源", response_model=Page[SourceOut])
 async def list_sources(
-    request: Request, response: Response, query: Annotated[ListQuery, Query()], _: Admin, assistance: AssistanceDep
+    request: Request,
+    response: Response,
+    query: Annotated[ListQuery, Query()],
+    caller: Admin,
+    assistance: AssistanceDep,
 ) -> Page[SourceOut]:
-    """Sources in order of registration."""
+    """Sources that reach no further than you, in order of registration."""
     after = query.after(request)
     async with assistance.runtime.database.driver() as pg:
-        rows = await service.listed(pg, after=after[0] if after else None, limit=query.limit + 1)
-        count = await pg.fetchval("SELECT count(*) FROM source") if query.count else None
-    kept, cursor = page_of(rows, limit=query.limit, key=lambda row: [str(row.id)], request=request, response=response)
-    return Page(items=list(kept), next_cursor=cursor, count=count)
+        tree = await assistance.divisions.get(pg)
+        yours = [each for each in await service.listed(pg) if _is_within(each, caller, tree, assistance)]
+    rest = [each for each in yours if after is None or str(each.id) > after[0]]
+    kept, cursor = page_of(
+        rest[: query.limit + 1],
+        limit=query.limit,
+        key=lambda row: [str(row.id)],
+        request=request,
+        response=response,
+    )
+    return Page(items=list(kept), next_cursor=cursor, count=len(yours) if query.count else None)
 
 
 @routes.get(
@@ -72,10 +85,10 @@ async def list_sources(
     response_model=SourceOut,
     responses=NOT_FOUND_RESPONSE,
 )
-async def read_source(source_id: Id, response: Response, _: Admin, assistance: AssistanceDep) -> SourceOut:
-    """One registered source."""
+async def read_source(source_id: Id, response: Response, caller: Admin, assistance: AssistanceDep) -> SourceOut:
+    """One registered source that reaches no further than you."""
     async with assistance.runtime.database.driver() as pg:
-        found = await service.find(pg, source_id)
+        found = await _find(pg, source_id, caller, assistance)
     set_etag(response, found.version)
     return found
 
@@ -98,10 +111,26 @@ async def change_source(
     """Replace a source's scope, mode or status; from live to test and back takes effect within a second."""
     now = assistance.runtime.clock.now()
     async with assistance.runtime.database.driver() as pg, pg.transaction():
+        await _find(pg, source_id, caller, assistance)
         await _check_divisions(pg, content, caller, assistance)
         made = await service.change(pg, source_id, content, expected=expected, by=caller.key_id, now=now)
     set_etag(response, made.version)
     return made
+
+
+async def _find(pg: Pg, source_id: UUID, caller: Caller, assistance: Assistance) -> SourceOut:
+    """A source that the caller may see. Raises 404."""
+    found = await service.find(pg, source_id)
+    if not _is_within(found, caller, await assistance.divisions.get(pg), assistance):
+        raise Problem(errors.NOT_FOUND)
+    return found
+
+
+def _is_within(source: SourceOut, caller: Caller, tree: DivisionTree, assistance: Assistance) -> bool:
+    """Whether a source reaches no further than the caller."""
+    today = local_day(assistance.runtime.clock.now())
+    seats = [seat(tree, code, today) for code in source.divisions]
+    return all(place is not None and place.within(caller) for place in seats)
 
 
 async def _check_divisions(pg: Pg, content: SourceContent, caller: Caller, assistance: Assistance) -> None:
