@@ -72,6 +72,7 @@ _VISIT = {
     "occurred_at": "2018-10-08T10:00:00+08:00",
 }  # fmt: skip
 
+_SOURCE = {"label": "测试", "divisions": ["411323000000"], "mode": "test", "status": "active"}
 _LATER = {"valid_from": "2999-01-01", "reason": "测试"}
 """Divisions never change in the past."""
 
@@ -206,9 +207,9 @@ ASSISTANCE = {
     "change_target": only("signer", "importer", of="target", body={"due": 7, "deadline": "2018-10-14"}),
     "withdraw_target": only("signer", "importer", of="target"),
     "register_source": only("admin"),
-    "list_sources": only("admin"),
-    "read_source": only("admin"),
-    "change_source": only("admin"),
+    "list_sources": only("admin", lists="source"),
+    "read_source": only("admin", of="source"),
+    "change_source": only("admin", of="source", body=_SOURCE),
     "read_submission": readers(of="submission"),
 }
 

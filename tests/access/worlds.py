@@ -136,8 +136,10 @@ async def _assistance(world: World, city: str) -> None:
 
 async def _submissions(world: World, city: str, counties: tuple[str, ...]) -> None:
     names = [f"urn:{code}" for code in counties]
+    registered = []
     for name, code in zip(names, counties, strict=True):
-        await world.post("/v1/sources", {"name": name, "label": "测试", "divisions": [code]}, city)
+        made = await world.post("/v1/sources", {"name": name, "label": "测试", "divisions": [code]}, city)
+        registered.append({"source_id": made["id"]})
         outcome = ActionOutcome(
             source=name, submission="1", op="record", source_system="x", external_id="1", outcome="rejected",
             mode="live", decided_at=datetime.now(UTC),
@@ -147,6 +149,7 @@ async def _submissions(world: World, city: str, counties: tuple[str, ...]) -> No
                 "INSERT INTO inbox (source, ce_id, digest, outcome, decided_at) VALUES ($1, '1', '', $2, $3)",
                 name, outcome.model_dump_json(by_alias=True), outcome.decided_at,
             )  # fmt: skip
+    world.add("source", *registered)
     world.add("submission", *({"source": name, "id": "1"} for name in names))
 
 
