@@ -1,6 +1,7 @@
 """Alembic in a few lines: migrations run under a lock and short timeouts, beside a running service.
 
-A migration must let the previous release go on working: add first, remove a release later.
+A migration must let the previous release go on working: add first, remove a release later. None goes back: a ledger
+and a register are not taken down.
 """
 
 import asyncio

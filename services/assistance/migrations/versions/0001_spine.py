@@ -194,7 +194,3 @@ def upgrade() -> None:
     for statement in DDL.split(";\n"):
         if statement.strip():
             op.execute(statement)
-
-
-def downgrade() -> None:
-    raise NotImplementedError("a ledger is not taken down")

@@ -15,7 +15,3 @@ depends_on = None
 
 def upgrade() -> None:
     plumbing.add_origin(op)
-
-
-def downgrade() -> None:
-    raise NotImplementedError("a ledger is not taken down")

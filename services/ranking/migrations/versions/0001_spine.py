@@ -143,7 +143,3 @@ def upgrade() -> None:
     op.get_bind().exec_driver_sql(
         "INSERT INTO rule_set (code, version, valid_from, body) VALUES ('2018-v1', 1, '2018-01-01', $1)", (body,)
     )
-
-
-def downgrade() -> None:
-    raise NotImplementedError("the first schema has nothing to go back to")

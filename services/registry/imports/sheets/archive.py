@@ -7,6 +7,7 @@ is a workbook with some rows of the sheet, the shared strings and the styles, an
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from posixpath import join, normpath
@@ -112,12 +113,8 @@ class Archive:
                         raise RefusedFileError("file_suspicious")
                     tail = chunk[-16:]
                     yield chunk
-        except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError, KeyError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, KeyError) as error:
             raise RefusedFileError("file_damaged") from error
-        except Exception as error:
-            if type(error).__module__ == "zlib":
-                raise RefusedFileError("file_damaged") from error
-            raise
 
     def _part(self, name: str, limit: int = MAX_PART) -> bytes:
         return b"".join(self._chunks(name, limit))

@@ -61,7 +61,3 @@ CREATE TABLE rule_finding (
 def upgrade() -> None:
     for statement in STATEMENTS.split(";\n"):
         op.execute(statement)
-
-
-def downgrade() -> None:
-    raise NotImplementedError("a register is not taken down")

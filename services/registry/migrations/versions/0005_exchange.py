@@ -104,7 +104,3 @@ COMMENT ON TABLE exchange_change IS 'What subscribers may have to hear of; a que
 def upgrade() -> None:
     for statement in STATEMENTS.split(";\n"):
         op.execute(statement)
-
-
-def downgrade() -> None:
-    raise NotImplementedError("a register is not taken down")

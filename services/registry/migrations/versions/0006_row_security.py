@@ -28,7 +28,3 @@ def upgrade() -> None:
     ):
         for statement in rowsecurity.by_household(table, column):
             op.execute(statement)
-
-
-def downgrade() -> None:
-    raise NotImplementedError("a register is not taken down")

@@ -59,7 +59,3 @@ CREATE UNIQUE INDEX certificate_one_household ON certificate (household_id) WHER
 def upgrade() -> None:
     for statement in STATEMENTS.split(";\n"):
         op.execute(statement)
-
-
-def downgrade() -> None:
-    raise NotImplementedError("a register is not taken down")

@@ -92,7 +92,3 @@ def upgrade() -> None:
     for statement in TABLES.split(";\n"):
         if statement.strip():
             op.execute(statement)
-
-
-def downgrade() -> None:
-    raise NotImplementedError("a ledger is not taken down")

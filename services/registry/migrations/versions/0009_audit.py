@@ -88,7 +88,3 @@ CREATE TABLE quota_use (
 def upgrade() -> None:
     for statement in (*AUDIT, *IDENTITIES):
         op.execute(statement)
-
-
-def downgrade() -> None:
-    raise NotImplementedError("an audit log is not taken down")
