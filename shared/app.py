@@ -29,7 +29,6 @@ from shared.http.body import StrictRoute
 from shared.http.limits import Limits
 from shared.http.pagination import Cursors
 from shared.http.shortcuts import Shortcut, Shortcuts
-from shared.oidc import OidcTokens
 from shared.openapi import install_openapi
 from shared.relay import Relay
 from shared.settings import Settings
@@ -141,11 +140,10 @@ def create_app(
     app.router.route_class = APIRoute
     app.state.runtime = runtime
     app.state.base_url = settings.base_url
-    tokens = [OidcTokens(settings, runtime.clock)] if settings.oidc_issuer else []
-    app.state.authenticators = [*authenticators, *tokens, ApiKeys(runtime.database, runtime.clock)]
+    app.state.authenticators = [*authenticators, *_tokens(runtime), ApiKeys(runtime.database, runtime.clock)]
     app.state.cursors = Cursors(settings.cursor_secret.get_secret_value().encode() or secrets.token_bytes(32))
     for part in routers if role in ("all", "api") else ():
-        app.include_router(part)
+        app.router.routes.extend(part.routes)  # as they are: include_router makes each anew at the first request
     problems.install(app, (*errors.SHARED_KINDS, *kinds))
     _add_operations(app, runtime, role)
     _add_documents(app, publishes, reads)
@@ -155,6 +153,15 @@ def create_app(
     app.add_middleware(Limits, bulk_bytes=settings.max_body_mb * 1024 * 1024, draining=lambda: runtime.draining)
     app.add_middleware(Telemetry, service=settings.service)
     return app
+
+
+def _tokens(runtime: Runtime) -> list[Authenticator]:
+    """What checks the tokens of an OpenID Connect issuer, if there is one."""
+    if runtime.settings.oidc_issuer is None:
+        return []
+    from shared.oidc import OidcTokens  # with its HTTP client a seventh of a process's start
+
+    return [OidcTokens(runtime.settings, runtime.clock)]
 
 
 def _marked(description: str, settings: Settings) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Path, Response
 
-from services.registry.certificates import pdf, service
+from services.registry.certificates import service
 from services.registry.certificates.schemas import CertificateOut
 from services.registry.certificates.service import Certificate
 from services.registry.context import Reader, Registry, RegistryDep
@@ -75,6 +75,8 @@ async def print_certificate(household: str, caller: Reader, registry: RegistryDe
         name = await _head(pg, registry, found)
     head = name if caller.may("identity:reveal") else masked_name(name)
     address = f"{registry.runtime.settings.base_url}/v1/certificates/{found.number}"
+    from services.registry.certificates import pdf  # ReportLab is slow to import, and few processes print
+
     page = await asyncio.to_thread(pdf.render, found, head=head, address=address, watermark=_watermark(registry))
     named = {"Content-Disposition": f'inline; filename="{found.number}.pdf"', "Cache-Control": "no-store"}
     return Response(page, media_type=PDF, headers=named)
