@@ -101,7 +101,7 @@ class Vault:
 
     def index(self, value: str, column: str) -> bytes:
         """The blind index of a normalised value: equal values have equal indexes, and nothing else shows."""
-        return hmac.new(self.index_keys.keys[column], value.encode(), self.index_keys.algorithm).digest()
+        return hmac.digest(self.index_keys.keys[column], value.encode(), self.index_keys.algorithm)
 
     def sealed_index_keys(self) -> bytes:
         """The index keys as they are kept beside the data."""

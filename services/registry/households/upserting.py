@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from services.registry.context import Registry
 from services.registry.households import changing, reading, registering, rules, store
 from services.registry.households.incomes import with_income
-from services.registry.households.judging import Identity, Surroundings, identify, in_school
+from services.registry.households.judging import Identity, Judged, Surroundings, identify, in_school
 from services.registry.households.records import Author, Household, Person, next_version
 from services.registry.households.registering import Outcome
 from services.registry.households.rules import Since
@@ -70,7 +70,7 @@ async def upsert(
     pg: Pg,
     registry: Registry,
     around: Surroundings,
-    contents: Sequence[HouseholdIn | list[Fault]],
+    judged: Sequence[Judged | list[Fault]],
     author: Author,
     changes: PopulationChanges,
     overwriting: Overwriting,
@@ -80,12 +80,12 @@ async def upsert(
     Raises ``asyncpg.UniqueViolationError`` when another transaction has just taken a number: try again.
     """
     outcomes: list[Outcome | Updated | Kept] = list(
-        await registering.register(pg, registry, around, contents, author, changes)
+        await registering.register(pg, registry, around, judged, author, changes)
     )
     known = {
-        place: content
-        for place, (content, outcome) in enumerate(zip(contents, outcomes, strict=True))
-        if isinstance(content, HouseholdIn) and isinstance(outcome, list) and _names_a_household(outcome)
+        place: each.content
+        for place, (each, outcome) in enumerate(zip(judged, outcomes, strict=True))
+        if isinstance(each, Judged) and isinstance(outcome, list) and _names_a_household(outcome)
     }
     if known:
         outcomes = await _updated(pg, registry, around, known, outcomes, author, changes, overwriting)
