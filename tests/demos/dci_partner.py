@@ -61,8 +61,9 @@ def is_signed(envelope: Json, keys: KeySet) -> bool:
         return False
     if not created - 60 <= time.time() < expires:
         return False
-    public = keys.get_by_kid(kid).public_key
-    assert isinstance(public, Ed25519PublicKey)
+    public = next((key.public_key for key in keys.keys if key.kid == kid), None)
+    if not isinstance(public, Ed25519PublicKey):
+        return False
     try:
         public.verify(
             base64.b64decode(parts["signature"]), _text(created, expires, envelope["header"], envelope["message"])

@@ -41,7 +41,6 @@ class Stock(NamedTuple):
 class Export:
     """What was exported on a day."""
 
-    day: str
     known_at: str
     """The instant of the last change before it."""
     files: dict[str, bytes]
@@ -94,7 +93,7 @@ class Township:
 
     def export(self, day: str) -> Export:
         """Everything, as of the earlier day and as of this one."""
-        return Export(day, self.last_change, {path: self.file(path) for path in self._paths(day)})
+        return Export(self.last_change, {path: self.file(path) for path in self._paths(day)})
 
     def file(self, path: str, known_at: str | None = None) -> bytes:
         """A file as its reader gets it now, or as known at an instant."""
