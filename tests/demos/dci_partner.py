@@ -161,7 +161,7 @@ def partners(registry: httpx.Client, *names: str) -> Iterator[list[Partner]]:
 
     In the end those that were registered are shut out again, so that nobody calls where nothing listens.
     """
-    keys = KeySet.import_key_set(answered(registry.get("/.well-known/jwks.json")))
+    keys = KeySet.import_key_set({"keys": answered(registry.get("/.well-known/jwks.json"))["keys"]})
     found: dict[str, Partner] = {}
 
     class Receiver(BaseHTTPRequestHandler):

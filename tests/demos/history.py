@@ -139,7 +139,7 @@ def demonstrate(
     """What was exported on three days comes back on the third; what was learned since shows where it is asked for."""
     township = Township(stage.registry)
     before = township.stock(EARLIER)
-    exports = []
+    exports: list[Export] = []
     for learn in (_first_day, _second_day, _third_day):
         if exports:
             next_day()
