@@ -27,6 +27,7 @@ OPEN = {
     "dead_letter": "registry reads no topics", "parked_record": "registry reads no topics", "log_state": "positions",
     "published_position": "positions", "consumed_position": "positions", "table_revision": "numbers",
     "alembic_version": "a number", "standing_change": "sums", "profile_change": "sums", "rural_population": "sums",
+    "standing_entry": "sums", "profile_entry": "sums",
     "rule_run": "what was asked for", "rule_finding": "household numbers and rules, no values; read by run",
     "standing_decision": "read through the scope of its division", "certificate": "numbers, days and villages",
     "certificate_counter": "numbers", "import_job": "numbers", "import_file": "sealed", "import_rejected": "sealed",
