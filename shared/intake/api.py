@@ -1,5 +1,8 @@
 """Routes of an intake, the same in every service that has one: sources, and what became of a submission."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
 from typing import Annotated, TypeVar
 from uuid import UUID
 
@@ -29,27 +32,31 @@ Reader = Annotated[Caller, Depends(requires("reader", "recorder", "reviewer", "d
 R = TypeVar("R", bound=Receipt)
 
 
+@dataclass(frozen=True, slots=True)
 class Reach:
     """Which divisions lie within whose scope today."""
 
-    def __init__(self, request: Request, runtime: RuntimeDep) -> None:
-        self._divisions: Watched[DivisionTree] = request.app.state.divisions
-        self._runtime = runtime
+    tree: DivisionTree
+    day: date
 
-    async def of(self, caller: Caller, codes: list[str]) -> list[bool]:
+    def of(self, caller: Caller, codes: Iterable[str]) -> list[bool]:
         """For each division whether it is there and the caller reaches it."""
-        async with self._runtime.database.driver() as pg:
-            tree = await self._divisions.get(pg)
-        day = local_day(self._runtime.clock.now())
-        found = []
-        for code in codes:
-            division, path = tree.get(code), tree.path(code, day)
-            within = code in caller.divisions or (path is not None and caller.reaches(path))
-            found.append(within and division is not None and division.holds_on(day))
-        return found
+        return [self._within(caller, code) for code in codes]
+
+    def _within(self, caller: Caller, code: str) -> bool:
+        division, path = self.tree.get(code), self.tree.path(code, self.day)
+        if division is None or not division.holds_on(self.day):
+            return False
+        return code in caller.divisions or (path is not None and caller.reaches(path))
 
 
-ReachDep = Annotated[Reach, Depends()]
+async def _reach(request: Request, runtime: RuntimeDep) -> Reach:
+    divisions: Watched[DivisionTree] = request.app.state.divisions
+    async with runtime.database.driver() as pg:
+        return Reach(await divisions.get(pg), local_day(runtime.clock.now()))
+
+
+ReachDep = Annotated[Reach, Depends(_reach)]
 
 
 @routes.post(
@@ -65,7 +72,7 @@ async def register_source(
 ) -> SourceOut:
     """Let a system submit through Kafka, under its `ce_source`, within its divisions."""
     now = runtime.clock.now()
-    await _check_divisions(content, caller, reach)
+    _check_divisions(content, caller, reach)
     async with runtime.database.driver() as pg, pg.transaction():
         if (earlier := await claim(pg, key)) is not None:
             mark_replayed(response)
@@ -90,8 +97,7 @@ async def list_sources(
     """Sources that reach no further than you, in order of registration."""
     after = query.after(request)
     async with runtime.database.driver() as pg:
-        all_of_them = await sources.listed(pg)
-    yours = [each for each in all_of_them if all(await reach.of(caller, each.divisions))]
+        yours = [each for each in await sources.listed(pg) if all(reach.of(caller, each.divisions))]
     rest = [each for each in yours if after is None or str(each.id) > after[0]]
     kept, cursor = page_of(
         rest[: query.limit + 1],
@@ -138,7 +144,7 @@ async def change_source(
     """Replace a source's scope, mode or status; from live to test and back takes effect within a second."""
     now = runtime.clock.now()
     await _find(source_id, caller, runtime, reach)
-    await _check_divisions(content, caller, reach)
+    _check_divisions(content, caller, reach)
     async with runtime.database.driver() as pg, pg.transaction():
         made = await sources.change(pg, source_id, content, expected=expected, by=caller.key_id, now=now)
     set_etag(response, made.version)
@@ -149,12 +155,12 @@ async def _find(source_id: UUID, caller: Caller, runtime: RuntimeDep, reach: Rea
     """A source that the caller may see: one that reaches no further. Raises 404."""
     async with runtime.database.driver() as pg:
         found = await sources.find(pg, source_id)
-    if not all(await reach.of(caller, found.divisions)):
+    if not all(reach.of(caller, found.divisions)):
         raise Problem(errors.NOT_FOUND)
     return found
 
 
-async def _check_divisions(content: SourceContent, caller: Caller, reach: Reach) -> None:
+def _check_divisions(content: SourceContent, caller: Caller, reach: Reach) -> None:
     """A source reaches no further than whoever registers it. Raises 422."""
     unknown = [
         fault(
@@ -163,7 +169,7 @@ async def _check_divisions(content: SourceContent, caller: Caller, reach: Reach)
             "not known, or outside your divisions",
             "不存在,或不在您的辖区内",
         )
-        for index, within in enumerate(await reach.of(caller, content.divisions))
+        for index, within in enumerate(reach.of(caller, content.divisions))
         if not within
     ]
     if unknown:
@@ -191,7 +197,7 @@ def receipts(model: type[R]) -> APIRouter:
         """The receipt of one submission, once it is decided. `source` may hold slashes, encoded or not."""
         async with runtime.database.driver() as pg:
             found, receipt = await inbox.find(pg, f"{source}/{submission}", model)
-        if not any(await reach.of(caller, found.divisions)):
+        if not any(reach.of(caller, found.divisions)):
             raise Problem(errors.NOT_FOUND)
         return receipt
 
