@@ -47,7 +47,7 @@ class IdentityBlock(BaseModel):
     source: str = Field(description="`ce_source` of the submission.")
     source_system: ExternalName = Field(description="As in the submission.")
     external_id: ExternalName = Field(description="As in the submission.")
-    members: list[MemberIdentity] = Field(description="One object a member, in the order of `members`.")  # type: ignore[valid-type]
+    members: list[MemberIdentity] = Field(description="One object a member, in the order of `members`.")
 
 
 def _schema_of_block() -> dict[str, Any]:
@@ -77,7 +77,7 @@ HouseholdRecording: type[BaseModel] = create_model(
     "HouseholdRecording",
     __base__=_Recording,
     __doc__=_Recording.__doc__,
-    members=(Annotated[list[SubmittedMember], Field(min_length=1, max_length=MAX_MEMBERS)], ...),  # type: ignore[valid-type]
+    members=(Annotated[list[SubmittedMember], Field(min_length=1, max_length=MAX_MEMBERS)], ...),
     **_fields(HouseholdIn, without=("members", "source_system", "external_id")),
 )
 
@@ -90,7 +90,7 @@ class HouseholdRevocation(Envelope):
     op: Literal["revoke"]
 
 
-class HouseholdSubmission(RootModel[Annotated[HouseholdRecording | HouseholdRevocation, Field(discriminator="op")]]):  # type: ignore[valid-type]
+class HouseholdSubmission(RootModel[Annotated[HouseholdRecording | HouseholdRevocation, Field(discriminator="op")]]):
     """One submission of a household 农户报送."""
 
 
