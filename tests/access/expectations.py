@@ -125,6 +125,13 @@ REGISTRY = {
     "get_template": EVERY_KEY,
     "get_import_mapping": only("importer"),
     "put_import_mapping": only("importer"),
+    # Submissions through Kafka
+    "get_submission_keys": ANYBODY,
+    "register_source": only("admin"),
+    "list_sources": only("admin", lists="source"),
+    "read_source": only("admin", of="source"),
+    "change_source": only("admin", of="source", body=_SOURCE),
+    "read_submission": readers(of="submission"),
     "list_locked_years": readers(),
     "lock_year": only("admin"),
     # Statistics: aggregates are open; villages outside the caller's divisions are tested in test_statistics

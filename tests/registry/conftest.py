@@ -31,7 +31,8 @@ FILLED = (
     "standing_change, standing_entry, profile_change, profile_entry, rural_population, import_report, "
     "api_key, key_version, data_key, idempotency, locked_year, rule_run, rule_finding, outbox, "
     "exchange_key, exchange_party, exchange_message, exchange_request, exchange_task, exchange_subscription, "
-    "exchange_change, standing_decision, certificate, certificate_counter, quota_use"
+    "exchange_change, standing_decision, certificate, certificate_counter, quota_use, "
+    "source, inbox, submitted_household, submission_key, dead_letter, parked_record"
 )
 
 
