@@ -6,6 +6,7 @@ from datetime import date
 
 from services.registry.checks import catalogue
 from services.registry.checks.rules import Facts, MemberFacts
+from services.registry.checks.standings import by_decision
 from services.registry.households import rules
 from services.registry.households.rules import NotValidThenError, Sex, Since
 from services.registry.households.schemas import HouseholdIn, MemberIn
@@ -31,7 +32,7 @@ class Surroundings:
     locked_years: frozenset[int] = frozenset()
     """Years whose figures do not change any more."""
     standing_by_decision: bool = False
-    """Exits and relapses come of decisions alone."""
+    """Identifications, exits and relapses come of decisions alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class Judged:
     states: tuple[HouseholdState, ...]
     identities: tuple[Identity, ...]
     joined: tuple[date, ...]
+    if_new: tuple[Fault, ...] = ()
+    """What speaks against registering it, though not against updating one that is there."""
 
 
 def judge(content: HouseholdIn, around: Surroundings) -> Judged | list[Fault]:
@@ -74,16 +77,18 @@ def judge(content: HouseholdIn, around: Surroundings) -> Judged | list[Fault]:
         joined.append(member.joined_on or max(day, identity.birth_date))
         if not day <= joined[-1] <= max(day, around.today):
             found += day_faults(f"/members/{position}/joined_on", joined[-1], day, around.today)
+    if_new: list[Fault] = []
     if len(identities) == len(content.members):
-        found += (each.fault() for each in catalogue.errors(_facts(content, identities, day)))
+        for finding in catalogue.errors(_facts(content, identities, day, around)):
+            (if_new if finding.rule is by_decision else found).append(finding.fault())
     found += _locked_faults(content, around)
     if found:
         return found
     digest = around.vault.index(content.model_dump_json(exclude_defaults=True), "content")
-    return Judged(content, digest, states, tuple(identities), tuple(joined))
+    return Judged(content, digest, states, tuple(identities), tuple(joined), tuple(if_new))
 
 
-def _facts(content: HouseholdIn, identities: Sequence[Identity], day: date) -> Facts:
+def _facts(content: HouseholdIn, identities: Sequence[Identity], day: date, around: Surroundings) -> Facts:
     """What the rules of the catalogue read of a household that is to be registered."""
     return Facts(
         day=day,
@@ -107,6 +112,7 @@ def _facts(content: HouseholdIn, identities: Sequence[Identity], day: date) -> F
             )
             for member, identity in zip(content.members, identities, strict=True)
         ],
+        undecided=[(None, content.standing)] if around.standing_by_decision else [],
     )
 
 
