@@ -299,9 +299,9 @@ async def test_an_exit_takes_effect_in_the_year_whose_income_counts(url: str, se
         assert (await office.step(ahead, on="2019-01-02")).status_code == 200
         other = await able(client, incomes=incomes)
         late = await office.proposed(kind="exit", household=other["id"], year=2018, on="2018-12-28")
-        late = await office.upto(late, "announcement")
-        assert late["next"]["not_before"] == "2019-01-04"
-        assert faults(await office.step(late)) == {("/on", "year_differs")}
+        posted = await office.upto(late, "announcement")
+        assert posted["next"]["not_before"] == "2019-01-04"
+        assert faults(await office.step(posted)) == {("/on", "year_differs")}
 
 
 async def test_nobody_passes_a_closed_window_by_stating_another_day(
