@@ -99,9 +99,13 @@ VERSION_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def router(tag: str) -> APIRouter:
-    """A router whose routes read strictly and declare the answers every route can give."""
-    return APIRouter(prefix="/v1", tags=[tag], route_class=StrictRoute, responses=_DECLARED)
+def router(tag: str, *, guarded: bool = True) -> APIRouter:
+    """A router whose routes read strictly and declare the answers every route can give.
+
+    ``guarded`` is false for routes that ask for no key.
+    """
+    declared = {status: told for status, told in _DECLARED.items() if guarded or status not in (401, 403)}
+    return APIRouter(prefix="/v1", tags=[tag], route_class=StrictRoute, responses=declared)
 
 
 def create_app(

@@ -7,6 +7,8 @@ from fastapi import FastAPI
 from services.registry.audit import api as audit_api
 from services.registry.audit.sealing import Sealer
 from services.registry.certificates import api as certificates_api
+from services.registry.certificates import verification_api
+from services.registry.certificates.visitors import Visitors
 from services.registry.checks import api as checks_api
 from services.registry.codes import api as codes_api
 from services.registry.commands import command
@@ -159,6 +161,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             intake_api.receipts(HouseholdOutcome),
             standing_api.routes,
             certificates_api.routes,
+            verification_api.routes,
             identities_api.routes,
             publicity_api.routes,
             checks_api.routes,
@@ -192,6 +195,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
     app.state.submission_keys = keys_to_us
     app.state.residents = residents
     app.state.exchange = exchange
+    app.state.visitors = Visitors(registry.quotas.verification)
     app.state.imports = imports
     return app, runtime
 

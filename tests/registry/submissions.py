@@ -42,7 +42,8 @@ class Importer:
 
     @property
     def consumer(self) -> Consumer:
-        [found] = [each for each in self.app.state.runtime.consumers if each.group == GROUP]
+        consumers: list[Consumer] = self.app.state.runtime.consumers
+        [found] = [each for each in consumers if each.group == GROUP]
         return found
 
     async def register(self, name: str = SOURCE, *, mode: str = "live", divisions: tuple[str, ...] = (XIXIA,)) -> Json:

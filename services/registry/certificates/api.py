@@ -1,52 +1,22 @@
 """Routes of certificates."""
 
 import asyncio
-from typing import Annotated
 
-from fastapi import Path, Response
+from fastapi import Response
 
 from services.registry.certificates import pdf, service
-from services.registry.certificates.schemas import CertificateOut
 from services.registry.certificates.service import Certificate
 from services.registry.context import Reader, Registry, RegistryDep
 from services.registry.households import reading
 from services.registry.identity import masked_name
 from shared import errors
 from shared.app import NOT_FOUND_RESPONSE, router
-from shared.auth import AnyCaller
 from shared.db import Pg
 from shared.errors import Problem
 
 routes = router("certificates")
 PDF = "application/pdf"
 MARK = "演示数据"
-
-
-@routes.get(
-    "/certificates/{number}",
-    operation_id="verify_certificate",
-    summary="Verify an honour certificate 核验脱贫光荣证",
-    responses=NOT_FOUND_RESPONSE,
-)
-async def verify_certificate(
-    number: Annotated[str, Path(pattern=r"^[0-9]{16}$", description="Number 证书编号, 16 digits.")],
-    _: AnyCaller,
-    registry: RegistryDep,
-) -> CertificateOut:
-    """To every caller, of any division: whether it is valid, the head's masked name, the village, the day."""
-    async with registry.runtime.database.driver() as pg:
-        found = await service.by_number(pg, number)
-        if found is None:
-            raise Problem(errors.NOT_FOUND)
-        head = await _head(pg, registry, found)
-    return CertificateOut(
-        number=found.number,
-        status="valid" if found.revoked_on is None else "revoked",
-        head=masked_name(head),
-        village=found.village_name,
-        issued_on=found.issued_on,
-        watermark=_watermark(registry),
-    )
 
 
 @routes.get(

@@ -5,6 +5,8 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+from services.registry.certificates.rules import withdrawn_on
+from services.registry.households import reading
 from shared.db import Pg
 
 
@@ -18,7 +20,8 @@ class Certificate:
     """The head of the household on the day of issue."""
     village_name: str
     issued_on: date
-    revoked_on: date | None
+    withdrawn_on: date | None
+    """The day from which it holds no longer."""
 
 
 _COLUMNS = "number, household_id, head_id, village_name, issued_on, revoked_on"
@@ -56,17 +59,23 @@ async def issue(
 
 
 async def by_number(pg: Pg, number: str) -> Certificate | None:
-    """The certificate with a number, valid or revoked."""
-    return _read(await pg.fetchrow(f"SELECT {_COLUMNS} FROM certificate WHERE number = $1", number))
+    """The certificate with a number, valid or withdrawn."""
+    return await _read(pg, await pg.fetchrow(f"SELECT {_COLUMNS} FROM certificate WHERE number = $1", number))
 
 
 async def of_household(pg: Pg, household_id: UUID) -> Certificate | None:
-    """The certificate that a household holds."""
+    """The certificate that a household holds; None when it has none, or when that is withdrawn."""
     found = await pg.fetchrow(
         f"SELECT {_COLUMNS} FROM certificate WHERE household_id = $1 AND revoked_on IS NULL", household_id
     )
-    return _read(found)
+    certificate = await _read(pg, found)
+    return certificate if certificate is not None and certificate.withdrawn_on is None else None
 
 
-def _read(row: Any) -> Certificate | None:
-    return None if row is None else Certificate(**row)
+async def _read(pg: Pg, row: Any) -> Certificate | None:
+    if row is None:
+        return None
+    fields = dict(row)
+    replaced_on = fields.pop("revoked_on")
+    standings = await reading.standings_of(pg, row["household_id"])
+    return Certificate(**fields, withdrawn_on=withdrawn_on(row["issued_on"], replaced_on, standings))

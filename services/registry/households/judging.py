@@ -6,6 +6,7 @@ from datetime import date
 
 from services.registry.checks import catalogue
 from services.registry.checks.rules import Facts, MemberFacts
+from services.registry.checks.standings import by_decision
 from services.registry.households import rules
 from services.registry.households.incomes import Income
 from services.registry.households.rules import NotValidThenError, Sex, Since
@@ -32,7 +33,7 @@ class Surroundings:
     locked_years: frozenset[int] = frozenset()
     """Years whose figures do not change any more."""
     standing_by_decision: bool = False
-    """Exits and relapses come of decisions alone."""
+    """Identifications, exits and relapses come of decisions alone."""
     states: dict[tuple[str, str, date], tuple[HouseholdState, ...]] = field(default_factory=dict, compare=False)
     """Of households that never moved, by village, standing and first day: a batch has many that are alike."""
 
@@ -59,6 +60,8 @@ class Judged:
     joined: tuple[date, ...]
     incomes: tuple[Income, ...]
     """By year, oldest first."""
+    if_new: tuple[Fault, ...] = ()
+    """What speaks against registering it, though not against updating one that is there."""
 
 
 def judge(content: HouseholdIn, around: Surroundings) -> Judged | list[Fault]:
@@ -80,14 +83,16 @@ def judge(content: HouseholdIn, around: Surroundings) -> Judged | list[Fault]:
         if not day <= joined[-1] <= max(day, around.today):
             found += day_faults(f"/members/{position}/joined_on", joined[-1], day, around.today)
     incomes = [each.income() for each in content.incomes]
+    if_new: list[Fault] = []
     if len(identities) == len(content.members):
-        found += (each.fault() for each in catalogue.errors(_facts(content, identities, incomes, day)))
+        for finding in catalogue.errors(_facts(content, identities, incomes, day, around)):
+            (if_new if finding.rule is by_decision else found).append(finding.fault())
     found += _locked_faults(content, around)
     if found:
         return found
     digest = around.vault.index(content.model_dump_json(exclude_defaults=True), "content")
     in_order = tuple(sorted(incomes, key=lambda income: income.year))
-    return Judged(content, digest, states, tuple(identities), tuple(joined), in_order)
+    return Judged(content, digest, states, tuple(identities), tuple(joined), in_order, tuple(if_new))
 
 
 def judge_all(contents: Sequence[HouseholdIn | list[Fault]], around: Surroundings) -> list[Judged | list[Fault]]:
@@ -95,7 +100,9 @@ def judge_all(contents: Sequence[HouseholdIn | list[Fault]], around: Surrounding
     return [each if isinstance(each, list) else judge(each, around) for each in contents]
 
 
-def _facts(content: HouseholdIn, identities: Sequence[Identity], incomes: Sequence[Income], day: date) -> Facts:
+def _facts(
+    content: HouseholdIn, identities: Sequence[Identity], incomes: Sequence[Income], day: date, around: Surroundings
+) -> Facts:
     """What the rules of the catalogue read of a household that is to be registered."""
     return Facts(
         day=day,
@@ -119,6 +126,7 @@ def _facts(content: HouseholdIn, identities: Sequence[Identity], incomes: Sequen
             )
             for member, identity in zip(content.members, identities, strict=True)
         ],
+        undecided=[(None, content.standing)] if around.standing_by_decision else [],
     )
 
 

@@ -58,6 +58,9 @@ async def register(
     Raises ``asyncpg.UniqueViolationError`` when another transaction has just taken a number: try again.
     """
     outcomes = await _known(pg, judged, around)
+    for place, each in enumerate(judged):
+        if isinstance(each, Judged) and each.if_new and place not in outcomes:
+            outcomes[place] = list(each.if_new)
     fresh = [(place, each) for place, each in enumerate(judged) if isinstance(each, Judged) and place not in outcomes]
     made = await _make(pg, [each for _, each in fresh], author)
     await store.add(pg, registry, made, changes)

@@ -356,7 +356,9 @@ class FindingOut(BaseModel):
 
     rule: str = Field(description="Code of the rule, as in `/v1/rules`.")
     severity: Severity
-    pointer: str = Field(description="Where: a JSON pointer into the household.")
+    pointer: str = Field(
+        description="Where: a JSON pointer into the household as it is now; members who left keep their place."
+    )
 
 
 class HouseholdDetail(HouseholdOut):

@@ -53,7 +53,9 @@ class Proposal(DocumentedIn):
         default=None, max_length=40, description="Of identification, exit, relapse: household id or number 农户."
     )
     division: Division | None = Field(default=None, description="Of village_exit, county_exit: what exits.")
-    year: Year | None = Field(default=None, description="Of exit: year whose income counts 脱贫年度.")
+    year: Year | None = Field(
+        default=None, description="Of exit: year whose income counts, and in which it takes effect 脱贫年度."
+    )
     cause: Cause | None = Field(
         default=None, description="Of relapse: its cause 返贫原因; of identification: main cause 主要致贫原因."
     )

@@ -49,6 +49,7 @@ async def propose(
             **_act(body, caller, now, last), step=rules.PROCEDURES[body.kind][0].code, evidence=tuple(body.evidence)
         )
         rules.check_day(step.on, EARLIEST, last)
+        rules.check_year(body.year, step.on, "/year", concluded=False)
         _check_window(registry, body.kind, step.on)
         decision = Decision(
             id=uuid7(),
@@ -83,7 +84,7 @@ def _check_fields(body: Proposal) -> None:
 
 
 def _check_window(registry: Registry, kind: str, day: date) -> None:
-    if kind in ("identification", "exit") and not registry.standing.open_on(day):
+    if kind in ("identification", "exit") and not registry.standing.open_for(day, today(registry)):
         raise Problem(rules.OUTSIDE_WINDOW)
 
 

@@ -157,6 +157,15 @@ async def stock_people(pg: Pg, tree: DivisionTree, code: str, day: date) -> int:
     )
 
 
+async def rural_people(pg: Pg, tree: DivisionTree, code: str, day: date) -> int | None:
+    """The rural population that incidence of a division is counted by on a day; None where it is not known."""
+    held = await denominators.years(pg, day, None)
+    if not held:
+        return None
+    layout = await asyncio.to_thread(units.layout, tree, day)
+    return denominators.of_day(held, layout, code).people.get(code)
+
+
 async def causes(pg: Pg, asked: Asked, among: Among) -> ProfileStatistics:
     """Main causes of poverty of a population on a day."""
     return await _profile(pg, asked, among, _CAUSES, rules.CAUSES)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import asyncpg
 
@@ -72,16 +71,13 @@ class Writing:
     async def _write(
         self, pg: Pg, submissions: Sequence[tuple[Submission, Held | None]], changes: PopulationChanges
     ) -> list[Written]:
-        contents: list[Any] = [submission.content for submission, _ in submissions]
+        if submissions[0][0].envelope.op == "revoke":
+            return [await self._withdrawn(pg, held) for _, held in submissions if held is not None]
+        contents = [submission.content for submission, _ in submissions if submission.content is not None]
         judged = await store.prepared(len(contents), lambda: judge_all(contents, self.around))
-        match submissions[0][0].envelope.op:
-            case "record":
-                return list(await register(pg, self.registry, self.around, judged, self.author, changes))
-            case "correct":
-                always = Overwriting("always")
-                return await upsert(pg, self.registry, self.around, judged, self.author, changes, always)
-            case _:
-                return [await self._withdrawn(pg, held) for _, held in submissions if held is not None]
+        if submissions[0][0].envelope.op == "record":
+            return list(await register(pg, self.registry, self.around, judged, self.author, changes))
+        return await upsert(pg, self.registry, self.around, judged, self.author, changes, Overwriting("always"))
 
     async def _withdrawn(self, pg: Pg, held: Held) -> Written:
         """Off the register from its first day on."""
