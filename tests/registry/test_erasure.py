@@ -276,4 +276,4 @@ def test_persons_are_found_in_texts(text: str, left: str | None) -> None:
 
 def test_nobody_is_found_where_nobody_is_sought() -> None:
     assert not Traces.of([], []).in_text("张三")
-    assert not Traces.of(["李"], []).in_text("李")  # one character is in too many words
+    assert not Traces.of(["李", "type"], []).in_text('{"type": "李"}')  # one character is in too many words

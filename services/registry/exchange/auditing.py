@@ -13,14 +13,14 @@ from services.registry.context import Registry, scopes, today
 from services.registry.exchange.parties import Party
 from services.registry.exchange.service import Exchange
 from services.registry.exchange.statements import Entity
-from services.registry.households.identifying import scopes_of
 from shared.db import Pg
 
 _ASKED = {"search": "searched", "subscribe": "subscribed", "unsubscribe": "unsubscribed"}
 """Of the actions of a party; whatever else it sends is received."""
+_SCOPES = "array_remove(ARRAY[city, managing_unit, township, village], NULL) AS scopes"
 _PLACES = {
-    "Group": "SELECT id, event FROM household WHERE id = ANY($1::uuid[])",
-    "Member": "SELECT person.id, household.event FROM person JOIN household ON household.id = person.household_id "
+    "Group": f"SELECT id, {_SCOPES} FROM household WHERE id = ANY($1::uuid[])",
+    "Member": f"SELECT person.id, {_SCOPES} FROM person JOIN household ON household.id = person.household_id "
     "WHERE person.id = ANY($1::uuid[]) AND person.left_on IS NULL",
 }
 _OBJECTS = {"Group": "household", "Member": "person"}
@@ -82,7 +82,7 @@ async def note_told(
             operation=f"{_OBJECTS[entity]}.{operation}",
             object_id=str(row["id"]),
             purpose=purpose,
-            divisions=scopes_of(row),
+            divisions=tuple(row["scopes"]),
         )
         for row in rows
     ]

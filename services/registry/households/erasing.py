@@ -99,6 +99,8 @@ async def _write(
 
 async def _forget_copies(pg: Pg, registry: Registry, members: Collection[UUID], now: datetime) -> None:
     """Destroy what else names them, while it is still known what they are called."""
+    if not members:
+        return
     rows = await pg.fetch(_IDENTITIES, list(members))
     opened = [
         (column, registry.vault.open(row[column], column, row["id"]))

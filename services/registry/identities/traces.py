@@ -20,8 +20,12 @@ class Traces:
 
     @classmethod
     def of(cls, names: Iterable[str], numbers: Iterable[str]) -> "Traces":
-        """``numbers``: ID numbers, phones, cards, as they are stored."""
-        words = {name for name in names if len(name) >= _SHORTEST_NAME}
+        """``numbers``: ID numbers, phones, cards, as they are stored.
+
+        Not sought are names of one character, or in plain ASCII: those could be words of the message itself, and no
+        identity card has one.
+        """
+        words = {name for name in names if len(name) >= _SHORTEST_NAME and not name.isascii()}
         found = [rf"(?<!\w){re.escape(name)}(?!\w)" for name in words]
         found += [_escaped(name) for name in words]
         found += [rf"(?<![0-9]){re.escape(number)}(?![0-9])" for number in set(numbers)]
