@@ -137,7 +137,7 @@ async def _plant_files(client: httpx.AsyncClient) -> list[httpx.Response]:
         line("41132300000019", bad),
     ]
     lines = json.dumps(household(members=[member(**bad)], cause=bad["name"])).encode()
-    answers = []
+    answers: list[httpx.Response] = []
     for content, mode in (
         (workbook([line("41132300000011", good)], header), "all"),
         (workbook([*broken, line("41132300000011", good)], header), "each"),
@@ -159,8 +159,8 @@ async def _plant_exchange(client: httpx.AsyncClient) -> list[httpx.Response]:
     by_number = by_predicate({"expression1": term("national_id", "eq", sought["id_number"])})
     consent = {"consent": sought, "authorize": {"purpose": {"code": sought["name"]}}}
     criteria = {"reg_event_type": "REGISTER", "filter_type": "predicate", "notify_record_type": "Member"}
-    item = {"reference_id": "s", "timestamp": now()}
-    item["subscribe_criteria"] = {**criteria, "filter": by_number["query"], "authorize": {"by": sought["name"]}}
+    watched = {**criteria, "filter": by_number["query"], "authorize": {"by": sought["name"]}}
+    item = {"reference_id": "s", "timestamp": now(), "subscribe_criteria": watched}
     named = {**searching(by_number), "transaction_id": sought["id_number"]}
     answers = [
         await partner.post("/sync/search", partner.envelope("search", searching(by_number, {**by_number, **consent}))),

@@ -347,8 +347,8 @@ async def test_searches_by_id_number_take_from_the_quota_of_the_party(
         assert (later.status_code, later.json()["message"]["ack_status"]) == (200, "NACK")
         assert later.json()["message"]["error"]["code"] == exhausted
         criteria = {"reg_event_type": "REGISTER", "filter_type": "predicate", "notify_record_type": "Member"}
-        item = {"reference_id": "s", "timestamp": now()}
-        item["subscribe_criteria"] = {**criteria, "filter": by_number(1, 3)["query"]}
+        sought = {**criteria, "filter": by_number(1, 3)["query"]}
+        item = {"reference_id": "s", "timestamp": now(), "subscribe_criteria": sought}
         message = {"transaction_id": "t", "subscribe_request": [item]}
         watched = await partner.post("/subscribe", partner.envelope("subscribe", message))
         assert watched.json()["message"]["error"]["code"] == exhausted

@@ -15,6 +15,9 @@ from shared.db import AWAY, CONTENDED
 logger = logging.getLogger("bangfu.registry.retention")
 PAUSE_SECONDS = 3600.0
 RETRY_SECONDS = 10.0
+REJECTED_ROWS_DAYS = 30
+EXCHANGE_DAYS = 180
+"""Six months are the least that 网络安全法, article 21, wants of logs."""
 FEWEST_EXCHANGE_DAYS = 2
 """A message may be a day old when it comes: so long it must be known that it was taken."""
 
@@ -23,17 +26,17 @@ FEWEST_EXCHANGE_DAYS = 2
 class Kept:
     """For how many days what is kept."""
 
-    rejected_rows: int = 30
+    rejected_rows: int = REJECTED_ROWS_DAYS
     """Rows of imports that were not taken in, for download."""
-    exchange: int = 180
-    """What DCI parties sent; six months are the least that 网络安全法, article 21, wants of logs."""
+    exchange: int = EXCHANGE_DAYS
+    """What DCI parties sent."""
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> "Kept":
         """``BANGFU_REGISTRY_REJECTED_ROWS_DAYS`` and ``BANGFU_REGISTRY_EXCHANGE_DAYS``. Raises ``ValueError``."""
         found = cls(
-            int(environ.get("BANGFU_REGISTRY_REJECTED_ROWS_DAYS") or cls.rejected_rows),
-            int(environ.get("BANGFU_REGISTRY_EXCHANGE_DAYS") or cls.exchange),
+            int(environ.get("BANGFU_REGISTRY_REJECTED_ROWS_DAYS") or REJECTED_ROWS_DAYS),
+            int(environ.get("BANGFU_REGISTRY_EXCHANGE_DAYS") or EXCHANGE_DAYS),
         )
         if found.rejected_rows < 0 or found.exchange < FEWEST_EXCHANGE_DAYS:
             raise ValueError(f"rejected rows are kept 0 days at least, the exchange {FEWEST_EXCHANGE_DAYS}")
