@@ -20,7 +20,7 @@ from shared.contracts.key import KeyEvent
 from shared.ids import uuid7
 from tests.registry.conftest import CITY, XIPING, XIXIA, client_of, household, id_number, issue, make, matching, member
 from tests.registry.dci import Partner, by_predicate, now, searching, term
-from tests.registry.sheets import ended, head, send, workbook
+from tests.registry.sheets import counts, ended, head, imported, workbook
 from tests.registry.standing import DOCUMENT, INSURED, Office, able
 from tests.registry.test_moves import body as going
 from tests.registry.test_moves import family
@@ -177,9 +177,9 @@ async def _standing(client: httpx.AsyncClient, knowing: dict[str, str]) -> None:
 
 
 async def _imports(client: httpx.AsyncClient) -> None:
-    rows = [head("41132300000001", 7), head("41132300000002", 8, cause="没有原因")]
-    job = await done(await send(client, workbook(rows), mode="each"))
-    await ended(client, job["id"])
+    rows = [head("41132399000001", 7), head("41132399000002", 8, cause="没有原因")]
+    job = await imported(client, workbook(rows), mode="each")
+    assert counts(job) == {"received": 2, "created": 1, "rejected": 1}, job["report"]["errors"]
     await done(await client.get(f"/v1/imports/{job['id']}/rejected.xlsx"))
     await done(await client.post(f"/v1/imports/{job['id']}/undo"))
     await ended(client, job["id"])
