@@ -34,6 +34,7 @@ from services.registry.imports.service import NOT_UNDOABLE
 from services.registry.keys import api as keys_api
 from services.registry.keys import service as keys
 from services.registry.publicity import api as publicity_api
+from services.registry.retention import service as retention
 from services.registry.rowsecurity import warn_unless_bound
 from services.registry.rule_runs import api as rule_runs_api
 from services.registry.rule_runs import service as rule_runs
@@ -187,7 +188,9 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             partial(tasks.run, exchange),
             imports.run,
             Sealer(database, clock).run,
+            partial(retention.run, runtime, retention.Kept.load()),
         ],
+        fingerprint=registry.vault.fingerprint,
         role=role,
     )
     app.state.registry = registry

@@ -117,6 +117,7 @@ REGISTRY = {
     "test_household_exit": readers(),
     "verify_certificate": ANYBODY,
     "print_certificate": readers(),
+    "print_certificate_in_full": only("identity:reveal"),
     # Imports; whose jobs are seen by whom is tested with them
     "import_file": only("importer"),
     "list_imports": only("importer"),

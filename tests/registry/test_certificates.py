@@ -18,8 +18,9 @@ from services.registry.identities.quota import Quota
 from shared.auth import new_secret, upsert_key
 from shared.contracts.key import KeyEvent
 from shared.ids import uuid7
-from tests.registry.conftest import CITY, OTHER_VILLAGE, app_on, client_of, issue, matching, member
+from tests.registry.conftest import CITY, OTHER_VILLAGE, app_on, client_of, faults, issue, matching, member
 from tests.registry.standing import INSURED, Office, able, app_in_2018, clock
+from tests.registry.test_audit import entries
 
 HEAD = "欧阳测试"
 
@@ -147,12 +148,12 @@ def _says(page: bytes, text: str) -> bool:
     return any(written in zlib.decompress(base64.a85decode(stream)) for stream in streams)
 
 
-async def _knowing(app: FastAPI) -> dict[str, str]:
+async def _knowing(app: FastAPI, division: str = CITY) -> dict[str, str]:
     """A key that may see identities: no key can issue it."""
     prefix, plain, digest = new_secret()
     key = KeyEvent(
         id=uuid7(), version=1, status="active", prefix=prefix, secret_sha256=digest, name="测试",
-        roles=["reader", "identity:reveal"], divisions=[CITY],
+        roles=["reader", "identity:reveal"], divisions=[division],
     )  # fmt: skip
     async with app.state.runtime.database.driver() as pg:
         await upsert_key(pg, key)
@@ -169,9 +170,45 @@ async def test_the_head_is_printed_in_full_for_who_may_know(office: Office, app:
     assert _says(masked.content, number)
     assert not _says(masked.content, HEAD)
     assert not _says(masked.content, "演示数据")
-    knowing = await _knowing(app)
-    assert _says((await office.client.get(url, headers=knowing)).content, HEAD)
     assert (await office.client.get(url, headers=office.recorder)).content == masked.content
+    knowing = await _knowing(app)
+    assert (await office.client.get(url, headers=knowing)).content == masked.content
+    why = {"purpose": "correction", "reason": "制发证书"}
+    full = await office.client.post(url, json=why, headers=knowing)
+    assert (full.status_code, full.headers["cache-control"]) == (200, "no-store")
+    assert _says(full.content, HEAD)
+    assert full.headers["ratelimit"].startswith('"reveal";r=299;')
+
+
+async def test_the_full_name_is_a_reveal(office: Office, app: FastAPI) -> None:
+    """It has a reason, is in the audit log as a reveal of the head, and counts as one."""
+    home, number = await _exited(office)
+    url = f"/v1/households/{home}/certificate.pdf"
+    knowing = await _knowing(app)
+    why = {"purpose": "correction", "reason": "制发证书"}
+    assert faults(await office.client.post(url, json={}, headers=knowing)) == {
+        ("/purpose", "missing"), ("/reason", "missing")
+    }  # fmt: skip
+    refused = await office.client.post(url, json=why, headers=office.recorder)
+    assert refused.status_code == 403
+    elsewhere = await _knowing(app, "411325000000")
+    assert (await office.client.post(url, json=why, headers=elsewhere)).status_code == 404
+    assert (await office.client.post(url, json=why, headers=knowing)).status_code == 200
+    denied = await entries(office.client, app, operation="certificate.reveal_denied")
+    assert [(each["object_id"], each["outcome"]) for each in denied] == [(home, "forbidden"), (home, "not_found")]
+    [printed] = await entries(office.client, app, operation="certificate.revealed")
+    assert (printed["object_id"], printed["purpose"], printed["reason"]) == (number, "correction", "制发证书")
+    [revealed] = await entries(office.client, app, operation="person.revealed")
+    head = (await office.client.get(f"/v1/households/{home}")).json()["members"][0]["id"]
+    assert (revealed["object_id"], revealed["reason"]) == (head, "制发证书")
+    assert len(await entries(office.client, app, operation="certificate.issued", object=number)) == 1
+    async with app.state.runtime.database.driver() as pg:
+        used = await pg.fetchval("SELECT used FROM quota_use WHERE policy = 'reveal'")
+        await pg.execute("UPDATE quota_use SET used = 300 WHERE policy = 'reveal'")
+    assert used == 1
+    exhausted = await office.client.post(url, json=why, headers=knowing)
+    assert exhausted.status_code == 429
+    assert HEAD not in exhausted.text
 
 
 async def test_there_is_no_page_without_a_certificate_or_out_of_scope(office: Office) -> None:

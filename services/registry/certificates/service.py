@@ -1,12 +1,18 @@
-"""Use cases of certificates: issue one for an exit, find one."""
+"""Use cases of certificates: issue one for an exit, find one; the audit log learns of every one issued or revoked."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from services.registry.audit import service as audit
+from services.registry.audit.rules import Entry
 from services.registry.certificates.rules import withdrawn_on
 from services.registry.households import reading
+from services.registry.households.records import Author
+from services.registry.identities.schemas import RevealIn
+from shared.auth import Caller
+from shared.contracts.division import Path
 from shared.db import Pg
 
 
@@ -28,23 +34,26 @@ _COLUMNS = "number, household_id, head_id, village_name, issued_on, revoked_on"
 
 
 async def issue(
-    pg: Pg, *, county: str, village_name: str, household_id: UUID, head_id: UUID, decision_id: UUID, on: date
-) -> str:
+    pg: Pg, author: Author, path: Path, *, village_name: str, household_id: UUID, head_id: UUID, decision_id: UUID,
+    on: date,
+) -> str:  # fmt: skip
     """Issue a household's certificate in place of the one it may hold; returns its number.
 
     County prefix, year and a running number of that county and year. The counter's row stays locked until the
     transaction ends, so that a number that is not used is not drawn either.
     """
-    await pg.execute(
-        "UPDATE certificate SET revoked_on = $2 WHERE household_id = $1 AND revoked_on IS NULL", household_id, on
+    replaced = await pg.fetch(
+        "UPDATE certificate SET revoked_on = $2 WHERE household_id = $1 AND revoked_on IS NULL RETURNING number",
+        household_id,
+        on,
     )
     running = await pg.fetchval(
         "INSERT INTO certificate_counter AS held (county, year, last) VALUES ($1, $2, 1) "
         "ON CONFLICT (county, year) DO UPDATE SET last = held.last + 1 RETURNING last",
-        county,
+        path.county,
         on.year,
     )
-    number = f"{county[:6]}{on.year}{running:06d}"
+    number = f"{path.county[:6]}{on.year}{running:06d}"
     await pg.execute(
         "INSERT INTO certificate (number, household_id, decision_id, head_id, village_name, issued_on) "
         "VALUES ($1, $2, $3, $4, $5, $6)",
@@ -55,7 +64,30 @@ async def issue(
         village_name,
         on,
     )
+
+    revoked = [_entry("revoked", row["number"], path, author) for row in replaced]
+    await audit.record(pg, [*revoked, _entry("issued", number, path, author)])
     return number
+
+
+async def note_printed(
+    pg: Pg, certificate: Certificate, path: Path, caller: Caller, now: datetime, asked: RevealIn
+) -> None:
+    """Tell the audit log that a certificate is printed with the full name."""
+    author = Author(caller.key_id, now, asked.reason)
+    await audit.record(pg, [_entry("revealed", certificate.number, path, author, asked.purpose)])
+
+
+def _entry(verb: str, number: str, path: Path, author: Author, purpose: str | None = None) -> Entry:
+    return Entry(
+        recorded_at=author.now,
+        key_id=author.key_id,
+        operation=f"certificate.{verb}",
+        object_id=number,
+        reason=author.reason,
+        purpose=purpose,
+        divisions=path.scopes(),
+    )
 
 
 async def by_number(pg: Pg, number: str) -> Certificate | None:

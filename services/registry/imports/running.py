@@ -5,7 +5,6 @@ import contextlib
 import json
 import logging
 from dataclasses import dataclass, field
-from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
@@ -64,8 +63,6 @@ class Runner:
 
     async def run(self) -> None:
         """Forever; what a stopped process left open is taken up first."""
-        async with self.registry.runtime.database.driver() as pg:
-            await store.forget_old(pg, self.registry.runtime.clock.now() - timedelta(days=store.KEPT_DAYS))
         while True:
             self.awake.clear()
             await self.work_once()

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from services.registry.freetext import FreeText
 from services.registry.households.attributes import Cause
 from services.registry.households.incomes import Year
 from services.registry.standing.evidence import CountySurvey, VillageEvidence
@@ -11,7 +12,7 @@ from services.registry.standing.exit_tests import Check, Result, Value
 from services.registry.standing.records import Decision, Evidence
 from shared.contracts.standing import DecisionKind, StepCode
 from shared.errors import Language
-from shared.http.fields import Day, Division, ShortText
+from shared.http.fields import Day, Division
 
 Documents = list[Evidence]
 
@@ -24,7 +25,7 @@ class ActIn(BaseModel):
     """Something done to a decision, when, and what it rests on."""
 
     on: Day | None = Field(default=None, description="Day it was done 办理日期; default today.")
-    note: ShortText | None = Field(default=None, description="Note 说明; name nobody.")
+    note: FreeText | None = Field(default=None, description="Note 说明; name nobody.")
 
 
 class DocumentedIn(ActIn):
@@ -78,7 +79,7 @@ class ObjectionIn(DocumentedIn):
 
     model_config = _example(on="2018-10-15", note="反映该户在县城有商品房")
 
-    note: ShortText = Field(description="What is objected 异议内容; name nobody.")
+    note: FreeText = Field(description="What is objected 异议内容; name nobody.")
 
 
 class ResolutionIn(ActIn):
@@ -87,7 +88,7 @@ class ResolutionIn(ActIn):
     model_config = _example(outcome="dismissed", on="2018-10-16", note="经核查不属实")
 
     outcome: Literal["upheld", "dismissed"] = Field(description="upheld 成立: the decision ends; dismissed 不成立.")
-    note: ShortText = Field(description="Findings 核查结论; name nobody.")
+    note: FreeText = Field(description="Findings 核查结论; name nobody.")
 
 
 class WithdrawalIn(ActIn):
@@ -95,7 +96,7 @@ class WithdrawalIn(ActIn):
 
     model_config = _example(note="录入有误")
 
-    note: ShortText = Field(description="Why 撤回原因; name nobody.")
+    note: FreeText = Field(description="Why 撤回原因; name nobody.")
 
 
 class NextStep(BaseModel):
