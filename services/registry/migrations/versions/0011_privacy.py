@@ -1,12 +1,12 @@
 """Outcomes in the audit log; who asked for an import to be undone; what is purged is found by its age.
 
-Revision ID: 0012
+Revision ID: 0011
 """
 
 from alembic import op
 
-revision = "0012"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 

@@ -3,13 +3,13 @@
 A check of a foreign key walks over all versions of the job's row that its progress has left behind since the
 transaction began: at the end of a full register, more than writing the households takes.
 
-Revision ID: 0016
+Revision ID: 0013
 """
 
 from alembic import op
 
-revision = "0016"
-down_revision = "0009"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 

@@ -1,12 +1,12 @@
 """When the dated sums changed: what was known at an instant is what is counted now less what was entered since.
 
-Revision ID: 0014
+Revision ID: 0012
 """
 
 from alembic import op
 
-revision = "0014"
-down_revision = "0009"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
