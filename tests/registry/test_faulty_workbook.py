@@ -52,7 +52,7 @@ IN_A_SHEET: Mapping[str, tuple[int, str]] = {
 }
 """By rule: the row of its household (the head's is 0) and the column in which its fault is found."""
 NOT_IN_A_SHEET: Mapping[str, str] = {
-    "by_decision": "it speaks under a setting alone, which is off while registers are loaded; see test_standing.py",
+    "by_decision": "it speaks under a setting alone, which is off while registers are loaded; see test_by_decision.py",
 }
 """By rule: why this workbook cannot break it."""
 MEMBERS = 3
