@@ -90,7 +90,8 @@ def serve(app: FastAPI, runtime: Runtime) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # nothing of ours asks where a caller is
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=GRACE_SECONDS,
         lifespan="on",

@@ -136,8 +136,8 @@ MUTANTS = (
     ),
     Mutant(
         "no inbox",
-        "services/assistance/intake/handler.py",
-        "            before = inbox.get(each.message)\n",
+        "shared/intake/handler.py",
+        "            before = decided.get(each.received.message)\n",
         "            before = None\n",
         "tests/assistance/test_intake.py::test_every_record_gets_one_receipt",
     ),

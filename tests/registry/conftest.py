@@ -33,10 +33,11 @@ LOADED = 1
 FILLED = (
     "household, household_version, person, person_version, household_period, population_change, "
     "import_job, import_file, import_rejected, import_finding, import_effect, import_mapping, "
-    "standing_change, profile_change, rural_population, import_report, "
+    "standing_change, standing_entry, profile_change, profile_entry, rural_population, import_report, "
     "api_key, key_version, data_key, idempotency, locked_year, rule_run, rule_finding, outbox, "
     "exchange_key, exchange_party, exchange_message, exchange_request, exchange_task, exchange_subscription, "
-    "exchange_change, standing_decision, certificate, certificate_counter, quota_use"
+    "exchange_change, standing_decision, certificate, certificate_counter, quota_use, "
+    "source, inbox, submitted_household, submission_key, dead_letter, parked_record"
 )
 
 

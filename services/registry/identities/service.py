@@ -9,13 +9,15 @@ from services.registry.audit.rules import Entry, digest_of
 from services.registry.commands import command
 from services.registry.context import Registry, scopes, today
 from services.registry.households import identifying, reading
-from services.registry.households.records import Person
+from services.registry.households.records import Household, Person
+from services.registry.identities.denials import denials_noted
 from services.registry.identities.quota import Left
 from services.registry.identities.schemas import LookupIn, LookupOut, PersonFound, RevealIn
 from services.registry.identity import Vault, masked_id_number, masked_name
 from services.registry.idnumbers import BadIdNumberError, read_id_number
 from shared import errors
 from shared.auth import Caller
+from shared.db import Pg
 from shared.errors import Fault, Problem
 from shared.ids import uuid7
 
@@ -24,25 +26,36 @@ async def reveal(
     registry: Registry, caller: Caller, household: str, member: UUID, asked: RevealIn
 ) -> tuple[Person, Left]:
     """A person with identity data, once the audit log knows who sees it and why. Raises 404, 429."""
-    now = registry.runtime.clock.now()
-    async with command(registry.runtime) as pg:
+    async with (
+        denials_noted(registry, caller, "person.reveal_denied", str(member), asked),
+        command(registry.runtime) as pg,
+    ):
         found = await reading.find(pg, household, caller, registry.vault)
         person = found.member(member)
         if person is None:
             raise Problem(errors.NOT_FOUND)
-        left = await registry.quotas.reveal.use(pg, caller.key_id, 1, now)
-        entry = Entry(
-            recorded_at=now,
-            key_id=caller.key_id,
-            operation="person.revealed",
-            object_id=str(person.id),
-            version=person.version,
-            purpose=asked.purpose,
-            reason=asked.reason,
-            divisions=found.latest.path.scopes(),
-        )
-        await audit.record(pg, [entry])
+        left = await take_reveal(pg, registry, caller, found, person, asked)
     return person, left
+
+
+async def take_reveal(
+    pg: Pg, registry: Registry, caller: Caller, household: Household, person: Person, asked: RevealIn
+) -> Left:
+    """Count a reveal and tell the audit log of it, in the transaction that it is read in. Raises 429."""
+    now = registry.runtime.clock.now()
+    left = await registry.quotas.reveal.use(pg, caller.key_id, 1, now)
+    entry = Entry(
+        recorded_at=now,
+        key_id=caller.key_id,
+        operation="person.revealed",
+        object_id=str(person.id),
+        version=person.version,
+        purpose=asked.purpose,
+        reason=asked.reason,
+        divisions=household.latest.path.scopes(),
+    )
+    await audit.record(pg, [entry])
+    return left
 
 
 async def look_up(registry: Registry, caller: Caller, asked: LookupIn) -> tuple[LookupOut, Left]:
@@ -62,7 +75,10 @@ async def look_up(registry: Registry, caller: Caller, asked: LookupIn) -> tuple[
             digest=digest,
         )
 
-    async with command(registry.runtime) as pg:
+    async with (
+        denials_noted(registry, caller, "persons.look_up_denied", str(identifier), asked),
+        command(registry.runtime) as pg,
+    ):
         left = await registry.quotas.lookup.use(pg, caller.key_id, len(indexes), now)
         rows = await identifying.by_indexes(pg, indexes, caller)
         where = scopes(await registry.divisions.get(pg), caller.divisions, today(registry))
