@@ -1,5 +1,6 @@
 """Some households of a file into the register: what becomes of each, and what the report and the clerk are told."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -73,8 +74,12 @@ class Registering:
         """The households of some rows, or what is wrong with them."""
 
         def look() -> Ahead:
-            read = [self.reader.household(group) for group in groups]
-            return Ahead(read, judge_all(_contents(read), self.around))
+            read, judged = list[Read](), list[Judged | list[Fault]]()
+            for group in groups:
+                read.append(self.reader.household(group))
+                judged += judge_all(_contents(read[-1:]), self.around)
+                time.sleep(0)  # after those who prepare what is written now: this is to be done while they wait for it
+            return Ahead(read, judged)
 
         return await households.prepared(len(groups), look)
 
