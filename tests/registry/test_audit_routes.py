@@ -57,6 +57,8 @@ LEAVES = {
 LEAVES_NOTHING = {
     "dci_sync_status": "tells a party how its own requests went; nothing of persons, nothing changes",
     "dci_status": "as dci_sync_status, by callback",
+    "register_source": "the source says who changed it last, and when; what it submits is audited",
+    "change_source": "as register_source",
 }
 READ_ONLY = {"get", "head"}
 
