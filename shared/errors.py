@@ -6,21 +6,14 @@ code at ``/problems/{code}`` (interfaces.md, "Errors").
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Language = Literal["zh", "en"]
-
-
-class Text(NamedTuple):
-    """One sentence in English and in Chinese."""
-
-    en: str
-    zh: str
-
-    def of(self, language: Language) -> str:
-        return self.zh if language == "zh" else self.en
+from shared.faults import Fault as Fault
+from shared.faults import Language as Language
+from shared.faults import Text as Text
+from shared.faults import fault as fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +24,6 @@ class ProblemKind:
     status: int
     title: Text
     meaning: Text
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong with one field. ``pointer`` is a JSON pointer into the body, or ``query:limit`` and alike."""
-
-    pointer: str
-    code: str
-    message: Text
-
-    def below(self, prefix: str) -> "Fault":
-        return Fault(prefix + self.pointer, self.code, self.message)
 
 
 @dataclass(slots=True)
@@ -195,7 +176,3 @@ SHARED_KINDS: tuple[ProblemKind, ...] = (
 def invalid(*faults: Fault) -> Problem:
     """422 with its field faults."""
     return Problem(INVALID, faults=faults)
-
-
-def fault(pointer: str, code: str, en: str, zh: str) -> Fault:
-    return Fault(pointer, code, Text(en, zh))

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
 
 
+@lru_cache(maxsize=256)  # the events of one command bear one instant
 def rfc3339(value: datetime) -> str:
     """An instant as everything of ours writes it: UTC, microseconds, ``Z``. ``strftime`` takes twice as long."""
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

@@ -6,13 +6,14 @@ from uuid import NAMESPACE_URL, uuid5
 
 import asyncpg
 
+from shared import outbox
 from shared.contracts.base import Topic
 from shared.db import Pg
 from shared.intake import inbox
 from shared.intake.contracts import Receipt
 from shared.intake.receiving import UNREGISTERED, Received, receive_all
 from shared.intake.sources import Source
-from shared.outbox import INSERT_BATCH, Event, columns
+from shared.outbox import Event
 from shared.record import Park, Poison, Record, Verdict
 from shared.settings import Settings
 from shared.telemetry import BODY_CLASHES
@@ -141,7 +142,7 @@ class Intake(Generic[S, R]):
     async def _emit(self, pg: Pg, receipts: Sequence[tuple[R, str | None]]) -> None:
         events = [self._event(receipt, correlation) for receipt, correlation in receipts]
         if events:
-            await pg.execute(INSERT_BATCH, *columns(self._settings, events))
+            await outbox.write(pg, outbox.rows(self._settings, events))
 
     def _event(self, receipt: R, correlation: str | None) -> Event:
         """The same submission gets the same ``ce_id``, however often its receipt is sent."""

@@ -146,7 +146,7 @@ def record(
     continue_trace(None)
     time_of = getattr(body, "recorded_at", None) or _EPOCH
     event = Event(topic, verb, key, body, time_of, version=getattr(body, "version", None))
-    held = dict(zip(COLUMNS.split(", "), row(settings, event), strict=True))
+    held = dict(zip(COLUMNS.split(", "), row(settings.base_url, event), strict=True))
     extensions = [("partitionkey", key)]
     extensions += [(n, held[n]) for n in ("aggregateversion", "correlationid", "causationid", "traceparent") if held[n]]
     return encode(

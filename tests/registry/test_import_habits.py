@@ -3,20 +3,27 @@
 from datetime import date
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from services.registry.codes.service import code_lists
 from services.registry.divisions.loading import load_divisions
+from services.registry.households.judging import Surroundings
 from services.registry.households.schemas import HouseholdIn
+from services.registry.identity import Vault
 from services.registry.imports.columns import COLUMNS, by_header, by_name, of_pointer
-from services.registry.imports.grouping import Group, Grouper, Located, Reader
+from services.registry.imports.grouping import CUT, Grouper, Located, Rows
+from services.registry.imports.households import HouseholdReader
 from services.registry.imports.layout import Layout
+from services.registry.imports.meaning import villages_of, vocabulary
+from services.registry.imports.sheets.groups import Meaning, SheetGroups
 from services.registry.imports.sheets.headers import Header, plain
 from services.registry.imports.values import CellError, parser, unit_of
-from services.registry.imports.villages import Villages
+from services.registry.imports.villages import Village, Villages
 from services.registry.imports.workbooks import escaped
+from shared.auth import Caller
 from shared.contracts.division import DivisionTree
 from tests.registry.conftest import id_number
 from tests.registry.sheets import HEADER, counts, found, head, imported, rejected, wife, workbook
@@ -28,7 +35,7 @@ TREE = DivisionTree(load_divisions())
 def said(column: str, cell: Any, header: str = "", codes: Any = None) -> Any:
     """What a cell of a column says, or the code of what is wrong with it."""
     try:
-        return parser(by_name()[column], unit_of(header), codes)(cell)
+        return parser(by_name()[column], unit_of(header), vocabulary(), codes)(cell)
     except CellError as error:
         return error.code
 
@@ -137,8 +144,13 @@ def test_no_header_means_two_columns_and_every_pointer_finds_its_own() -> None:
 # Villages
 
 
+def villages_in(division: str) -> list[Village]:
+    caller = Caller(uuid4(), "测试", frozenset(["importer"]), (division,))
+    return villages_of(Surroundings(TREE, Vault(bytes(32)), caller, TODAY))
+
+
 def test_villages_are_found_by_what_clerks_call_them() -> None:
-    villages = Villages(TREE, ["411300000000"], TODAY)
+    villages = Villages(villages_in("411300000000"))
     for county in ("西峡县", "西峡", ""):
         for village in ("下营村", "下营", "下营村民委员会", "下营村委会"):
             assert villages.find(county, "西坪镇", village) == "411323102217"
@@ -146,7 +158,7 @@ def test_villages_are_found_by_what_clerks_call_them() -> None:
 
 
 def test_a_village_that_is_not_there_gets_suggestions() -> None:
-    villages = Villages(TREE, ["411323000000"], TODAY)
+    villages = Villages(villages_in("411323000000"))
     with pytest.raises(CellError) as wrong:
         villages.find("西峡县", "西坪镇", "下莹村")
     assert wrong.value.code == "village_unknown"
@@ -158,7 +170,7 @@ def test_a_village_that_is_not_there_gets_suggestions() -> None:
         with pytest.raises(CellError) as foreign:
             villages.find(*place)
         assert foreign.value.code == code
-    everywhere = Villages(TREE, ["411300000000"], TODAY)
+    everywhere = Villages(villages_in("411300000000"))
     with pytest.raises(CellError) as twice:
         everywhere.find("", "", "东村")
     assert twice.value.code in ("village_ambiguous", "village_unknown")
@@ -167,16 +179,18 @@ def test_a_village_that_is_not_there_gets_suggestions() -> None:
 # Households
 
 
-def grouped(rows: list[list[Any]], header: Any = HEADER) -> tuple[list[Group], Grouper]:
-    grouper = Grouper(Layout.of(Header(1, tuple(header))))
+def grouped(rows: list[list[Any]], header: Any = HEADER) -> tuple[list[Rows], Grouper]:
+    grouper = Grouper(Layout.of(Header(1, tuple(header)), vocabulary()))
     groups = list(grouper.add(list(enumerate(rows, start=2))))
     return groups + list(grouper.finish()), grouper
 
 
 def read(rows: list[list[Any]], header: Any = HEADER) -> list[HouseholdIn | list[Located]]:
-    groups, grouper = grouped(rows, header)
-    reader = Reader(grouper.layout, Villages(TREE, ["411300000000"], TODAY), None)
-    return [reader.household(group) for group in groups]
+    meaning = Meaning({}, None, None, vocabulary(), villages_in("411300000000"))
+    groups = SheetGroups.of(Header(1, tuple(header)), meaning)
+    reader = HouseholdReader(groups.grouper.layout)
+    found = [*groups.add(list(enumerate(rows, start=2))), *groups.finish()]
+    return [reader.household(group) for group in found]
 
 
 def test_rows_are_put_together_however_households_are_marked() -> None:
@@ -188,6 +202,14 @@ def test_rows_are_put_together_however_households_are_marked() -> None:
         assert [[number for number, _ in group.rows] for group in groups] == [[2, 3], [4]]
     by_name_of_head = [["张三", *row] for row in (head(), wife())] + [["李四", *head("", 2)]]
     assert [len(group.rows) for group in grouped(by_name_of_head, ("户主姓名", *HEADER))[0]] == [2, 1]
+
+
+def test_rows_that_go_on_for_ever_are_cut_and_none_of_them_gets_in() -> None:
+    rows = [head(), *[wife(number) for number in range(2 * CUT + 10)]]
+    assert [len(group.rows) for group in grouped(rows)[0]] == [CUT, CUT, 11]
+    first, second, rest = read(rows)
+    assert [[each.fault.code for each in outcome] for outcome in (first, second)] == [["too_many_members"]] * 2  # type: ignore[union-attr]
+    assert isinstance(rest, list)
 
 
 def test_totals_notes_and_repeated_headers_are_passed_over() -> None:

@@ -4,6 +4,8 @@ import asyncio
 import io
 import resource
 import struct
+import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import AsyncIterator, Callable
@@ -16,14 +18,18 @@ import xlsxwriter
 
 from services.registry.imports.refusals import fault_of
 from services.registry.imports.sheets import sandbox
+from services.registry.imports.sheets.cells import unwired
+from services.registry.imports.sheets.groups import Meaning
 from services.registry.imports.sheets.headers import Header
 from services.registry.imports.sheets.refusals import RefusedFileError
+from shared.settings import project_root
 from tests.registry.sheets import workbook
 
 KNOWN = ("姓名", "身份证号码", "登记日期", "金额")
 HEADER = ("姓名", "身份证号码", "登记日期", "金额(元)")
 ROW = ("测试甲", "411399196803120018", "2018-10-05", "1.00")
 DAY = date(2018, 10, 5)
+MEANING = Meaning({}, None, None, {}, [])
 
 
 async def whole(content: bytes) -> AsyncIterator[bytes]:
@@ -31,8 +37,10 @@ async def whole(content: bytes) -> AsyncIterator[bytes]:
 
 
 async def read(content: bytes, max_rows: int = 100_000) -> tuple[sandbox.Reading, list[tuple[int, list[Any]]]]:
-    async with sandbox.reading(whole(content), len(content), KNOWN, max_rows) as reading:
-        return reading, [row async for batch in reading.batches for row in batch]
+    """The rows of a file, in whatever households they were put."""
+    async with sandbox.reading(whole(content), len(content), MEANING, KNOWN, max_rows) as reading:
+        rows = [row async for batch in reading.batches for group in batch for row in group.rows()]
+        return reading, [(number, [unwired(cell) for cell in cells]) for number, cells in rows]
 
 
 async def refusal(content: bytes, max_rows: int = 100_000) -> str:
@@ -287,3 +295,12 @@ async def test_the_reading_process_knows_nothing_of_ours(monkeypatch: pytest.Mon
     monkeypatch.setattr(asyncio, "create_subprocess_exec", watched)
     assert (await read(PLAIN))[1] == [(2, list(ROW))]
     assert not [name for name in seen if name.startswith("BANGFU")]
+
+
+def test_the_reading_process_loads_none_of_the_web_and_no_driver() -> None:
+    """It starts for every file, and its memory counts with ours."""
+    code = "import sys, services.registry.imports.sheets.__main__; print(*sys.modules)"
+    environment = {"PYTHONPATH": str(project_root())}
+    loaded = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True, text=True)
+    assert "python_calamine" in loaded.stdout.split()
+    assert not {"pydantic", "fastapi", "asyncpg", "sqlalchemy", "cryptography"} & set(loaded.stdout.split())

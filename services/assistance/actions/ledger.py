@@ -9,12 +9,13 @@ from uuid import UUID
 
 from services.assistance.actions.entries import Entry, Provenance, Stored
 from services.assistance.actions.schemas import ActionOut
+from shared import outbox
 from shared.clock import local_day
 from shared.contracts.action import ACTION, ActionEvent
 from shared.db import Pg
 from shared.http.idempotency import IdempotencyKey
 from shared.outbox import COLUMNS as OUTBOX_COLUMNS
-from shared.outbox import INSERT_BATCH, Event, columns, row
+from shared.outbox import Event, row
 from shared.settings import Settings
 
 _ACTION_COLUMNS = {
@@ -142,7 +143,7 @@ async def republish(pg: Pg, settings: Settings) -> int:
         if not rows:
             return written
         events = [_event(each["verb"], ActionOut.model_validate_json(each["body"])) for each in rows]
-        await pg.execute(INSERT_BATCH, *columns(settings, events))
+        await outbox.write(pg, outbox.rows(settings, events))
         written, last = written + len(rows), rows[-1]["id"]
 
 
@@ -159,7 +160,8 @@ async def _write(
     # In one order everywhere, so that two batches that share names wait for each other instead of deadlocking.
     ordered = sorted(pairs, key=lambda pair: pair[0].name)
     rows = [
-        _row(entry, key) + row(settings, _event(entry.verb, entry.state, entry.traceparent)) for entry, key in ordered
+        _row(entry, key) + row(settings.base_url, _event(entry.verb, entry.state, entry.traceparent))
+        for entry, key in ordered
     ]
     one, many = statements
     if len(rows) == 1:

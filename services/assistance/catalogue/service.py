@@ -5,13 +5,13 @@ from uuid import UUID
 
 from services.assistance.catalogue.rules import Catalogue, programme_faults
 from services.assistance.catalogue.vocabulary import article_programmes, sectors, terms
-from shared import errors
+from shared import errors, outbox
 from shared.contracts.division import DivisionTree
 from shared.contracts.programme import PROGRAMME, ProgrammeEvent
 from shared.db import Pg
 from shared.errors import Problem, Text, invalid
 from shared.http.etag import check_version
-from shared.outbox import INSERT_BATCH, Event, columns
+from shared.outbox import Event
 from shared.settings import Settings
 from shared.watched import RAISE_REVISION, Watched
 
@@ -104,7 +104,7 @@ async def _write(
         return False
     await pg.execute(_VERSION, programme.code, programme.version, body, by, now)
     event = Event(PROGRAMME, verb, programme.code, programme, now, programme.version)
-    await pg.execute(INSERT_BATCH, *columns(settings, [event]))
+    await outbox.write(pg, outbox.rows(settings, [event]))
     await pg.execute(RAISE_REVISION, PROGRAMMES_REVISION)
     return True
 
@@ -114,5 +114,5 @@ async def republish(pg: Pg, settings: Settings, now: datetime) -> int:
     rows = await pg.fetch("SELECT body FROM programme ORDER BY code")
     bodies = [ProgrammeEvent.model_validate_json(row["body"]) for row in rows]
     events = [Event(PROGRAMME, "changed", body.code, body, now, body.version) for body in bodies]
-    await pg.execute(INSERT_BATCH, *columns(settings, events))
+    await outbox.write(pg, outbox.rows(settings, events))
     return len(events)

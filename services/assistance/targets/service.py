@@ -12,7 +12,7 @@ from services.assistance.importing import Order, Tally, UndoneError, keep_report
 from services.assistance.scope import SCOPE_SQL, Seat, seat
 from services.assistance.targets.rules import target_faults
 from services.assistance.targets.schemas import TargetChange, TargetIn
-from shared import errors
+from shared import errors, outbox
 from shared.auth import Caller
 from shared.clock import local_day
 from shared.contracts.division import DivisionTree
@@ -22,7 +22,7 @@ from shared.errors import Fault, Problem, Text, fault, invalid
 from shared.http.claiming import claim
 from shared.http.etag import check_version
 from shared.ids import uuid7
-from shared.outbox import INSERT_BATCH, Event, columns
+from shared.outbox import Event
 from shared.settings import Settings
 
 _COLUMNS = "id, version, status, unit, programme, cadence, period, metric, due, deadline"
@@ -253,7 +253,7 @@ async def republish(pg: Pg, settings: Settings, now: datetime) -> int:
 async def _emit(pg: Pg, settings: Settings, verb: str, targets: Sequence[TargetEvent], now: datetime) -> None:
     if targets:
         events = [Event(TARGET, verb, str(each.id), each, now, each.version) for each in targets]
-        await pg.execute(INSERT_BATCH, *columns(settings, events))
+        await outbox.write(pg, outbox.rows(settings, events))
 
 
 def _event(row: asyncpg.Record) -> TargetEvent:

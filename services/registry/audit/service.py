@@ -14,14 +14,10 @@ BATCH = 1000
 _LOCK = 0x61756469
 """The one sealer of a database."""
 
-_INSERT = (
-    "INSERT INTO audit_entry "
-    "(id, recorded_at, key_id, operation, object_id, version, reason, purpose, outcome, divisions, digest) "
-    "SELECT id, recorded_at, key_id, operation, object_id, version, reason, purpose, outcome, "
-    "string_to_array(divisions, ','), digest FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::text[], "
-    "$5::text[], $6::int[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bytea[]) "
-    "AS given (id, recorded_at, key_id, operation, object_id, version, reason, purpose, outcome, divisions, digest)"
-)
+_COLUMNS = (
+    "id", "recorded_at", "key_id", "operation", "object_id", "version", "reason", "purpose", "outcome", "divisions",
+    "digest",
+)  # fmt: skip
 _SEAL = (
     "UPDATE audit_entry SET position = given.position, hash = given.hash "
     "FROM unnest($1::uuid[], $2::bigint[], $3::bytea[]) AS given (id, position, hash) "
@@ -33,17 +29,14 @@ _HEAD = "SELECT position, hash FROM audit_anchor ORDER BY position DESC LIMIT 1"
 async def record(pg: Pg, entries: Sequence[Entry]) -> None:
     """Write entries in the transaction of what they tell of: neither is there without the other."""
     if entries:
-        await pg.execute(_INSERT, *columns(entries))
+        await pg.copy_records_to_table("audit_entry", records=map(_row, entries), columns=_COLUMNS)
 
 
-def columns(entries: Sequence[Entry]) -> list[list[Any]]:
-    """The entries as parallel arrays."""
-    rows = (
-        (e.id, e.recorded_at, e.key_id, e.operation, e.object_id, e.version, e.reason, e.purpose,
-         e.outcome, ",".join(e.divisions), e.digest)
-        for e in entries
+def _row(e: Entry) -> tuple[Any, ...]:
+    return (
+        e.id, e.recorded_at, e.key_id, e.operation, e.object_id, e.version, e.reason, e.purpose, e.outcome,
+        e.divisions, e.digest,
     )  # fmt: skip
-    return [list(column) for column in zip(*rows, strict=True)]
 
 
 async def seal(pg: Pg, now: datetime) -> int:

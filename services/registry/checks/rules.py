@@ -7,6 +7,7 @@ bulk, files and Kafka, where errors refuse a record, and over the register as it
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
 from typing import Literal, NamedTuple
 
 from services.registry.codes.rules import Welfare
@@ -86,8 +87,12 @@ def rule(
 def members(facts: Facts) -> Iterator[tuple[str, MemberFacts]]:
     """The members with their pointers: the same for as long as a household lasts, whoever leaves it."""
     places = range(len(facts.members)) if facts.places is None else facts.places
-    for place, member in zip(places, facts.members, strict=True):
-        yield f"/members/{place}", member
+    return zip(map(_pointer, places), facts.members, strict=True)
+
+
+@cache  # every rule asks for the same few
+def _pointer(place: int) -> str:
+    return f"/members/{place}"
 
 
 class Finding(NamedTuple):

@@ -13,13 +13,13 @@ from services.registry.divisions.loading import load_divisions
 from services.registry.divisions.rules import RefusedError
 from services.registry.divisions.schemas import DesignationLine, DivisionIn
 from services.registry.reports import Tally
-from shared import errors
+from shared import errors, outbox
 from shared.auth import Caller
 from shared.contracts.division import DIVISION, DesignationKind, DivisionEvent, DivisionTree
 from shared.db import Pg
 from shared.errors import Fault, Problem, fault
 from shared.http.etag import check_version
-from shared.outbox import INSERT_BATCH, Event, columns
+from shared.outbox import Event
 from shared.settings import Settings
 from shared.watched import RAISE_REVISION, Watched
 
@@ -85,7 +85,7 @@ async def republish(pg: Pg, settings: Settings) -> int:
         "SELECT d.body, v.recorded_at FROM division d JOIN division_version v USING (code, version) ORDER BY code"
     )
     events = [_event(DivisionEvent.model_validate_json(row["body"]), row["recorded_at"]) for row in rows]
-    await pg.execute(INSERT_BATCH, *columns(settings, events))
+    await outbox.write(pg, outbox.rows(settings, events))
     return len(events)
 
 
@@ -228,7 +228,7 @@ async def store(
         reason,
     )
     await pg.execute(RAISE_REVISION, REVISION)
-    await pg.execute(INSERT_BATCH, *columns(settings, [_event(d, now) for d in made]))
+    await outbox.write(pg, outbox.rows(settings, [_event(d, now) for d in made]))
     await audit.record(pg, list(_audited(made, bodies, now, changed_by, reason)))
 
 

@@ -17,13 +17,12 @@ from services.registry.households.schemas import HouseholdIn, MemberIn
 from services.registry.statistics import service as statistics
 from services.registry.statistics.service import PopulationChanges
 from services.registry.years import service as years
-from shared import errors
+from shared import errors, outbox
 from shared.auth import Caller
 from shared.db import Pg
 from shared.errors import Problem, Text
 from shared.http.etag import check_version
 from shared.http.idempotency import IdempotencyKey
-from shared.outbox import INSERT_BATCH, columns
 
 T = TypeVar("T")
 ATTEMPTS = 3
@@ -167,6 +166,6 @@ async def republish(pg: Pg, registry: Registry) -> int:
         last = rows[-1]["id"]
         households = await reading.several(pg, [row["id"] for row in rows], registry.vault)
         events = [event for household in households for event in store.events_of(household, household.members)]
-        await pg.execute(INSERT_BATCH, *columns(registry.runtime.settings, events))
+        await outbox.write(pg, outbox.rows(registry.runtime.settings, events))
         count += len(events)
     return count

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeVar
@@ -27,6 +28,8 @@ from shared.outbox import Event
 T = TypeVar("T")
 SMALL = 20
 """Up to so many households are prepared in the event loop; more would hold up other requests."""
+PART = 125
+"""New households prepared at a time, while those before them are written."""
 
 _INSERT_HOUSEHOLDS = insert("household", HOUSEHOLD)
 _INSERT_PERSONS = insert("person", PERSON)
@@ -41,13 +44,13 @@ class MovedOnError(RuntimeError):
 
 @dataclass(slots=True)
 class _Columns:
-    """Everything a batch writes, as arrays for ``unnest``."""
+    """Everything a batch writes: arrays for ``unnest``, and rows of events and of the audit log."""
 
     households: list[list[Any]]
     new_persons: list[list[Any]]
     changed_persons: list[list[Any]]
     periods: list[list[Any]]
-    events: list[list[Any]]
+    events: list[tuple[Any, ...]]
     audited: list[Entry]
 
 
@@ -63,12 +66,30 @@ async def add(pg: Pg, registry: Registry, households: Sequence[Household], chang
     """
     if not households:
         return
-    columns = await prepared(len(households), lambda: _columns(registry, households, []))
+    async with aclosing(_ahead(registry, households)) as parts:
+        async for columns in parts:
+            await pg.execute(_INSERT_HOUSEHOLDS, *columns.households)
+            await _write_rest(pg, columns)
     for household in households:
         changes.add(household.periods(), _profile(household), household.author.now)
-    await pg.execute(_INSERT_HOUSEHOLDS, *columns.households)
-    await _write_rest(pg, columns)
     await exchange.note(pg, exchange.REGISTER, [(h.id, [m.id for m in h.members]) for h in households])
+
+
+async def _ahead(registry: Registry, households: Sequence[Household]) -> AsyncGenerator[_Columns, None]:
+    """What new households write, a part at a time; the next part is prepared while one is written."""
+    parts = [households[start : start + PART] for start in range(0, len(households), PART)]
+
+    def begin(part: Sequence[Household]) -> asyncio.Task[_Columns]:
+        return asyncio.create_task(prepared(len(part), lambda: _columns(registry, part, [])))
+
+    coming = begin(parts[0])
+    try:
+        for following in parts[1:]:
+            ready, coming = await coming, begin(following)
+            yield ready
+        yield await coming
+    finally:
+        coming.cancel()
 
 
 async def change(
@@ -107,32 +128,36 @@ async def _write_rest(pg: Pg, columns: _Columns) -> None:
         raise MovedOnError("person")
     await pg.execute(_INSERT_PERSONS, *columns.new_persons)
     await pg.execute(_INSERT_PERIODS, *columns.periods)
-    await pg.execute(outbox.INSERT_BATCH, *columns.events)
+    await outbox.write(pg, columns.events)
     await audit.record(pg, columns.audited)
 
 
 def _columns(registry: Registry, households: Sequence[Household], olds: Sequence[Household]) -> _Columns:
+    """One kind of row after the other for all households: a fifth faster than all kinds for one after the other."""
     before = {old.id: old for old in olds}
-    rows: list[tuple[Any, ...]] = []
-    persons: list[tuple[Person, tuple[Any, ...]]] = []
-    events: list[Event] = []
-    audited: list[Entry] = []
-    for household in households:
-        old = before.get(household.id)
-        touched = list(household.members if old is None else changed_members(old, household))
-        written = [(person, _person_row(registry.vault, person)) for person in touched]
-        rows.append(_household_row(household))
-        persons += written
-        events += events_of(household, touched)
-        audited += entries_of(old, household, rows[-1], written)
+    touched = [_touched(before.get(household.id), household) for household in households]
+    rows = [_household_row(household) for household in households]
+    written = [[(person, _person_row(registry.vault, person)) for person in persons] for persons in touched]
+    events = [event for each, persons in zip(households, touched, strict=True) for event in events_of(each, persons)]
+    audited = [
+        entry
+        for household, row, persons in zip(households, rows, written, strict=True)
+        for entry in entries_of(before.get(household.id), household, row, persons)
+    ]
+    persons = list(chain.from_iterable(written))
     return _Columns(
         households=_transposed(HOUSEHOLD, rows),
         new_persons=_transposed(PERSON, (row for person, row in persons if person.version == 1)),
         changed_persons=_transposed(PERSON, (row for person, row in persons if person.version > 1)),
         periods=_transposed(PERIOD, chain.from_iterable(map(_period_rows, households))),
-        events=outbox.columns(registry.runtime.settings, events),
+        events=outbox.rows(registry.runtime.settings, events),
         audited=audited,
     )
+
+
+def _touched(old: Household | None, new: Household) -> Sequence[Person]:
+    """The members to write."""
+    return new.members if old is None else list(changed_members(old, new))
 
 
 def events_of(household: Household, persons: Iterable[Person]) -> list[Event]:

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Literal
 
 from services.registry.imports.sheets.headers import plain
-from shared.errors import Language
+from shared.faults import Language
 
 Subject = Literal["household", "member", "income", "place", "aside"]
 """Whom a column describes; ``income``: one year's income of the household; ``aside``: known, but not taken in."""

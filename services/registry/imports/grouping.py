@@ -1,21 +1,23 @@
-"""Rows of a sheet as households: a row is a member, and what the household's columns say holds until the next one."""
+"""Rows of a sheet as households: a row is a member, and what the household's columns say holds until the next one.
+
+Pure, and part of the reading process. What a household says comes out in the shape of ``POST /v1/households``.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
-from services.registry.households.schemas import MAX_MEMBERS, HouseholdIn
-from services.registry.imports.columns import Column, by_name, of_pointer
+from services.registry.imports.columns import Column, by_name
 from services.registry.imports.layout import Binding, Layout, cell_at, passed_over
 from services.registry.imports.sheets.cells import Cell
 from services.registry.imports.values import CellError, as_text, blank
 from services.registry.imports.villages import Villages
-from shared.errors import Fault, fault
-from shared.http.problems import faults_of
+from shared.faults import Fault, fault
 
-SheetRow = tuple[int, list[Cell]]
+SheetRow = tuple[int, Sequence[Cell]]
+CUT = 200
+"""Rows that go on without a new household are cut here, so that what waits for its end stays small. So many members
+are refused anyway (``households.schemas.MAX_MEMBERS``)."""
 _UNLIKE = fault("", "differs_within_household", "differs from the household's first row", "与该户首行不一致")
 
 
@@ -29,7 +31,7 @@ class Located(NamedTuple):
 
 
 @dataclass(slots=True)
-class Group:
+class Rows:
     """The rows of one household."""
 
     rows: list[SheetRow]
@@ -49,7 +51,7 @@ class Grouper:
     _seen: set[int] = field(default_factory=set)
     _has_head: bool = False
 
-    def add(self, rows: Sequence[SheetRow]) -> Iterator[Group]:
+    def add(self, rows: Sequence[SheetRow]) -> Iterator[Rows]:
         """The households that these rows complete."""
         for row in rows:
             why = passed_over(row[1], self.layout.header)
@@ -58,14 +60,14 @@ class Grouper:
                     self.passed.append((row[0], why))
                 continue
             key, is_head = self._key_of(row), self._is_head(row)
-            if self._rows and self._begins(key, is_head):
+            if self._rows and (self._begins(key, is_head) or len(self._rows) == CUT):
                 yield self._done()
             if not self._rows:
                 self._key, self._has_head = key, False
             self._has_head |= is_head
             self._rows.append(row)
 
-    def finish(self) -> Iterator[Group]:
+    def finish(self) -> Iterator[Rows]:
         """The last household."""
         if self._rows:
             yield self._done()
@@ -76,8 +78,8 @@ class Grouper:
         differs = any(text and text != held for text, held in zip(key, self._key, strict=True))
         return differs or (is_head and self._has_head and not named)
 
-    def _done(self) -> Group:
-        group = Group(self._rows)
+    def _done(self) -> Rows:
+        group = Rows(self._rows)
         for text, binding in zip(self._key, self.layout.keys, strict=True):
             if text and binding.column.path:
                 name = hash((binding.column.name, text))
@@ -115,8 +117,8 @@ class Reader:
     villages: Villages
     source: str | None
 
-    def household(self, group: Group) -> HouseholdIn | list[Located]:
-        """The household, or everything that is wrong with its rows."""
+    def household(self, group: Rows) -> dict[str, Any] | list[Located]:
+        """The household as it would be sent, days and decimals in their own types; or what is wrong with its cells."""
         found: list[Located] = []
         first = group.rows[0]
         if group.repeated:
@@ -129,14 +131,7 @@ class Reader:
                     "该户在前面已出现,请将同户各行放在一起",
                 )
             )
-        if len(group.rows) > MAX_MEMBERS:
-            found.append(
-                self._located(
-                    first[0], "name", "too_many_members", f"at most {MAX_MEMBERS} members", f"每户最多 {MAX_MEMBERS} 人"
-                )
-            )
-            return found
-        content: dict[str, Any] = {"attributes": {}}  # given, for a default would be copied deeply
+        content: dict[str, Any] = {"attributes": {}}  # given, for the schema would copy a default deeply
         self._fill(content, self.layout.of_subject("household"), first, found)
         self._check_below(group.rows, found)
         content["members"] = [self._member(row, found) for row in group.rows]
@@ -147,21 +142,7 @@ class Reader:
             if self.source is None:
                 wrong = ("source_missing", "goes with the source of the file", "须注明文件来源 source")
                 found.append(self._located(first[0], "external_id", *wrong))
-        if found:
-            return found
-        try:
-            return HouseholdIn.model_validate(content)
-        except ValidationError as error:
-            faults = faults_of(error.errors(include_input=False, include_url=False))
-            return [self.locate(group, each) for each in faults]
-
-    def locate(self, group: Group, found: Fault) -> Located:
-        """A fault in a household as one of its rows and columns."""
-        place = of_pointer(found.pointer)
-        if place is None:
-            return Located(group.rows[0][0], "", found)
-        column, member = place
-        return Located(group.rows[min(member or 0, len(group.rows) - 1)][0], self.layout.header_of(column), found)
+        return found or content
 
     def _located(self, row: int, name: str, code: str, en: str, zh: str) -> Located:
         header = self.layout.header_of(by_name()[name])

@@ -7,8 +7,8 @@ from functools import cached_property
 from services.registry.imports.columns import COLUMNS, Column, Subject, by_header, by_name
 from services.registry.imports.sheets.cells import Cell
 from services.registry.imports.sheets.headers import Header, plain
-from services.registry.imports.values import EthnicityCodes, Parser, blank, parser, unit_of
-from shared.errors import Fault, fault
+from services.registry.imports.values import EthnicityCodes, Parser, Vocabulary, blank, parser, unit_of
+from shared.faults import Fault, fault
 
 _TOTALS = ("合计", "小计", "总计", "共计", "累计", "本页合计")
 _FOOTERS = ("填表", "制表", "审核", "填报", "负责人", "单位盖章", "注:", "注：", "备注:", "备注：", "说明:", "说明：")
@@ -37,7 +37,11 @@ class Layout:
 
     @classmethod
     def of(
-        cls, header: Header, columns: Mapping[str, str] | None = None, ethnicity_codes: EthnicityCodes | None = None
+        cls,
+        header: Header,
+        vocabulary: Vocabulary,
+        columns: Mapping[str, str] | None = None,
+        ethnicity_codes: EthnicityCodes | None = None,
     ) -> "Layout":
         """``columns`` is a saved mapping: header of the sheet to name of our column, or empty for none."""
         given = {plain(name): target for name, target in (columns or {}).items()}
@@ -50,7 +54,7 @@ class Layout:
             if column is None:
                 unknown += [name] if target is None else []
                 continue
-            bindings.append(Binding(index, name, column, parser(column, unit_of(name), ethnicity_codes)))
+            bindings.append(Binding(index, name, column, parser(column, unit_of(name), vocabulary, ethnicity_codes)))
         return cls(header, bindings, unknown)
 
     def faults(self) -> list[Fault]:

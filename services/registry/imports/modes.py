@@ -14,11 +14,10 @@ from services.registry.commands import command
 from services.registry.context import Registry
 from services.registry.households.service import attempted, surroundings
 from services.registry.imports import store
-from services.registry.imports.grouping import Group, Grouper
-from services.registry.imports.lines import LineGrouper
 from services.registry.imports.records import Job, Tally
 from services.registry.imports.registering import Ahead, Chapter, Registering
 from services.registry.imports.sheets import sandbox
+from services.registry.imports.sheets.groups import Group
 from services.registry.imports.store import Remark
 from services.registry.statistics import service as statistics
 from services.registry.statistics.service import PopulationChanges
@@ -55,14 +54,12 @@ class Piece:
     ahead: asyncio.Task[Ahead]
 
 
-async def _pieces(
-    reading: sandbox.Reading, grouper: Grouper | LineGrouper, position: int, work: Registering
-) -> AsyncIterator[Piece]:
+async def _pieces(reading: sandbox.Reading, position: int, work: Registering) -> AsyncIterator[Piece]:
     """The file's households beyond a position, a chunk at a time; the next is read while one is registered."""
     pending: Piece | None = None
     try:
-        async for groups in _chunks(reading, grouper, position):
-            piece = Piece(groups, groups[-1].rows[-1][0], asyncio.create_task(work.ahead(groups)))
+        async for groups in _chunks(reading, position):
+            piece = Piece(groups, groups[-1].numbers[-1], asyncio.create_task(work.ahead(groups)))
             ready, pending = pending, piece
             if ready is not None:
                 yield ready
@@ -73,24 +70,21 @@ async def _pieces(
             pending.ahead.cancel()
 
 
-async def _chunks(
-    reading: sandbox.Reading, grouper: Grouper | LineGrouper, position: int
-) -> AsyncIterator[list[Group]]:
+async def _chunks(reading: sandbox.Reading, position: int) -> AsyncIterator[list[Group]]:
     waiting: list[Group] = []
-    async for rows in reading.batches:
-        waiting += (group for group in grouper.add(rows) if group.rows[-1][0] > position)
+    async for groups in reading.batches:
+        waiting += (group for group in groups if group.numbers[-1] > position)
         while len(waiting) >= CHUNK:
             yield waiting[:CHUNK]
             waiting = waiting[CHUNK:]
-    waiting += (group for group in grouper.finish() if group.rows[-1][0] > position)
     if waiting:
         yield waiting
 
 
-def _passed_over(grouper: Grouper | LineGrouper, after: int, up_to: int | None, tally: Tally) -> list[Remark]:
+def _passed_over(reading: sandbox.Reading, after: int, up_to: int | None, tally: Tally) -> list[Remark]:
     """Remarks on rows that are no data, up to a row, and counts them."""
-    due = [each for each in grouper.passed if up_to is None or each[0] <= up_to]
-    grouper.passed[:] = [each for each in grouper.passed if each not in due]
+    due = [each for each in reading.passed_over if up_to is None or each[0] <= up_to]
+    reading.passed_over = [each for each in reading.passed_over if each not in due]
     due = [each for each in due if each[0] > after]
     tally.passed_over += len(due)
     tally.remarks += len(due)
@@ -105,13 +99,13 @@ class InPieces:
     job: Job
     work: Registering
 
-    async def run(self, reading: sandbox.Reading, grouper: Grouper | LineGrouper, unknown: list[Remark]) -> None:
+    async def run(self, reading: sandbox.Reading, unknown: list[Remark]) -> None:
         position, tally = self.job.position, self.job.tally
         said = unknown if position == 0 else []
-        async for piece in _pieces(reading, grouper, position, self.work):
+        async for piece in _pieces(reading, position, self.work):
             before = tally.model_copy()
             before.remarks += len(said)
-            said += _passed_over(grouper, position, piece.position, before)
+            said += _passed_over(reading, position, piece.position, before)
             try:
                 tally = await attempted(lambda p=piece, b=before, s=said, at=position: self._commit(p, b, s, at))  # type: ignore[misc]
             except Problem:  # it lost a number again and again
@@ -120,7 +114,7 @@ class InPieces:
         async with command(self.registry.runtime) as pg:
             await store.load(pg, self.job.id, lock=True)
             last = tally.model_copy()
-            said += _passed_over(grouper, position, None, last) + _hidden(reading)
+            said += _passed_over(reading, position, None, last) + _hidden(reading)
             await store.remark(pg, self.job.id, tally.errors + tally.remarks, said)
             await store.end(pg, self.job.id, "completed", last, self.registry.runtime.clock.now())
 
@@ -150,14 +144,14 @@ class AtOnce:
     job: Job
     work: Registering
 
-    async def run(self, reading: sandbox.Reading, grouper: Grouper | LineGrouper, unknown: list[Remark]) -> None:
+    async def run(self, reading: sandbox.Reading, unknown: list[Remark]) -> None:
         runtime = self.registry.runtime
         async with runtime.database.driver() as beside:
             await store.clear(beside, self.job.id)
             await store.remark(beside, self.job.id, 0, unknown)
             try:
                 async with command(runtime) as pg:
-                    tally = await self._all(pg, beside, reading, grouper, Tally(remarks=len(unknown)))
+                    tally = await self._all(pg, beside, reading, Tally(remarks=len(unknown)))
                     if self.job.instruction.dry_run or tally.rejected:
                         raise _UndoneError(tally)
                     await store.end(pg, self.job.id, "completed", tally, runtime.clock.now())
@@ -168,23 +162,21 @@ class AtOnce:
             async with beside.transaction():
                 await store.end(beside, self.job.id, "rejected" if refused else "completed", tally, runtime.clock.now())
 
-    async def _all(
-        self, pg: Pg, beside: Pg, reading: sandbox.Reading, grouper: Grouper | LineGrouper, tally: Tally
-    ) -> Tally:
+    async def _all(self, pg: Pg, beside: Pg, reading: sandbox.Reading, tally: Tally) -> Tally:
         changes = PopulationChanges()
         await _plan_afresh(pg)
         around = await surroundings(pg, self.registry, store.caller_of(self.job))
         position = 0
-        async for piece in _pieces(reading, grouper, 0, self.work):
+        async for piece in _pieces(reading, 0, self.work):
             before = tally.model_copy()
-            said = _passed_over(grouper, position, piece.position, before)
+            said = _passed_over(reading, position, piece.position, before)
             chapter = await self.work.run(pg, around, piece.groups, await piece.ahead, before, changes)
             await store.note_effects(pg, self.job.id, chapter.effects)
             await _say(beside, self.registry, self.job.id, chapter, said, before)
             await store.progress(beside, self.job.id, 0, chapter.tally)
             tally, position = chapter.tally, piece.position
         last = tally.model_copy()
-        said = _passed_over(grouper, position, None, last) + _hidden(reading)
+        said = _passed_over(reading, position, None, last) + _hidden(reading)
         await store.remark(beside, self.job.id, tally.errors + tally.remarks, said)
         await statistics.count(pg, changes)
         return last

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 from uuid import UUID
 
 import asyncpg
@@ -17,9 +16,10 @@ from services.registry.households.records import Author, Household
 from services.registry.households.registering import Existing, Outcome
 from services.registry.households.schemas import HouseholdIn
 from services.registry.households.upserting import Kept, Overwriting, Updated, upsert
-from services.registry.imports.grouping import Group, Located
+from services.registry.imports.grouping import Located
+from services.registry.imports.households import HouseholdReader
 from services.registry.imports.records import Tally
-from services.registry.imports.sheets.cells import wired
+from services.registry.imports.sheets.groups import Group
 from services.registry.imports.store import RejectedRow, Remark
 from services.registry.reports import MAX_ERRORS
 from services.registry.statistics.service import PopulationChanges
@@ -30,14 +30,6 @@ Read = HouseholdIn | list[Located]
 _TAKEN = fault("", "taken_meanwhile", "a number in it was just taken by another", "其中编号或身份号码刚被其他记录占用")
 _BESIDE = {"en": "another row of this household is wrong", "zh": "同户其他行有误"}
 _KEPT = fault("", "kept", "the register holds something else and keeps it", "与登记内容不同,按覆盖规则保留原值")
-
-
-class HouseholdReader(Protocol):
-    """Makes households of groups of rows."""
-
-    def household(self, group: Group) -> HouseholdIn | list[Located]: ...
-
-    def locate(self, group: Group, found: Fault) -> Located: ...
 
 
 @dataclass(slots=True)
@@ -157,7 +149,7 @@ class _Told:
     ) -> None:
         tally, effects = self.chapter.tally, self.chapter.effects
         tally.received += 1
-        tally.rows += len(group.rows)
+        tally.rows += len(group.numbers)
         match outcome:
             case Household():
                 tally.created += 1
@@ -190,12 +182,12 @@ class _Told:
     def _reject(self, group: Group, located: Sequence[Located]) -> None:
         tally, language = self.chapter.tally, self._work.language
         tally.rejected += 1
-        tally.rejected_rows += len(group.rows)
+        tally.rejected_rows += len(group.numbers)
         for each in located:
             self._remark(each, "error")
-        for number, cells in group.rows:
+        for number, cells in group.rows():
             wrong = [_sentence(each, language) for each in located if each.row == number]
-            row = RejectedRow(number, [wired(cell) for cell in cells], wrong or [_BESIDE[language]])
+            row = RejectedRow(number, cells, wrong or [_BESIDE[language]])
             self.chapter.rejected.append(row)
 
     def _remark(self, located: Located, severity: str) -> None:

@@ -11,24 +11,22 @@ import asyncpg
 
 from services.registry.commands import command
 from services.registry.context import Registry
-from services.registry.households.judging import Surroundings
 from services.registry.households.service import author_of, surroundings
 from services.registry.households.upserting import Overwriting
 from services.registry.imports import store, undoing
 from services.registry.imports.columns import by_header, by_name
-from services.registry.imports.grouping import Grouper, Reader
-from services.registry.imports.layout import Layout
-from services.registry.imports.lines import LineGrouper, LineReader
+from services.registry.imports.households import HouseholdReader
+from services.registry.imports.meaning import meaning_of
 from services.registry.imports.modes import AtOnce, InPieces, TakenOverError
 from services.registry.imports.records import Job
 from services.registry.imports.records import Layout as Told
 from services.registry.imports.refusals import fault_of
-from services.registry.imports.registering import HouseholdReader, Registering
+from services.registry.imports.registering import Registering
 from services.registry.imports.sheets import sandbox
+from services.registry.imports.sheets.groups import Meaning
 from services.registry.imports.sheets.headers import plain
 from services.registry.imports.sheets.refusals import RefusedFileError
 from services.registry.imports.store import Remark
-from services.registry.imports.villages import Villages
 from shared.db import AWAY, CONTENDED
 from shared.errors import Fault, fault
 
@@ -136,21 +134,20 @@ class _Run:
         instruction, database = self.job.instruction, self.registry.runtime.database
         known = {*by_header(), *map(plain, instruction.columns)}
         content = store.file_of(database, self.registry.vault, self.job.id)
-        async with sandbox.reading(content, self.job.size, known, self.max_rows) as reading:
-            async with database.driver() as pg, pg.transaction():
-                around = await surroundings(pg, self.registry, store.caller_of(self.job))
-            grouper, reader, remarks = await self._understood(reading, around)
+        async with database.driver() as pg, pg.transaction():
+            around = await surroundings(pg, self.registry, store.caller_of(self.job))
+        meaning = await asyncio.to_thread(meaning_of, instruction, around)
+        async with sandbox.reading(content, self.job.size, meaning, known, self.max_rows) as reading:
+            reader, remarks = await self._understood(reading, meaning)
             author = author_of(self.registry, around.caller, "导入")
             work = Registering(self.registry, around, reader, self._overwriting(), author, instruction.language)
             if instruction.mode == "all" or instruction.dry_run:
-                await AtOnce(self.registry, self.job, work).run(reading, grouper, remarks)
+                await AtOnce(self.registry, self.job, work).run(reading, remarks)
             else:
-                await InPieces(self.registry, self.job, work).run(reading, grouper, remarks)
+                await InPieces(self.registry, self.job, work).run(reading, remarks)
 
-    async def _understood(
-        self, reading: sandbox.Reading, around: Surroundings
-    ) -> tuple[Grouper | LineGrouper, HouseholdReader, list[Remark]]:
-        instruction, header = self.job.instruction, reading.header
+    async def _understood(self, reading: sandbox.Reading, meaning: Meaning) -> tuple[HouseholdReader, list[Remark]]:
+        header = reading.header
         told = Told(
             format=reading.format,
             header_row=header.row if header else 0,
@@ -160,19 +157,18 @@ class _Run:
         async with self.registry.runtime.database.driver() as pg:
             await store.set_layout(pg, self.job.id, told)
         if header is None:
-            return LineGrouper(), LineReader(), []
-        layout = Layout.of(header, instruction.columns, instruction.ethnicity_codes)
+            return HouseholdReader(None), []
+        layout = meaning.layout(header)
         faults = layout.faults()
         if faults:
             raise _WholeFileRefusedError(faults)
-        villages = Villages(around.tree, around.caller.divisions, around.today)
         unknown = [
             Remark(
                 header.row, name, "column_unknown", "not taken in: an unknown column", "未识别的列,未导入", "warning"
             )
             for name in layout.unknown
         ]
-        return Grouper(layout), Reader(layout, villages, instruction.source), unknown
+        return HouseholdReader(layout), unknown
 
     def _overwriting(self) -> Overwriting:
         instruction = self.job.instruction

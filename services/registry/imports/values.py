@@ -1,21 +1,25 @@
-"""What a cell says: text, codes, days and amounts in the many ways clerks write them. Pure."""
+"""What a cell says: text, codes, days and amounts in the many ways clerks write them.
+
+Pure, and part of the reading process: it knows the words of the code lists from what it is told.
+"""
 
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, Literal
 
-from services.registry.codes.service import code_lists
 from services.registry.imports.columns import Column
 from services.registry.imports.sheets.cells import Cell
-from shared.errors import Text
+from shared.faults import Text
 
 EthnicityCodes = Literal["gb", "form_a"]
 """Numbers in a column of ethnicity: those of GB/T 3304, or of form A, which numbers 02 to 11 otherwise."""
 Parser = Callable[[Cell], Any]
+Vocabulary = Mapping[str, Mapping[str, str]]
+"""By code list, everything its terms may be called, as ``key`` makes it, with their codes."""
 
 _YEARS = r"((?:19|20)[0-9]{2})"
 _DAYS = (
@@ -30,35 +34,12 @@ _FLAGS: Mapping[str, bool] = {
 _BLANK = frozenset({"", "-", "--", "—", "——", "/", "\\", "\u3000"})
 _CELLS = frozenset({"=", "+", "-", "@", "\t"})
 _SCIENTIFIC = re.compile(r"[0-9](?:\.[0-9]+)?[eE]\+?[0-9]+")
+_SEPARATORS = re.compile(r"[,，、;；/|\s]+")
 _LEVELS = {"一": 1, "二": 2, "三": 3, "四": 4, "1": 1, "2": 2, "3": 3, "4": 4}
 _UNITS = {"元": 100, "万元": 1_000_000, "分": 1, "百元": 10_000, "千元": 100_000}
 _FORM_A = {"02": "11", "03": "03", "04": "02", "05": "04", "06": "05", "07": "06", "08": "07", "09": "08", "10": "09",
            "11": "10"}  # fmt: skip
 """domain.md 1.4: 02 满, 03 回, 04 蒙古, 05 藏, 06 维吾尔, 07 苗, 08 彝, 09 壮, 10 布依, 11 朝鲜."""
-_MORE_WORDS: Mapping[str, Mapping[str, str]] = {
-    "relation": {
-        "本人": "head", "户主本人": "head", "妻": "spouse", "妻子": "spouse", "夫": "spouse", "丈夫": "spouse",
-        "儿子": "son", "长子": "son", "次子": "son", "三子": "son", "独生子": "son", "女儿": "daughter",
-        "长女": "daughter", "次女": "daughter", "三女": "daughter", "独生女": "daughter", "儿媳": "daughter_in_law",
-        "媳妇": "daughter_in_law", "父亲": "father", "母亲": "mother", "爷爷": "grandfather", "奶奶": "grandmother",
-        "外公": "mothers_father", "外婆": "mothers_mother", "兄弟姐妹": "other", "曾孙子": "other", "曾孙女": "other",
-        "侄儿": "other", "侄女": "other", "兄弟媳妇": "other", "叔伯": "other",
-    },
-    "standing": {"贫困": "poor", "贫困户": "poor", "未脱贫户": "poor", "已脱贫": "exited_supported",
-                 "脱贫": "exited_supported", "脱贫户": "exited_supported", "返贫户": "relapsed",
-                 "非贫困户": "ordinary"},
-    "welfare": {"低保户": "dibao", "五保": "tekun", "五保户": "tekun", "特困": "tekun", "特困户": "tekun",
-                "否": "none"},
-    "housing_danger": {"无": "none", "不是": "none", "c": "grade_c", "d": "grade_d", "安全": "none"},
-    "education": {"文盲": "illiterate", "半文盲": "illiterate", "文盲半文盲": "illiterate", "大专": "college",
-                  "本科": "college", "中专": "senior_middle", "学前儿童": "preschool_child"},
-    "health": {"良好": "healthy", "大病": "serious_disease", "慢性病": "chronic_disease",
-               "患有慢性病": "chronic_disease"},
-    "road": {"泥土": "dirt", "砂石": "gravel", "水泥": "cement", "沥青": "asphalt", "柏油路": "asphalt"},
-    "employable": {"技能劳动力": "skilled", "02": "skilled", "半劳动力": "partial", "弱劳动力": "partial",
-                   "弱劳动力半劳动力": "partial", "普通": "full", "丧失": "lost", "无": "none"},
-    "political_status": {"中共党员": "party_member", "团员": "league_member"},
-}  # fmt: skip
 _WELFARE = {"01": "none", "05": "none", "04": "dibao", "02": "dibao", "06": "tekun", "03": "tekun",
             "07": "dibao_and_tekun", "08": "dibao_and_tekun"}  # fmt: skip
 """Welfare in 贫困户属性 AAC006, whatever the exit state is (domain.md 1.1)."""
@@ -92,23 +73,18 @@ def blank(cell: Cell) -> bool:
     return isinstance(cell, str) and cell.strip() in _BLANK
 
 
-def parser(column: Column, unit: str, ethnicity_codes: EthnicityCodes | None) -> Parser:
+def parser(column: Column, unit: str, vocabulary: Vocabulary, ethnicity_codes: EthnicityCodes | None) -> Parser:
     """How the cells of a column are read. ``unit`` is what its header says in brackets."""
+    words = vocabulary.get(column.code_list, {})
     match column.kind:
-        case "code":
-            words = _words(column.code_list)
-            return lambda cell: _code(cell, words)
-        case "employable":
-            words = _words("employable")
+        case "code" | "employable":
             return lambda cell: _code(cell, words)
         case "codes":
-            words = _words(column.code_list)
             return lambda cell: _several(cell, words)
         case "welfare":
-            words = _words("poverty_attribute")
             return lambda cell: _WELFARE[_code(cell, words)]
         case "ethnicity":
-            return lambda cell: _ethnicity(cell, ethnicity_codes)
+            return lambda cell: _ethnicity(cell, words, ethnicity_codes)
         case "yuan":
             factor = _UNITS.get(unit, 100)
             return lambda cell: _fen(cell, factor)
@@ -158,42 +134,26 @@ def _chinese(text: str) -> bool:
 
 
 @lru_cache(maxsize=1024)  # a column of codes says the same few words all the way down
-def _key(text: str) -> str:
+def key(text: str) -> str:
+    """A word without what clerks add to it or leave out: spaces, brackets, full width, capitals."""
     return re.sub(r"[\s()（）\[\]、·.]+", "", unicodedata.normalize("NFKC", text)).lower()
-
-
-@cache
-def _words(name: str) -> Mapping[str, str]:
-    """Everything a list's terms may be called: word, national code, label, label without 之, and what clerks say."""
-    found: dict[str, str] = {}
-    for term in code_lists()[name].terms:
-        for said in (
-            term.national,
-            term.national.lstrip("0"),
-            term.label_zh,
-            term.label_zh.removeprefix("之"),
-            term.code,
-        ):
-            if said:
-                found.setdefault(_key(said), term.code)
-    return {_key(said): code for said, code in _MORE_WORDS.get(name, {}).items()} | found
 
 
 def _code(cell: Cell, words: Mapping[str, str]) -> str:
     found = words.get(cell) if isinstance(cell, str) else None  # written as in the list, as most are
-    found = found or words.get(_key(as_text(cell)))
+    found = found or words.get(key(as_text(cell)))
     if found is None:
         raise CellError("unknown_code", "not a word, code or label of this list", "不在代码表中")
     return found
 
 
 def _several(cell: Cell, words: Mapping[str, str]) -> list[str]:
-    found = [_code(part, words) for part in re.split(r"[,，、;；/|\s]+", as_text(cell)) if part]
+    found = [_code(part, words) for part in _SEPARATORS.split(as_text(cell)) if part]
     return list(dict.fromkeys(found))
 
 
-def _ethnicity(cell: Cell, numbering: EthnicityCodes | None) -> str:
-    text = _key(as_text(cell))
+def _ethnicity(cell: Cell, words: Mapping[str, str], numbering: EthnicityCodes | None) -> str:
+    text = key(as_text(cell))
     if text.isdecimal():
         code = text.zfill(2)
         if code in _FORM_A and numbering != "gb":
@@ -205,7 +165,6 @@ def _ethnicity(cell: Cell, numbering: EthnicityCodes | None) -> str:
                 )
             return _FORM_A[code]
         text = code
-    words = _words("ethnicity")
     found = words.get(text) or words.get(text + "族")
     if found is None:
         raise CellError("unknown_code", "not an ethnicity of GB/T 3304", "不在民族代码表中")
@@ -215,7 +174,7 @@ def _ethnicity(cell: Cell, numbering: EthnicityCodes | None) -> str:
 def _flag(cell: Cell) -> bool:
     if isinstance(cell, bool):
         return cell
-    found = _FLAGS.get(_key(as_text(cell)))
+    found = _FLAGS.get(key(as_text(cell)))
     if found is None:
         raise CellError("flag", "是 or 否", "须填 是 或 否")
     return found
@@ -265,7 +224,7 @@ def _integer(cell: Cell) -> int:
 
 
 def _level(cell: Cell) -> int:
-    found = _LEVELS.get(_key(as_text(cell)).removesuffix("级"))
+    found = _LEVELS.get(key(as_text(cell)).removesuffix("级"))
     if found is None:
         raise CellError("level", "1 to 4", "须为一级至四级")
     return found

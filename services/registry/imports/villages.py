@@ -1,13 +1,14 @@
-"""Villages by name: as clerks write them, within county and township, with suggestions where none fits. Pure."""
+"""Villages by name: as clerks write them, within county and township, with suggestions where none fits.
+
+Pure, and part of the reading process.
+"""
 
 from collections.abc import Iterable, Sequence
-from datetime import date
 from difflib import get_close_matches
 from functools import cached_property
 from typing import NamedTuple
 
 from services.registry.imports.values import CellError
-from shared.contracts.division import DivisionTree
 
 _ENDINGS = {
     "county": ("市", "县", "区"),
@@ -17,45 +18,44 @@ _ENDINGS = {
 _SUGGESTED = 3
 
 
-class _Village(NamedTuple):
-    """A village, and what it may be called."""
+class Village(NamedTuple):
+    """A village as the register of divisions names it, and what lies above it."""
 
     code: str
     name: str
-    stem: str
     township: str
-    counties: frozenset[str]
+    counties: Sequence[str]
     """Its county, and who manages it."""
 
 
-class Villages:
-    """The villages of a tree that lie in some divisions on a day, by name."""
+class _Named(NamedTuple):
+    """A village by the stems of its names."""
 
-    def __init__(self, tree: DivisionTree, divisions: Iterable[str], day: date) -> None:
-        self._tree, self._scope, self._day = tree, frozenset(divisions), day
+    village: Village
+    stem: str
+    township: str
+    counties: frozenset[str]
+
+
+class Villages:
+    """Villages that a caller may name."""
+
+    def __init__(self, villages: Iterable[Village]) -> None:
+        self._villages = villages
         self._found: dict[tuple[str, str, str], str | CellError] = {}
 
     @cached_property
-    def _villages(self) -> Sequence[_Village]:
+    def _named(self) -> Sequence[_Named]:
         """Made when the first name is asked for: a sheet of codes asks for none."""
-        found = []
-        for village in self._tree:
-            path = self._tree.path(village.code, self._day) if village.level == "village" else None
-            if path is None or self._scope.isdisjoint(path.scopes()):
-                continue
-            above = (self._tree.get(code) for code in {path.county, path.managing_unit})
-            counties = frozenset(stem(unit.name, "county") for unit in above if unit is not None)
-            township = self._tree.get(path.township or "")
-            found.append(
-                _Village(
-                    village.code,
-                    village.name,
-                    stem(village.name, "village"),
-                    "" if township is None else stem(township.name, "township"),
-                    counties,
-                )
+        return [
+            _Named(
+                village,
+                stem(village.name, "village"),
+                stem(village.township, "township"),
+                frozenset(stem(county, "county") for county in village.counties),
             )
-        return found
+            for village in self._villages
+        ]
 
     def find(self, county: str, township: str, village: str) -> str:
         """The code of a village. Raises ``CellError`` with the names that come closest."""
@@ -73,8 +73,8 @@ class Villages:
 
     def _look_up(self, county: str, township: str, village: str) -> str:
         place, wanted = (stem(county, "county"), stem(township, "township")), stem(village, "village")
-        there = [v for v in self._villages if place[0] in ("", *v.counties) and place[1] in ("", v.township)]
-        found = [each.code for each in there if each.stem == wanted]
+        there = [v for v in self._named if place[0] in ("", *v.counties) and place[1] in ("", v.township)]
+        found = [each.village.code for each in there if each.stem == wanted]
         if len(found) == 1:
             return found[0]
         if found:
@@ -85,7 +85,7 @@ class Villages:
             )
         if not there:
             raise CellError("township_unknown", "no such county or township of yours", "辖区内无此县区或乡镇")
-        names = {each.stem: each.name for each in there}
+        names = {each.stem: each.village.name for each in there}
         hint = "、".join(names[each] for each in get_close_matches(wanted, names, _SUGGESTED, 0.5))
         raise CellError(
             "village_unknown",

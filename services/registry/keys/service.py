@@ -11,7 +11,7 @@ from services.registry.audit import service as audit
 from services.registry.audit.rules import Entry, digest_of
 from services.registry.context import Registry, scopes, today, within
 from services.registry.keys.schemas import KeyIn
-from shared import errors
+from shared import errors, outbox
 from shared.auth import Caller, new_secret, upsert_key
 from shared.clock import local_day
 from shared.contracts.division import DivisionTree
@@ -20,7 +20,7 @@ from shared.db import Pg
 from shared.errors import Fault, Problem, fault
 from shared.http.etag import check_version
 from shared.ids import uuid7
-from shared.outbox import INSERT_BATCH, Event, columns
+from shared.outbox import Event
 from shared.settings import Settings
 
 logger = logging.getLogger("bangfu.registry.keys")
@@ -139,7 +139,7 @@ async def republish(pg: Pg, settings: Settings, now: datetime) -> int:
     """Write every key's present state to the outbox; returns how many."""
     rows = await pg.fetch("SELECT body::text FROM api_key ORDER BY id")
     events = [_event(KeyEvent.model_validate_json(row["body"]), now) for row in rows]
-    await pg.execute(INSERT_BATCH, *columns(settings, events))
+    await outbox.write(pg, outbox.rows(settings, events))
     return len(events)
 
 
@@ -156,7 +156,7 @@ async def _store(
         changed_by,
     )
     event = _event(key, now)
-    await pg.execute(INSERT_BATCH, *columns(settings, [event]))
+    await outbox.write(pg, outbox.rows(settings, [event]))
     entry = Entry(
         recorded_at=now,
         key_id=changed_by,

@@ -14,12 +14,12 @@ from services.registry.context import Registry
 from services.registry.households.records import Author
 from services.registry.standing.records import Decision
 from services.registry.standing.rules import DECISION_OPEN
-from shared import errors
+from shared import errors, outbox
 from shared.auth import Caller
 from shared.contracts.standing import STANDING, DecisionKind, DecisionState
 from shared.db import Pg
 from shared.errors import Problem
-from shared.outbox import INSERT_BATCH, Event, columns
+from shared.outbox import Event
 
 _SCOPE = "(city = ANY({0}) OR managing_unit = ANY({0}) OR township = ANY({0}) OR village = ANY({0}))"
 _ONE_OPEN = ("standing_decision_one_household", "standing_decision_one_division")
@@ -148,7 +148,7 @@ async def _publish(pg: Pg, registry: Registry, decisions: Sequence[tuple[Decisio
         Event(STANDING, _verb(decision), str(decision.id), decision.event(), now, version=decision.version)
         for decision, now in decisions
     ]
-    await pg.execute(INSERT_BATCH, *columns(registry.runtime.settings, events))
+    await outbox.write(pg, outbox.rows(registry.runtime.settings, events))
 
 
 def _verb(decision: Decision) -> str:

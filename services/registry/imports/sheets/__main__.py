@@ -1,21 +1,28 @@
-"""The reading process: a request and a file on standard input, rows on standard output, nothing else touched.
+"""The reading process: a request and a file on standard input, households on standard output, nothing else touched.
 
 Its arguments are its limits, bytes of memory and seconds of CPU, which it sets before it reads anything.
 
-The first line of input is JSON: ``{"known": [...], "max_rows": n}``; the file follows. Output is JSON lines: first
-``{"format", "row", "names", "expected"}``, then rows in batches, last ``{"end": {...}}`` or ``{"refused": code}``.
+The first line of input is JSON: ``{"known": [...], "max_rows": n, "meaning": {...}}``; the file follows. Output is JSON
+lines: first ``{"format", "row", "names", "expected"}``, then ``{"groups": [...], "passed_over": [...]}``, last
+``{"end": {...}}`` or ``{"refused": code}``. Whether a header names what is needed, our side decides.
 """
 
 import io
 import json
 import resource
 import sys
+from collections.abc import Sequence
 from itertools import islice
+from typing import Any
 
-from services.registry.imports.sheets.reading import read, wire
+from services.registry.imports.sheets.groups import Group, LineGroups, Meaning, SheetGroups
+from services.registry.imports.sheets.reading import read
 from services.registry.imports.sheets.refusals import RefusedFileError
 
 BATCH = 100
+"""Rows looked at before what is known of them is told."""
+LONG = 1 << 20
+"""Characters of households that are told without waiting for more."""
 
 
 def main() -> None:
@@ -24,7 +31,7 @@ def main() -> None:
     request = json.loads(sys.stdin.buffer.readline())
     raw = io.BytesIO(sys.stdin.buffer.read())
     try:
-        _answer(raw, set(request["known"]), request["max_rows"])
+        _answer(raw, request)
     except RefusedFileError as refused:
         _write({"refused": refused.code})
     except MemoryError:
@@ -44,8 +51,8 @@ def _limit(memory: int, seconds: int) -> None:
         resource.setrlimit(kind, (most, most))
 
 
-def _answer(raw: io.BytesIO, known: set[str], max_rows: int) -> None:
-    table = read(raw, known)
+def _answer(raw: io.BytesIO, request: dict[str, Any]) -> None:
+    table = read(raw, set(request["known"]))
     header = table.header
     _write(
         {
@@ -55,13 +62,29 @@ def _answer(raw: io.BytesIO, known: set[str], max_rows: int) -> None:
             "expected": table.expected_rows,
         }
     )
+    meaning = Meaning.heard(request["meaning"])
+    groups = LineGroups() if header is None else SheetGroups.of(header, meaning)
     count = 0
     while batch := list(islice(table.rows, BATCH)):
         count += len(batch)
-        if count > max_rows:
+        if count > request["max_rows"]:
             raise RefusedFileError("too_many_rows")
-        sys.stdout.write("[" + ",".join(map(wire, batch)) + "]\n")
+        _tell(groups.add(batch), groups.passed_over())
+    _tell(groups.finish(), groups.passed_over())
     _write({"end": {"rows": count, "hidden": sum(table.hidden.values())}})
+
+
+def _tell(groups: Sequence[Group], passed_over: Sequence[tuple[int, str]]) -> None:
+    told: list[Any] = []
+    size = 0
+    for group in groups:
+        told.append(group.told())
+        size += len(group.content) + len(group.cells)
+        if size > LONG:
+            _write({"groups": told, "passed_over": []})
+            told, size = [], 0
+    if told or passed_over:
+        _write({"groups": told, "passed_over": passed_over})
 
 
 def _write(message: dict[str, object]) -> None:

@@ -1,9 +1,11 @@
-"""A cell on its way from the reading process to ours, as JSON: text, number, truth, day, or a value that is missing.
+"""A cell between the reading process and ours: text, number, truth, day, or a value that is missing.
 
-A day is ``{"d": "2018-10-05"}``; ``{"f": 1}`` a formula saved without a value, ``{"e": "#REF!"}`` an error value.
+``{"f": 1}`` is a formula saved without a value, ``{"e": "#REF!"}`` an error value. As JSON, where rows wait to be sent
+back, a day is ``{"d": "2018-10-05"}``.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any, TypeAlias
 
@@ -13,14 +15,16 @@ Cell: TypeAlias = str | int | float | bool | date | Mapping[str, Any]
 NO_VALUE = {"f": 1}
 
 
-def wired(value: Any) -> Any:
-    """A cell as calamine gives it, for the wire."""
+def cell_of(value: Any) -> Cell:
+    """What calamine gives, as a cell."""
     if isinstance(value, str | bool | dict):
         return value
     if isinstance(value, int | float):
         return int(value) if value == value and abs(value) < 1e15 and value == int(value) else value
-    if isinstance(value, datetime | date):
-        return {"d": (value.date() if isinstance(value, datetime) else value).isoformat()}
+    if isinstance(value, datetime):
+        return value.date()
+    if isinstance(value, date):
+        return value
     if isinstance(value, time):
         return value.isoformat("minutes")
     if isinstance(value, timedelta):
@@ -28,9 +32,17 @@ def wired(value: Any) -> Any:
     return ""
 
 
+def wired(cells: Sequence[Cell]) -> str:
+    """The cells of a row as JSON."""
+    return _encode(cells)
+
+
 def unwired(value: Any) -> Cell:
-    """The cell again."""
+    """A cell of those again."""
     if isinstance(value, dict):
         return date.fromisoformat(value["d"]) if "d" in value else value
     cell: Cell = value
     return cell
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=lambda day: {"d": day.isoformat()}).encode

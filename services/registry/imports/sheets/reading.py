@@ -4,7 +4,6 @@ import codecs
 import csv
 import io
 import itertools
-import json
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -15,12 +14,12 @@ import python_calamine as calamine
 
 from services.registry.imports.sheets import headers
 from services.registry.imports.sheets.archive import Archive, Piece
-from services.registry.imports.sheets.cells import wired
+from services.registry.imports.sheets.cells import Cell, cell_of
 from services.registry.imports.sheets.headers import Header
 from services.registry.imports.sheets.refusals import RefusedFileError
 
-Row: TypeAlias = tuple[int, Sequence[Any]]
-"""The row's number as the clerk sees it, and its cells as they go over the wire."""
+Row: TypeAlias = tuple[int, Sequence[Cell]]
+"""The row's number as the clerk sees it, and its cells."""
 
 LONGEST_FIELD = 32_767
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -126,7 +125,7 @@ def _placed(sheet: calamine.CalamineSheet) -> Iterator[tuple[int, list[Any]]]:
     row, column = sheet.start
     before = [""] * column
     for number, cells in enumerate(sheet.to_python(), start=row + 1):
-        yield number, before + [wired(cell) for cell in cells]
+        yield number, before + [cell_of(cell) for cell in cells]
 
 
 def _only(found: "Sequence[_Candidate]") -> "_Candidate":
@@ -247,8 +246,3 @@ def _read_lines(raw: io.BytesIO) -> Table:
         raise RefusedFileError("encoding") from error
     lines = ((n, [line.decode("utf-8-sig").strip()]) for n, line in enumerate(raw, 1) if line.strip())
     return Table("jsonl", None, lines, content.count(b"\n") + 1)
-
-
-def wire(row: Row) -> str:
-    """A row for the wire."""
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":"))

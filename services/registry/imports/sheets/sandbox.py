@@ -1,4 +1,4 @@
-"""Our side of the reading process: it is started with limits, fed the file, and its rows are taken as they come."""
+"""Our side of the reading process: it is started with limits, fed the file, and what it reads is taken as it comes."""
 
 import asyncio
 import contextlib
@@ -6,10 +6,10 @@ import json
 import sys
 from collections.abc import AsyncIterable, AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from services.registry.imports.sheets.cells import Cell, unwired
+from services.registry.imports.sheets.groups import Group, Meaning
 from services.registry.imports.sheets.headers import Header
 from services.registry.imports.sheets.refusals import RefusedFileError
 from shared.settings import project_root
@@ -21,7 +21,7 @@ CPU_SECONDS_A_MB = 4
 SILENT_SECONDS = 10
 """A reading process that says nothing for so long while we wait is ended; plus the CPU time it is allowed."""
 _LINE = 8 << 20
-"""Of rows on their way; twice as much may wait for us, and a batch that is larger is refused."""
+"""Bytes of households on their way; twice as much may wait for us, and a batch that is larger is refused."""
 
 
 @dataclass(slots=True)
@@ -31,22 +31,27 @@ class Reading:
     format: str
     header: Header | None
     expected_rows: int | None
-    batches: AsyncIterator[list[tuple[int, list[Cell]]]]
-    """Rows with their numbers. Raises ``RefusedFileError`` where reading must end."""
+    batches: AsyncIterator[list[Group]]
+    """The households. Raises ``RefusedFileError`` where reading must end."""
+    passed_over: list[tuple[int, str]] = field(default_factory=list)
+    """Rows up to where ``batches`` came that are no data, and why; taken away by who reports them."""
     hidden: int = 0
     """Hidden rows; known at the end."""
 
 
 @asynccontextmanager
 async def reading(
-    parts: AsyncIterable[bytes], size: int, known: Collection[str], max_rows: int
+    parts: AsyncIterable[bytes], size: int, meaning: Meaning, known: Collection[str], max_rows: int
 ) -> AsyncIterator[Reading]:
-    """Read a file given in parts, ``size`` bytes in all. Raises ``RefusedFileError``."""
+    """Read a file given in parts, ``size`` bytes in all. Raises ``RefusedFileError``.
+
+    ``known``: the names by which a header is recognised.
+    """
     megabytes = size >> 20
     cpu = CPU_SECONDS + CPU_SECONDS_A_MB * megabytes
     process = await _started(MEMORY + 3 * size, cpu)
-    request = json.dumps({"known": sorted(known), "max_rows": max_rows}).encode() + b"\n"
-    feeding = asyncio.create_task(_feed(process, request, parts))
+    request = {"known": sorted(known), "max_rows": max_rows, "meaning": meaning.told()}
+    feeding = asyncio.create_task(_feed(process, json.dumps(request).encode() + b"\n", parts))
     try:
         first = await _message(process, SILENT_SECONDS + cpu)
         header = Header(first["row"], tuple(first["names"])) if first["format"] != "jsonl" else None
@@ -61,7 +66,7 @@ async def reading(
         await asyncio.gather(feeding, return_exceptions=True)
 
 
-async def _nothing() -> AsyncIterator[list[tuple[int, list[Cell]]]]:
+async def _nothing() -> AsyncIterator[list[Group]]:
     return
     yield []
 
@@ -105,17 +110,13 @@ async def _message(process: asyncio.subprocess.Process, seconds: float) -> Any:
     if not line.endswith(b"\n"):  # ended by a limit
         raise RefusedFileError("file_too_demanding")
     message = json.loads(line)
-    if isinstance(message, dict) and "refused" in message:
+    if "refused" in message:
         raise RefusedFileError(message["refused"])
     return message
 
 
-async def _batches(
-    process: asyncio.subprocess.Process, found: Reading, seconds: float
-) -> AsyncIterator[list[tuple[int, list[Cell]]]]:
-    while True:
-        message = await _message(process, seconds)
-        if isinstance(message, dict):
-            found.hidden = message["end"]["hidden"]
-            return
-        yield [(number, [unwired(cell) for cell in cells]) for number, cells in message]
+async def _batches(process: asyncio.subprocess.Process, found: Reading, seconds: float) -> AsyncIterator[list[Group]]:
+    while "end" not in (message := await _message(process, seconds)):
+        found.passed_over += map(tuple, message["passed_over"])
+        yield [Group.heard(told) for told in message["groups"]]
+    found.hidden = message["end"]["hidden"]
