@@ -1,10 +1,26 @@
 """Identifiers: UUIDv7 (RFC 9562), so that ids sort by time of creation and indexes stay dense."""
 
 import os
+import threading
 import time
 from uuid import UUID
 
 from asyncpg.pgproto import pgproto
+
+_RANDOM = 10
+_BLOCK = 400 * _RANDOM
+
+
+class _Drawn(threading.local):
+    """Randomness of the system drawn ahead, a block for each thread: asking the system hands over the interpreter's
+    lock, for which the threads of an import would then wait, at each of a million ids."""
+
+    block = b""
+    used = 0
+
+
+_drawn = _Drawn()
+os.register_at_fork(after_in_child=lambda: setattr(_drawn, "block", b""))
 
 
 def uuid7() -> UUID:
@@ -13,7 +29,11 @@ def uuid7() -> UUID:
     Of the database driver's own kind of UUID, as those that are read back are: it is made and written as text several
     times as fast as the standard library's, which an import of a register does millions of times.
     """
-    raw = bytearray((time.time_ns() // 1_000_000).to_bytes(6, "big") + os.urandom(10))
+    first = _drawn.used
+    if first >= len(_drawn.block):
+        _drawn.block, first = os.urandom(_BLOCK), 0
+    _drawn.used = first + _RANDOM
+    raw = bytearray((time.time_ns() // 1_000_000).to_bytes(6, "big") + _drawn.block[first : first + _RANDOM])
     raw[6] = raw[6] & 0x0F | 0x70
     raw[8] = raw[8] & 0x3F | 0x80
     return pgproto.UUID(bytes(raw))
