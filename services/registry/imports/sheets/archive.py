@@ -25,7 +25,11 @@ MAX_RATIO = 250
 """A part that inflates more than so many times is a bomb; sheets of real registers stay below 30."""
 SMALL = 4 << 20
 """Whose ratio does not matter."""
-PIECE_ROWS = 10_000
+PIECE_ROWS = 2_000
+LONG_PIECE_ROWS = 10_000
+"""Where there are many shared strings, which calamine reads anew for every piece."""
+MANY_STRINGS = 1 << 20
+"""Bytes of them."""
 PIECE_BYTES = 12 << 20
 MAX_GAP = 1_000
 """Blank rows within a piece cost memory; beyond so many a new one begins."""
@@ -137,10 +141,12 @@ class Archive:
             raise RefusedFileError("header_missing")
         return found
 
-    def pieces(self, sheet: SheetPart, first_rows: int = PIECE_ROWS) -> Iterator[Piece]:
+    def pieces(self, sheet: SheetPart, first_rows: int) -> Iterator[Piece]:
         """The sheet in pieces; the first has ``first_rows`` rows, to look for the header in."""
-        frame = _Frame(self._common_parts(), sheet.path)
+        parts = self._common_parts()
+        frame = _Frame(parts, sheet.path)
         size = first_rows
+        further = LONG_PIECE_ROWS if len(parts.get("xl/sharedStrings.xml", b"")) > MANY_STRINGS else PIECE_ROWS
         piece = _PieceInTheMaking()
         for number, prefix, attributes, content in self._rows(sheet, frame):
             if not _VALUE.search(content):
@@ -149,7 +155,7 @@ class Archive:
                 len(piece.rows) >= size or piece.size >= PIECE_BYTES or number - piece.rows[-1] > MAX_GAP
             ):
                 yield piece.done(frame)
-                piece, size = _PieceInTheMaking(), PIECE_ROWS
+                piece, size = _PieceInTheMaking(), further
             piece.add(number, prefix, attributes, content)
         if piece.rows:
             yield piece.done(frame)
