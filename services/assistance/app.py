@@ -25,7 +25,7 @@ from shared.deadletter import DeadLetterLimit, OriginQuota
 from shared.http.idempotency import REUSED
 from shared.intake import api as intake_api
 from shared.intake.handler import Intake
-from shared.intake.sources import sources
+from shared.intake.sources import sources, unnoted
 from shared.relay import Relay
 from shared.settings import Settings
 
@@ -101,5 +101,6 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
     )
     app.state.assistance = assistance
     app.state.divisions = assistance.divisions
+    app.state.source_noted = unnoted
     app.state.recording = recording
     return app, runtime

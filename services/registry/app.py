@@ -54,6 +54,7 @@ from services.registry.statistics import api as statistics_api
 from services.registry.statistics import denominators_api
 from services.registry.submissions import api as submissions_api
 from services.registry.submissions import keys as submission_keys
+from services.registry.submissions.auditing import note_source
 from services.registry.submissions.contracts import HOUSEHOLD_OUTCOMES, HOUSEHOLD_SUBMISSIONS, HouseholdOutcome
 from services.registry.submissions.service import GROUP, MAX_RECORDS, HouseholdDesk
 from services.registry.years import api as years_api
@@ -195,6 +196,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
     )
     app.state.registry = registry
     app.state.divisions = registry.divisions
+    app.state.source_noted = note_source
     app.state.submission_keys = keys_to_us
     app.state.residents = residents
     app.state.exchange = exchange

@@ -22,7 +22,7 @@ from shared.http.listing import ListQuery
 from shared.http.pagination import Page, page_of
 from shared.intake import inbox, sources
 from shared.intake.contracts import Receipt
-from shared.intake.sources import SourceContent, SourceIn, SourceOut
+from shared.intake.sources import Noted, SourceContent, SourceIn, SourceOut
 from shared.watched import Watched
 
 routes = router("intake")
@@ -56,7 +56,13 @@ async def _reach(request: Request, runtime: RuntimeDep) -> Reach:
         return Reach(await divisions.get(pg), local_day(runtime.clock.now()))
 
 
+def _noted(request: Request) -> Noted:
+    noted: Noted = request.app.state.source_noted
+    return noted
+
+
 ReachDep = Annotated[Reach, Depends(_reach)]
+NotedDep = Annotated[Noted, Depends(_noted)]
 
 
 @routes.post(
@@ -68,7 +74,13 @@ ReachDep = Annotated[Reach, Depends(_reach)]
     responses=CONFLICT_RESPONSE,
 )
 async def register_source(
-    content: SourceIn, response: Response, caller: Admin, key: Key, runtime: RuntimeDep, reach: ReachDep
+    content: SourceIn,
+    response: Response,
+    caller: Admin,
+    key: Key,
+    runtime: RuntimeDep,
+    reach: ReachDep,
+    noted: NotedDep,
 ) -> SourceOut:
     """Let a system submit through Kafka, under its `ce_source`, within its divisions."""
     now = runtime.clock.now()
@@ -79,6 +91,7 @@ async def register_source(
             made = await sources.find(pg, earlier.resource_id)
         else:
             made = await sources.register(pg, content, name=content.name, by=caller.key_id, now=now)
+            await noted(pg, "registered", made, caller.key_id, now)
             await complete(pg, key, made.id, made.version)
     response.headers["Location"] = f"/v1/sources/{made.id}"
     set_etag(response, made.version)
@@ -140,6 +153,7 @@ async def change_source(
     expected: Annotated[int, Depends(required_version)],
     runtime: RuntimeDep,
     reach: ReachDep,
+    noted: NotedDep,
 ) -> SourceOut:
     """Replace a source's scope, mode or status; from live to test and back takes effect within a second."""
     now = runtime.clock.now()
@@ -147,6 +161,7 @@ async def change_source(
     _check_divisions(content, caller, reach)
     async with runtime.database.driver() as pg, pg.transaction():
         made = await sources.change(pg, source_id, content, expected=expected, by=caller.key_id, now=now)
+        await noted(pg, "changed", made, caller.key_id, now)
     set_etag(response, made.version)
     return made
 

@@ -1,6 +1,6 @@
 """Registered submission sources 报送来源: the systems that may submit, and what each may reach."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
@@ -78,6 +78,16 @@ class SourceOut(BaseModel):
     mode: Literal["live", "test"]
     status: Literal["active", "disabled"]
     changed_at: datetime
+
+
+Noted = Callable[[Pg, Literal["registered", "changed"], SourceOut, UUID, datetime], Awaitable[None]]
+"""What else a service does when a source was registered or changed, and by whom, in the same transaction."""
+
+
+async def unnoted(
+    pg: Pg, verb: Literal["registered", "changed"], source: SourceOut, changed_by: UUID, now: datetime
+) -> None:
+    """Nothing: the service has no audit log, and the source itself says who changed it last."""
 
 
 def sources() -> Watched[Mapping[str, Source]]:
