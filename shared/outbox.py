@@ -5,9 +5,8 @@ can take the relay's place.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -29,8 +28,7 @@ def unnest(first: int) -> str:
     return "unnest(" + ", ".join(f"${first + i}::{kind}[]" for i, kind in enumerate(_TYPES)) + ")"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event to publish. ``version`` is None where the payload has none (a receipt, say)."""
 
     topic: Topic

@@ -170,7 +170,7 @@ def with_income(incomes: Iterable[Income], given: Income) -> tuple[Income, ...]:
 
 def stored(incomes: Iterable[Income]) -> str:
     """As they are kept in a column."""
-    return json.dumps([income.model_dump(exclude_defaults=True) for income in incomes], separators=(",", ":"))
+    return f"[{','.join([income.model_dump_json(exclude_defaults=True) for income in incomes])}]"
 
 
 def read(text: str) -> tuple[Income, ...]:
