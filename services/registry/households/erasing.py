@@ -4,12 +4,13 @@ import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import date
+from typing import TypeVar
 from uuid import UUID
 
 from services.registry.commands import command
 from services.registry.context import Registry
 from services.registry.households import reading, store
-from services.registry.households.records import Author, Household, Person, next_version
+from services.registry.households.records import Author, Household, Individual, next_version
 from services.registry.households.service import author_of
 from services.registry.statistics import service as statistics
 from services.registry.statistics.service import PopulationChanges
@@ -19,6 +20,7 @@ from shared.db import Pg
 from shared.errors import Problem
 from shared.http.etag import check_version
 
+P = TypeVar("P", bound=Individual)
 AT_ONCE = 200
 """Households a call erases whose retention is over."""
 _FORGET_PERSONS = (
@@ -83,25 +85,30 @@ async def _write(
     changes = PopulationChanges()
     await store.change(pg, registry, pairs, changes)
     await statistics.count(pg, changes)
-    await pg.execute(_FORGET_PERSONS, list(members))
+    await forget(pg, members)
     await pg.execute(_FORGET_CONTENTS, [old.id for old in olds])
     return [new for _, new in pairs]
 
 
+async def forget(pg: Pg, persons: Collection[UUID]) -> None:
+    """Destroy the identities in the versions before the newest."""
+    await pg.execute(_FORGET_PERSONS, list(persons))
+
+
 def _without(old: Household, members: Collection[UUID]) -> Household:
-    left = tuple(_erased(each) if each.id in members else each for each in old.members)
+    left = tuple(erased(each) if each.id in members else each for each in old.members)
     return replace(old, members=left, content=os.urandom(32))
 
 
-def _erased(member: Person) -> Person:
+def erased(person: P) -> P:
     """Without what names or finds a person; of the birth the year is left, which events tell and figures need."""
     return replace(
-        member,
+        person,
         status="erased",
         name="",
         id_number=None,
         phone=None,
         disability_number=None,
         bank_card=None,
-        birth_date=member.birth_date.replace(month=1, day=1),
+        birth_date=person.birth_date.replace(month=1, day=1),
     )

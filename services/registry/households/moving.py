@@ -3,7 +3,7 @@
 A person keeps id and number. The stay in the household left is ended there and kept; a new one begins elsewhere.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import NamedTuple
@@ -46,7 +46,7 @@ def merged(left: Household, joined: Household, body: HouseholdMerger, around: Su
     if {each.id for each in going} != relations.keys():
         raise errors.invalid(fault("/relations", "relations_missing", "one for every member", "须逐一填写成员关系"))
     day = day_of("/effective_on", body.effective_on, _earliest(joined, going), around.today)
-    ended, received = _parted(left, relations, day), _received(left, joined, relations, day)
+    ended, received = parted(left, relations, day), _received(left, joined, relations, day)
     gone = deregistered(Deregistration(effective_on=day, reason=body.reason))(ended, around)
     return Moved(gone, checked(joined, received, around))
 
@@ -65,7 +65,7 @@ def split(
     day = day_of("/effective_on", body.effective_on, max(_since(going), left.registered_on), around.today)
     made = _founded(left, body, day, around, author, seq=seq, number=number)
     received = _received(left, made, relations, day)
-    return Moved(checked(left, _parted(left, relations, day), around), checked(None, received, around))
+    return Moved(checked(left, parted(left, relations, day), around), checked(None, received, around))
 
 
 def _founded(
@@ -111,16 +111,16 @@ def _no_village() -> errors.Fault:
 def _moved(
     left: Household, joined: Household, relations: Mapping[UUID, Relation], day: date, around: Surroundings
 ) -> Moved:
-    ended, received = _parted(left, relations, day), _received(left, joined, relations, day)
+    ended, received = parted(left, relations, day), _received(left, joined, relations, day)
     return Moved(checked(left, ended, around), checked(joined, received, around))
 
 
-def _parted(left: Household, relations: Mapping[UUID, Relation], day: date) -> Household:
+def parted(left: Household, going: Container[UUID], day: date) -> Household:
     """Without those who go: their stays end on the day."""
     return replace(
         left,
         members=tuple(
-            replace(each, status="transferred", left_on=day) if each.present and each.id in relations else each
+            replace(each, status="transferred", left_on=day) if each.present and each.id in going else each
             for each in left.members
         ),
     )

@@ -1,6 +1,6 @@
 """HTTP shapes of households and members. What is shown of identity data is masked."""
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
@@ -39,13 +39,37 @@ Given = Annotated[T | SkipJsonSchema[None], BeforeValidator(_refuse_null)]
 """Of a patch: may be left out, which changes nothing, but cannot be null."""
 
 
-class MemberIn(BaseModel):
+class PersonFields(BaseModel):
+    """What is told of anybody who is registered 人员."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    number: Number | None = Field(default=None, description="Person number 人编号; issued when not given.")
+    name: Name = Field(description="Name 姓名; encrypted.")
+    id_number: IdNumber | None = Field(default=None, description="Citizen ID number 公民身份号码; encrypted.")
+    sex: Sex | None = Field(default=None, description="Sex 性别; taken from the ID number when there is one.")
+    birth_date: Day | None = Field(default=None, description="Day of birth 出生日期; as with sex.")
+    employable: Employable = Field(default="none", description="Labour ability 劳动能力: full, partial, lost, none.")
+    in_school: bool | None = Field(default=None, description="In school 在校; default: as `schooling` says, else no.")
+    disability_level: int | None = Field(default=None, ge=1, le=4, description="Disability level 残疾等级, 1 worst.")
+    phone: Phone | None = Field(default=None, description="Mobile phone 手机; encrypted.")
+    disability_number: DisabilityNumber | None = Field(
+        default=None, description="Number of the disability card 残疾人证号, 20 or 22 characters; encrypted."
+    )
+    bank_card: BankCard | None = Field(default=None, description="Bank card for benefits 惠农一卡通账号; encrypted.")
+    attributes: PersonAttributes = PersonAttributes()
+
+    @model_validator(mode="after")
+    def _born(self) -> Self:
+        if self.id_number is None and (self.sex is None or self.birth_date is None):
+            raise PydanticCustomError("identity", "without an ID number, sex and birth_date are needed")
+        return self
+
+
+class MemberIn(PersonFields):
     """A member of a household 家庭成员."""
 
     model_config = ConfigDict(
-        strict=True,
-        extra="forbid",
-        frozen=True,
         json_schema_extra={
             "examples": [
                 {
@@ -59,30 +83,10 @@ class MemberIn(BaseModel):
         },
     )
 
-    number: Number | None = Field(default=None, description="Person number 人编号; issued when not given.")
-    name: Name = Field(description="Name 姓名; encrypted.")
     relation: Relation = Field(description="Relation to the head 与户主关系.")
-    id_number: IdNumber | None = Field(default=None, description="Citizen ID number 公民身份号码; encrypted.")
-    sex: Sex | None = Field(default=None, description="Sex 性别; taken from the ID number when there is one.")
-    birth_date: Day | None = Field(default=None, description="Day of birth 出生日期; as with sex.")
-    employable: Employable = Field(default="none", description="Labour ability 劳动能力: full, partial, lost, none.")
-    in_school: bool | None = Field(default=None, description="In school 在校; default: as `schooling` says, else no.")
-    disability_level: int | None = Field(default=None, ge=1, le=4, description="Disability level 残疾等级, 1 worst.")
-    phone: Phone | None = Field(default=None, description="Mobile phone 手机; encrypted.")
-    disability_number: DisabilityNumber | None = Field(
-        default=None, description="Number of the disability card 残疾人证号, 20 or 22 characters; encrypted."
-    )
-    bank_card: BankCard | None = Field(default=None, description="Bank card for benefits 惠农一卡通账号; encrypted.")
-    attributes: PersonAttributes = PersonAttributes()
     joined_on: Day | None = Field(
         default=None, description="Member since 加入日期; default: the registration or the birth, whichever is later."
     )
-
-    @model_validator(mode="after")
-    def _born(self) -> "MemberIn":
-        if self.id_number is None and (self.sex is None or self.birth_date is None):
-            raise PydanticCustomError("identity", "without an ID number, sex and birth_date are needed")
-        return self
 
 
 class HouseholdIn(BaseModel):
@@ -192,8 +196,8 @@ class Deregistration(BaseModel):
     reason: ShortText = Field(description="Why 注销原因.")
 
 
-class MemberPatch(BaseModel):
-    """What changes about a member; what is not named stays."""
+class PersonChanges(BaseModel):
+    """What changes about anybody; what is not named stays."""
 
     model_config = ConfigDict(
         strict=True,
@@ -202,7 +206,6 @@ class MemberPatch(BaseModel):
     )
 
     name: Given[Name] = Field(default=None, description="Name 姓名; encrypted.")
-    relation: Given[Relation] = Field(default=None, description="Relation to the head 与户主关系.")
     id_number: IdNumber | None = Field(default=None, description="Citizen ID number 公民身份号码; null takes it away.")
     sex: Given[Sex] = Field(default=None, description="Sex 性别; follows a new ID number.")
     birth_date: Given[Day] = Field(default=None, description="Day of birth 出生日期; follows a new ID number.")
@@ -220,6 +223,12 @@ class MemberPatch(BaseModel):
     status: Given[Literal["active", "deceased", "moved_away"]] = Field(default=None, description="Status 生存状态.")
     effective_on: Day | None = Field(default=None, description="Day of a change of status 生效日期; default today.")
     reason: ShortText | None = Field(default=None, description="Why 变更原因.")
+
+
+class MemberPatch(PersonChanges):
+    """What changes about a member; what is not named stays."""
+
+    relation: Given[Relation] = Field(default=None, description="Relation to the head 与户主关系.")
 
 
 class HouseholdRef(BaseModel):
@@ -306,14 +315,13 @@ class HouseholdMerger(BaseModel):
     reason: ShortText = Field(description="Why 并户原因.")
 
 
-class MemberOut(BaseModel):
-    """A member, masked."""
+class PersonShown(BaseModel):
+    """What is shown of anybody, masked."""
 
     id: UUID
     number: str = Field(description="Person number 人编号.")
     version: int
     status: PersonStatus = Field(description="Status 生存状态. May be extended.")
-    relation: Relation
     name: str = Field(description="Name, masked 姓名(脱敏).", examples=["张*丰"])
     id_number: str | None = Field(description="ID number, masked 身份号码(脱敏).", examples=["4***************34"])
     phone: str | None = Field(description="Phone, masked 手机(脱敏).", examples=["138****0000"])
@@ -325,6 +333,12 @@ class MemberOut(BaseModel):
     disability_number: str | None = Field(description="Disability card, masked 残疾人证号(脱敏).")
     bank_card: str | None = Field(description="Bank card, masked 银行卡号(脱敏).", examples=["6217***********0018"])
     attributes: PersonAttributes
+
+
+class MemberOut(PersonShown):
+    """A member, masked."""
+
+    relation: Relation
     joined_on: Day
     left_on: Day | None = Field(description="First day no longer a member.")
 

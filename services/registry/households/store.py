@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from services.registry.audit import service as audit
 from services.registry.audit.rules import Entry
@@ -14,7 +14,7 @@ from services.registry.exchange import changes as exchange
 from services.registry.households import attributes, incomes
 from services.registry.households.auditing import entries_of
 from services.registry.households.models import HOUSEHOLD, PERIOD, PERSON, insert, supersede
-from services.registry.households.records import Household, Person, changed_members
+from services.registry.households.records import Household, Individual, Person, changed_members
 from services.registry.identity import Vault
 from services.registry.statistics import service as statistics
 from services.registry.statistics.service import PopulationChanges, Profile
@@ -44,8 +44,7 @@ class _Columns:
     """Everything a batch writes, as arrays for ``unnest``."""
 
     households: list[list[Any]]
-    new_persons: list[list[Any]]
-    changed_persons: list[list[Any]]
+    persons: "PersonColumns"
     periods: list[list[Any]]
     events: list[list[Any]]
     audited: list[Entry]
@@ -102,13 +101,33 @@ def _profile(household: Household) -> Profile:
 
 
 async def _write_rest(pg: Pg, columns: _Columns) -> None:
-    changed = len(columns.changed_persons[0])
-    if changed and len(await pg.fetch(_SUPERSEDE_PERSONS, *columns.changed_persons)) != changed:
-        raise MovedOnError("person")
-    await pg.execute(_INSERT_PERSONS, *columns.new_persons)
+    await write_persons(pg, columns.persons)
     await pg.execute(_INSERT_PERIODS, *columns.periods)
     await pg.execute(outbox.INSERT_BATCH, *columns.events)
     await audit.record(pg, columns.audited)
+
+
+class PersonColumns(NamedTuple):
+    """Rows of persons, as arrays for ``unnest``."""
+
+    new: list[list[Any]]
+    changed: list[list[Any]]
+
+
+def person_columns(persons: Sequence[tuple[Individual, tuple[Any, ...]]]) -> PersonColumns:
+    """Persons and their rows, sorted into first and later versions."""
+    return PersonColumns(
+        new=_transposed(PERSON, (row for person, row in persons if person.version == 1)),
+        changed=_transposed(PERSON, (row for person, row in persons if person.version > 1)),
+    )
+
+
+async def write_persons(pg: Pg, columns: PersonColumns) -> None:
+    """Raises ``MovedOnError``, and ``asyncpg.UniqueViolationError`` when a number or an ID number is taken."""
+    changed = len(columns.changed[0])
+    if changed and len(await pg.fetch(_SUPERSEDE_PERSONS, *columns.changed)) != changed:
+        raise MovedOnError("person")
+    await pg.execute(_INSERT_PERSONS, *columns.new)
 
 
 def _columns(registry: Registry, households: Sequence[Household], olds: Sequence[Household]) -> _Columns:
@@ -120,15 +139,14 @@ def _columns(registry: Registry, households: Sequence[Household], olds: Sequence
     for household in households:
         old = before.get(household.id)
         touched = list(household.members if old is None else changed_members(old, household))
-        written = [(person, _person_row(registry.vault, person)) for person in touched]
+        written = [(person, _member_row(registry.vault, person)) for person in touched]
         rows.append(_household_row(household))
         persons += written
         events += events_of(household, touched)
         audited += entries_of(old, household, rows[-1], written)
     return _Columns(
         households=_transposed(HOUSEHOLD, rows),
-        new_persons=_transposed(PERSON, (row for person, row in persons if person.version == 1)),
-        changed_persons=_transposed(PERSON, (row for person, row in persons if person.version > 1)),
+        persons=person_columns(persons),
         periods=_transposed(PERIOD, chain.from_iterable(map(_period_rows, households))),
         events=outbox.columns(registry.runtime.settings, events),
         audited=audited,
@@ -160,30 +178,36 @@ def _household_row(household: Household) -> tuple[Any, ...]:
         household.id, household.version, household.seq, household.number, household.status, household.source_system,
         household.external_id, household.content, path.city, path.managing_unit, path.township, path.village,
         household.latest.standing, household.registered_on, household.valid_to, household.cause, household.welfare,
-        _json(household.residences), _json(household.standings), household.event().model_dump_json(),
+        dated_text(household.residences), dated_text(household.standings), household.event().model_dump_json(),
         attributes.stored(household.attributes), incomes.stored(household.incomes), household.first_recorded_at,
         household.author.now, household.author.key_id, household.author.reason,
     )  # fmt: skip
 
 
-def _json(entries: Iterable[tuple[Any, str]]) -> str:
+def dated_text(entries: Iterable[tuple[Any, str]]) -> str:
+    """As dated entries are kept in a column."""
     return json.dumps([[valid_from.isoformat(), value] for valid_from, value in entries])
 
 
-def _person_row(vault: Vault, person: Person) -> tuple[Any, ...]:
+def _member_row(vault: Vault, person: Person) -> tuple[Any, ...]:
+    belongs = (person.household_id, person.household_version, person.position, person.relation)
+    return person_row(vault, person, (*belongs, None, None, None, None, None, None))
+
+
+def person_row(vault: Vault, person: Individual, where: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row of ``person``; ``where`` is its columns from ``household_id`` to ``residences``."""
     number = person.id_number
 
     def sealed(value: str | None, column: str) -> bytes | None:
         return None if value is None else vault.seal(value, column, person.id)
 
     return (
-        person.id, person.version, person.household_id, person.household_version, person.number, person.status,
-        person.position, person.relation, person.sex, person.birth_date, person.employable, person.in_school,
-        person.disability_level, person.joined_on, person.left_on, sealed(person.name or None, "name"),
-        sealed(number, "id_number"), None if number is None else vault.index(number, "id_number"),
-        sealed(person.phone, "phone"), sealed(person.disability_number, "disability_number"),
-        sealed(person.bank_card, "bank_card"), attributes.stored(person.attributes), person.author.now,
-        person.author.key_id, person.author.reason,
+        person.id, person.version, *where, person.number, person.status, person.sex, person.birth_date,
+        person.employable, person.in_school, person.disability_level, person.joined_on, person.left_on,
+        sealed(person.name or None, "name"), sealed(number, "id_number"),
+        None if number is None else vault.index(number, "id_number"), sealed(person.phone, "phone"),
+        sealed(person.disability_number, "disability_number"), sealed(person.bank_card, "bank_card"),
+        attributes.stored(person.attributes), person.author.now, person.author.key_id, person.author.reason,
     )  # fmt: skip
 
 

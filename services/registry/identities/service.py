@@ -9,13 +9,16 @@ from services.registry.audit.rules import Entry, digest_of
 from services.registry.commands import command
 from services.registry.context import Registry, scopes, today
 from services.registry.households import identifying, reading
-from services.registry.households.records import Person
+from services.registry.households.persons import reading as persons
+from services.registry.households.records import Individual, Person
 from services.registry.identities.quota import Left
 from services.registry.identities.schemas import LookupIn, LookupOut, PersonFound, RevealIn
 from services.registry.identity import Vault, masked_id_number, masked_name
 from services.registry.idnumbers import BadIdNumberError, read_id_number
 from shared import errors
 from shared.auth import Caller
+from shared.contracts.division import Path
+from shared.db import Pg
 from shared.errors import Fault, Problem
 from shared.ids import uuid7
 
@@ -24,25 +27,38 @@ async def reveal(
     registry: Registry, caller: Caller, household: str, member: UUID, asked: RevealIn
 ) -> tuple[Person, Left]:
     """A person with identity data, once the audit log knows who sees it and why. Raises 404, 429."""
-    now = registry.runtime.clock.now()
     async with command(registry.runtime) as pg:
         found = await reading.find(pg, household, caller, registry.vault)
         person = found.member(member)
         if person is None:
             raise Problem(errors.NOT_FOUND)
-        left = await registry.quotas.reveal.use(pg, caller.key_id, 1, now)
-        entry = Entry(
-            recorded_at=now,
-            key_id=caller.key_id,
-            operation="person.revealed",
-            object_id=str(person.id),
-            version=person.version,
-            purpose=asked.purpose,
-            reason=asked.reason,
-            divisions=found.latest.path.scopes(),
-        )
-        await audit.record(pg, [entry])
-    return person, left
+        return person, await _revealed(pg, registry, caller, person, found.latest.path, asked)
+
+
+async def reveal_person(registry: Registry, caller: Caller, name: str, asked: RevealIn) -> tuple[Individual, Left]:
+    """As ``reveal``, of anybody by id or number, with or without a household. Raises 404, 429."""
+    async with command(registry.runtime) as pg:
+        found = await persons.find(pg, name, caller, registry.vault)
+        return found.person, await _revealed(pg, registry, caller, found.person, found.path, asked)
+
+
+async def _revealed(
+    pg: Pg, registry: Registry, caller: Caller, person: Individual, path: Path, asked: RevealIn
+) -> Left:
+    now = registry.runtime.clock.now()
+    left = await registry.quotas.reveal.use(pg, caller.key_id, 1, now)
+    entry = Entry(
+        recorded_at=now,
+        key_id=caller.key_id,
+        operation="person.revealed",
+        object_id=str(person.id),
+        version=person.version,
+        purpose=asked.purpose,
+        reason=asked.reason,
+        divisions=path.scopes(),
+    )
+    await audit.record(pg, [entry])
+    return left
 
 
 async def look_up(registry: Registry, caller: Caller, asked: LookupIn) -> tuple[LookupOut, Left]:
