@@ -142,6 +142,7 @@ REGISTRY = {
     "cause_statistics": EVERY_KEY,
     "welfare_statistics": EVERY_KEY,
     "village_statistics": EVERY_KEY,
+    "monitoring_statistics": EVERY_KEY,
     "put_denominators": only("importer"),
     "list_denominators": readers(),
     # Reference data is open to all who read; a change of a division belongs to those above it

@@ -9,11 +9,12 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from services.registry.checks import catalogue
-from services.registry.households import rules
+from services.registry.households import monitoring, rules
 from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
 from services.registry.households.facts import facts_of
 from services.registry.households.incomes import Income, with_income
 from services.registry.households.judging import Surroundings, day_faults, identify, year_locked
+from services.registry.households.monitoring import Monitoring
 from services.registry.households.records import Author, Household, Individual, Person
 from services.registry.households.registering import TAKEN, draw_numbers, new_person
 from services.registry.households.rules import NotValidThenError, Relation, Since
@@ -108,6 +109,16 @@ def decided(standing: Standing, day: date, *, cause: Cause | None = None) -> Dec
         return checked(old, new, around)
 
     return decide
+
+
+def monitored(stretch: Monitoring) -> Decision:
+    """Monitored from a day on, as a decision found."""
+    return lambda old, _: replace(old, monitoring=(*old.monitoring, stretch))
+
+
+def no_longer_monitored(day: date) -> Decision:
+    """Monitored no longer from a day on, as a decision found."""
+    return lambda old, _: replace(old, monitoring=monitoring.ended(old.monitoring, day))
 
 
 def _related(old: Household, relations: Iterable[RelationChange]) -> Household:

@@ -110,3 +110,32 @@ async def steps(
         since,
         until,
     )
+
+
+async def monitored_on(
+    pg: Pg, known_at: datetime | None, day: date, *, within: Place, code: str, by: Place
+) -> Sequence[Any]:
+    """Monitored households and their people of a division on a day, by unit and category, as known at an instant.
+
+    Whoever was ever monitored is read; they are few, and no stretch is ever taken away.
+    """
+    return await pg.fetch(
+        f"""
+        SELECT state.path ->> '{by}' AS unit, entry.category, count(*)::int AS households, sum(people)::int AS people
+        FROM household AS current
+        CROSS JOIN LATERAL {NEWEST.format(instant="coalesce($1, 'infinity'::timestamptz)")} AS known
+        CROSS JOIN LATERAL jsonb_to_recordset(known.monitoring::jsonb)
+            AS entry (category text, valid_from date, valid_to date)
+        CROSS JOIN LATERAL (
+            SELECT path FROM jsonb_to_recordset(known.event::jsonb -> 'timeline') AS state (valid_from date, path jsonb)
+            WHERE state.valid_from <= $2 ORDER BY state.valid_from DESC LIMIT 1
+        ) state
+        CROSS JOIN LATERAL ({_PEOPLE.format(table="known", day="$2")}) AS counted (people)
+        WHERE current.monitoring <> '[]' AND (known.valid_to IS NULL OR known.valid_to > $2)
+        AND entry.valid_from <= $2 AND (entry.valid_to IS NULL OR entry.valid_to > $2)
+        AND state.path ->> '{within}' = $3
+        GROUP BY unit, entry.category""",
+        known_at,
+        day,
+        code,
+    )

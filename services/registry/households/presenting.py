@@ -81,6 +81,7 @@ def detailed(household: Household, today: date, day: date | None = None) -> Hous
         poverty_attribute=household.poverty_attribute(today.year),
         attributes=household.attributes,
         incomes=[IncomeOut.of(income) for income in household.incomes],
+        monitoring=list(household.monitoring),
         members=[member(each) for each in members],
         findings=[
             FindingOut(rule=each.rule.code, severity=each.rule.severity, pointer=each.pointer)

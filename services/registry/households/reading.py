@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from services.registry.households import incomes
+from services.registry.households import incomes, monitoring
 from services.registry.households.attributes import HouseholdAttributes, PersonAttributes
 from services.registry.households.records import Author, Household, Person
 from services.registry.households.rules import Since
@@ -127,6 +127,7 @@ def household_of(row: Any, members: Iterable[Any], vault: Vault) -> Household:
         welfare=row["welfare"],
         attributes=HouseholdAttributes.model_validate_json(row["attributes"]),
         incomes=incomes.read(row["incomes"]),
+        monitoring=monitoring.read(row["monitoring"]),
         first_recorded_at=row["first_recorded_at"],
         author=_author(row),
         members=tuple(person_of(member, vault) for member in members),

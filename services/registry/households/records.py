@@ -10,6 +10,7 @@ from services.registry.codes.rules import Welfare, poverty_attribute
 from services.registry.households import rules
 from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
 from services.registry.households.incomes import Income
+from services.registry.households.monitoring import Monitored
 from services.registry.households.rules import Membership, Period, Relation, Sex, Since
 from shared.contracts.division import Path
 from shared.contracts.household import HouseholdEvent, HouseholdState, PersonEvent
@@ -128,6 +129,8 @@ class Household:
     attributes: HouseholdAttributes
     incomes: tuple[Income, ...]
     """By year, oldest first."""
+    monitoring: Monitored = ()
+    """Oldest first."""
     first_recorded_at: datetime
     author: Author
     members: tuple[Person, ...]

@@ -11,6 +11,7 @@ from services.registry.checks.rules import Severity
 from services.registry.codes.rules import Welfare
 from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
 from services.registry.households.incomes import IncomeOut, Incomes
+from services.registry.households.monitoring import Monitoring
 from services.registry.households.records import Employable, HouseholdStatus, PersonStatus
 from services.registry.households.rules import Relation, Sex
 from services.registry.idnumbers import normalised_id_number
@@ -379,6 +380,7 @@ class HouseholdDetail(HouseholdOut):
     poverty_attribute: str = Field(description="贫困户属性 AAC006 of this year.", examples=["04"])
     attributes: HouseholdAttributes
     incomes: list[IncomeOut] = Field(description="Incomes by year 家庭年收入, oldest first.")
+    monitoring: list[Monitoring] = Field(description="Stretches of monitoring 监测情况, oldest first.")
     members: list[MemberOut]
     findings: list[FindingOut] = Field(description="What the rules find about it as it is now 疑点与退出障碍.")
 

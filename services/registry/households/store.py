@@ -11,7 +11,7 @@ from services.registry.audit import service as audit
 from services.registry.audit.rules import Entry
 from services.registry.context import Registry
 from services.registry.exchange import changes as exchange
-from services.registry.households import attributes, incomes
+from services.registry.households import attributes, incomes, monitoring
 from services.registry.households.auditing import entries_of
 from services.registry.households.models import HOUSEHOLD, PERIOD, PERSON, insert, supersede
 from services.registry.households.records import Household, Individual, Person, changed_members
@@ -179,8 +179,9 @@ def _household_row(household: Household) -> tuple[Any, ...]:
         household.external_id, household.content, path.city, path.managing_unit, path.township, path.village,
         household.latest.standing, household.registered_on, household.valid_to, household.cause, household.welfare,
         dated_text(household.residences), dated_text(household.standings), household.event().model_dump_json(),
-        attributes.stored(household.attributes), incomes.stored(household.incomes), household.first_recorded_at,
-        household.author.now, household.author.key_id, household.author.reason,
+        attributes.stored(household.attributes), incomes.stored(household.incomes),
+        monitoring.stored(household.monitoring), household.first_recorded_at, household.author.now,
+        household.author.key_id, household.author.reason,
     )  # fmt: skip
 
 

@@ -37,6 +37,9 @@ class StandingSettings(BaseModel):
     standing_by_decision: bool = Field(default=False, description="exits and relapses by decision alone")
     notice_days: int = Field(default=7, ge=1, le=90, description="days that a public notice 公示 runs")
     windows: tuple[Window, ...] = Field(default=(), description="when identifications and exits are open 动态管理")
+    monitoring: bool = Field(
+        default=False, description="categories of monitoring 监测对象, of 2020 and later, are kept"
+    )
     exit_lines: dict[int, int] = Field(default={}, description="working exit line 省定脱贫线 by year, yuan")
 
     @classmethod

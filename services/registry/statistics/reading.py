@@ -9,11 +9,13 @@ from typing import Any, TypeVar, get_args
 
 from services.registry.households import known
 from services.registry.households.known import Place
+from services.registry.households.monitoring import LABELS
 from services.registry.statistics import denominators, rules, units
 from services.registry.statistics.rules import Among, Step
 from services.registry.statistics.schemas import (
     ExitsRow,
     ExitStatistics,
+    MonitoringStatistics,
     Part,
     PovertyRow,
     PovertyStatistics,
@@ -163,12 +165,26 @@ async def welfare(pg: Pg, asked: Asked, among: Among) -> ProfileStatistics:
 
 
 async def _profile(pg: Pg, asked: Asked, among: Among, column: str, labels: Mapping[str, str]) -> ProfileStatistics:
+    counted = await _counted(pg, asked, "profile_change", column)
+    rows = [row for row in counted if among in rules.populations(row["standing"])]
+    return ProfileStatistics(as_of=asked.day, among=among, **await _broken_down(asked, rows, column, labels))
+
+
+async def monitoring(pg: Pg, asked: Asked) -> MonitoringStatistics:
+    """Monitored households of a day by category."""
+    rows = await known.monitored_on(
+        pg, asked.known_at, asked.day, within=asked.within, code=asked.division.code, by=asked.by
+    )
+    return MonitoringStatistics(as_of=asked.day, **await _broken_down(asked, rows, "category", LABELS))
+
+
+async def _broken_down(asked: Asked, rows: Sequence[Any], column: str, labels: Mapping[Any, str]) -> dict[str, Any]:
+    """Counts by unit and code, in the order of the labels, with what every answer has."""
     by_unit = _ByUnit(asked.division.code)
     codes = dict(labels)
-    for row in await _counted(pg, asked, "profile_change", column):
-        if among in rules.populations(row["standing"]):
-            codes.setdefault(row[column], row[column])  # a list may have grown since the labels were written
-            by_unit.add(row["unit"], row[column], row["households"], row["people"])
+    for row in rows:
+        codes.setdefault(row[column], row[column])  # a list may have grown since the labels were written
+        by_unit.add(row["unit"], row[column], row["households"], row["people"])
 
     def row_of(unit: dict[str, Any], code: str) -> ProfileRow:
         counted = [by_unit.of(code, part) for part in codes]
@@ -179,7 +195,7 @@ async def _profile(pg: Pg, asked: Asked, among: Among, column: str, labels: Mapp
         ]
         return ProfileRow(**unit, households=households, people=people, parts=parts)
 
-    return ProfileStatistics(as_of=asked.day, among=among, **await _shown(asked, row_of))
+    return await _shown(asked, row_of)
 
 
 async def exits(pg: Pg, asked: Asked, since: date) -> ExitStatistics:

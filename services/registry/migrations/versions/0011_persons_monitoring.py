@@ -1,4 +1,4 @@
-"""Persons without a household: a place of their own instead of a household.
+"""Persons without a household: a place of their own instead of a household. Monitoring of households.
 
 Revision ID: 0011
 """
@@ -35,6 +35,10 @@ STATEMENTS = (
     "CREATE INDEX person_alone ON person (id) WHERE household_id IS NULL",
     "CREATE INDEX person_alone_village ON person (village text_pattern_ops) WHERE household_id IS NULL",
     *rowsecurity.PERSONS_ALONE,
+    "ALTER TABLE household ADD COLUMN monitoring text NOT NULL DEFAULT '[]'",
+    "ALTER TABLE household_version ADD COLUMN monitoring text NOT NULL DEFAULT '[]'",
+    "COMMENT ON COLUMN household.monitoring IS 'Stretches of monitoring as JSON; none is ever taken away'",
+    "CREATE INDEX household_monitored ON household (id) WHERE monitoring <> '[]'",
 )
 
 
