@@ -266,6 +266,12 @@ def rotate_keys() -> None:
     run_in_service("registry", "rotate-keys")
 
 
+@app.command(name="new-submission-key")
+def new_submission_key() -> None:
+    """Publish another key that household submissions are encrypted to; those of before open for 30 days more."""
+    run_in_service("registry", "new-submission-key")
+
+
 def run_in_service(service: str, *arguments: str) -> None:
     """Run a service's own command with the stack's settings, its output going to the terminal."""
     if service not in NAMES:

@@ -26,10 +26,10 @@ from shared.db import Database
 from shared.errors import Problem, ProblemBody, ProblemKind
 from shared.http import problems
 from shared.http.body import StrictRoute
+from shared.http.idempotency import Fingerprint, plain_fingerprint
 from shared.http.limits import Limits
 from shared.http.pagination import Cursors
 from shared.http.shortcuts import Shortcut, Shortcuts
-from shared.oidc import OidcTokens
 from shared.openapi import install_openapi
 from shared.relay import Relay
 from shared.settings import Settings
@@ -99,9 +99,13 @@ VERSION_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def router(tag: str) -> APIRouter:
-    """A router whose routes read strictly and declare the answers every route can give."""
-    return APIRouter(prefix="/v1", tags=[tag], route_class=StrictRoute, responses=_DECLARED)
+def router(tag: str, *, guarded: bool = True) -> APIRouter:
+    """A router whose routes read strictly and declare the answers every route can give.
+
+    ``guarded`` is false for routes that ask for no key.
+    """
+    declared = {status: told for status, told in _DECLARED.items() if guarded or status not in (401, 403)}
+    return APIRouter(prefix="/v1", tags=[tag], route_class=StrictRoute, responses=declared)
 
 
 def create_app(
@@ -118,13 +122,15 @@ def create_app(
     on_start: Sequence[Job] = (),
     authenticators: Sequence[Authenticator] = (),
     shortcuts: Sequence[Shortcut] = (),
+    fingerprint: Fingerprint = plain_fingerprint,
     role: Role = "all",
 ) -> FastAPI:
     """Build a service's application.
 
     ``on_start`` runs once before requests are served; ``jobs`` run beside them until shutdown. ``role`` picks the
     parts this process runs. ``authenticators`` come first in the chain, before the tokens of an OpenID Connect issuer
-    (if there is one) and API keys; ``shortcuts`` come before the routes.
+    (if there is one) and API keys; ``shortcuts`` come before the routes; ``fingerprint`` is what idempotency knows a
+    request by.
     """
     settings = runtime.settings
     app: FastAPI = FastAPIOffline(
@@ -141,11 +147,11 @@ def create_app(
     app.router.route_class = APIRoute
     app.state.runtime = runtime
     app.state.base_url = settings.base_url
-    tokens = [OidcTokens(settings, runtime.clock)] if settings.oidc_issuer else []
-    app.state.authenticators = [*authenticators, *tokens, ApiKeys(runtime.database, runtime.clock)]
+    app.state.fingerprint = fingerprint
+    app.state.authenticators = [*authenticators, *_tokens(runtime), ApiKeys(runtime.database, runtime.clock)]
     app.state.cursors = Cursors(settings.cursor_secret.get_secret_value().encode() or secrets.token_bytes(32))
     for part in routers if role in ("all", "api") else ():
-        app.include_router(part)
+        app.router.routes.extend(part.routes)  # as they are: include_router makes each anew at the first request
     problems.install(app, (*errors.SHARED_KINDS, *kinds))
     _add_operations(app, runtime, role)
     _add_documents(app, publishes, reads)
@@ -155,6 +161,15 @@ def create_app(
     app.add_middleware(Limits, bulk_bytes=settings.max_body_mb * 1024 * 1024, draining=lambda: runtime.draining)
     app.add_middleware(Telemetry, service=settings.service)
     return app
+
+
+def _tokens(runtime: Runtime) -> list[Authenticator]:
+    """What checks the tokens of an OpenID Connect issuer, if there is one."""
+    if runtime.settings.oidc_issuer is None:
+        return []
+    from shared.oidc import OidcTokens  # with its HTTP client a seventh of a process's start
+
+    return [OidcTokens(runtime.settings, runtime.clock)]
 
 
 def _marked(description: str, settings: Settings) -> str:

@@ -61,9 +61,21 @@ def asyncapi_document(
         },
         "components": {
             "messages": {name: _message(topic) for name, topic in topics.items()},
-            "schemas": {"Headers": _HEADERS, **definitions.get("$defs", {})},
+            "schemas": {"Headers": _HEADERS, **_discriminated(definitions.get("$defs", {}))},
         },
     }
+
+
+def _discriminated(schemas: Any) -> Any:
+    """AsyncAPI names a discriminator by its property alone, where OpenAPI has an object."""
+    if isinstance(schemas, list):
+        return [_discriminated(each) for each in schemas]
+    if not isinstance(schemas, dict):
+        return schemas
+    made = {name: _discriminated(each) for name, each in schemas.items()}
+    if isinstance(discriminator := schemas.get("discriminator"), dict) and "mapping" in discriminator:
+        made["discriminator"] = discriminator["propertyName"]
+    return made
 
 
 def _channel(settings: Settings, topic: Topic) -> dict[str, Any]:

@@ -88,7 +88,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         read: Read = as_they_are,
         max_records: int = 2000,
         after_batch: Callable[[], None] = lambda: None,
+        keeps_content: bool = True,
     ) -> None:
+        """``keeps_content``: False keeps of dead letters place and cause alone; what they say may name people."""
         self.group = group
         self.topics = topics
         self.stopped: str | None = None
@@ -104,6 +106,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._allowance = allowance
         self._max_records = max_records
         self._after_batch = after_batch
+        self._keeps_content = keeps_content
         self._attempt = asyncio.Lock()
         self._generation = 0
 
@@ -214,10 +217,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _settle(self, pg: Pg, records: Sequence[Record], verdicts: Mapping[int, Verdict]) -> None:
         poisoned = [(records[i], v) for i, v in verdicts.items() if isinstance(v, Poison)]
-        waiting = [(records[i], v.reason) for i, v in verdicts.items() if isinstance(v, Park)]
+        parkable = records if self._keeps_content else [record._replace(key=None) for record in records]
+        waiting = [(parkable[i], v.reason) for i, v in verdicts.items() if isinstance(v, Park)]
         admitted = await self._allowance.admit(pg, self.group, poisoned) if poisoned else []
         if admitted:
-            await deadletter.store(pg, self._settings, self.group, admitted)
+            await deadletter.store(pg, self._settings, self.group, admitted, with_content=self._keeps_content)
         await parked.park(pg, self.group, waiting, self._clock.now())
         for outcome, count in (
             ("dead_letter", len(admitted)), ("over_quota", len(poisoned) - len(admitted)), ("parked", len(waiting)),

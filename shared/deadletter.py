@@ -97,8 +97,13 @@ def headers_from_json(stored: str) -> list[tuple[str, bytes]]:
     return [(name, base64.b64decode(value)) for name, value in json.loads(stored)]
 
 
-async def store(pg: Pg, settings: Settings, group: str, failed: Sequence[Failed]) -> int:
-    """Keep records with the cause of each; returns how many are new (a redelivered one is kept once)."""
+async def store(pg: Pg, settings: Settings, group: str, failed: Sequence[Failed], *, with_content: bool = True) -> int:
+    """Keep records with the cause of each; returns how many are new (a redelivered one is kept once).
+
+    Without content a letter holds place and cause alone: it cannot be replayed, only sent again by whoever sent it.
+    """
+    if not with_content:
+        failed = [(record.without_content(), poison) for record, poison in failed]
     kept = await pg.fetch(
         'INSERT INTO dead_letter (id, group_name, topic, partition, "offset", digest, key, value, headers, '
         "timestamp_ms, cause, origin) SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], "
@@ -121,7 +126,7 @@ def _columns(group: str, failed: Sequence[Failed]) -> list[list[Any]]:
             record.topic,
             record.partition,
             record.offset,
-            hashlib.sha256((record.key or b"") + b"\0" + (record.value or b"")).digest(),
+            hashlib.sha256(b"%b\0%b\0%d" % (record.key or b"", record.value or b"", record.timestamp_ms)).digest(),
             record.key,
             record.value,
             headers_to_json(record.headers),
@@ -162,11 +167,14 @@ async def shown(pg: Pg, letter: UUID) -> asyncpg.Record | None:
 
 
 async def replay(pg: Pg, letters: Sequence[UUID]) -> int:
-    """Hand letters back to their consumer, as records parked until now; returns how many."""
+    """Hand letters back to their consumer, as records parked until now; returns how many.
+
+    Letters kept without content stay as they are.
+    """
     async with pg.transaction():
         status: str = await pg.execute(
             "WITH chosen AS (UPDATE dead_letter SET status = 'replayed', changed_at = now() "
-            "WHERE id = ANY($1) AND status = 'open' RETURNING *) "
+            "WHERE id = ANY($1) AND status = 'open' AND NOT (value IS NULL AND headers = '[]') RETURNING *) "
             'INSERT INTO parked_record (id, group_name, topic, partition, "offset", key, value, headers, '
             "timestamp_ms, reason, first_seen, next_try_at) "
             "SELECT id, group_name, topic, partition, \"offset\", key, value, headers, timestamp_ms, 'replay', "

@@ -1,13 +1,19 @@
 """Identifiers: UUIDv7 (RFC 9562), so that ids sort by time of creation and indexes stay dense."""
 
-import secrets
+import os
 import time
 from uuid import UUID
 
+from asyncpg.pgproto import pgproto
+
 
 def uuid7() -> UUID:
-    """A new UUIDv7: 48 bits of Unix milliseconds, then 74 random bits."""
-    milliseconds = time.time_ns() // 1_000_000
-    random = secrets.randbits(74)
-    high, low = random >> 62, random & ((1 << 62) - 1)
-    return UUID(int=(milliseconds << 80) | (0x7 << 76) | (high << 64) | (0b10 << 62) | low)
+    """A new UUIDv7: 48 bits of Unix milliseconds, then 74 random bits.
+
+    Of the database driver's own kind of UUID, as those that are read back are: it is made and written as text several
+    times as fast as the standard library's, which an import of a register does millions of times.
+    """
+    raw = bytearray((time.time_ns() // 1_000_000).to_bytes(6, "big") + os.urandom(10))
+    raw[6] = raw[6] & 0x0F | 0x70
+    raw[8] = raw[8] & 0x3F | 0x80
+    return pgproto.UUID(bytes(raw))

@@ -24,6 +24,10 @@ class Record(NamedTuple):
     timestamp_ms: int
     first_seen: datetime
 
+    def without_content(self) -> "Record":
+        """Where it stood and when, and nothing of what it said."""
+        return self._replace(key=None, value=None, headers=())
+
 
 class Poison(Exception):
     """The record can never be taken in; ``code`` is stable and never quotes the record.

@@ -30,6 +30,10 @@ BATCH = 2000
 POLL_SECONDS = 0.02
 LONGEST_POLL_SECONDS = 0.25
 """Events of this process wake the relay; those of other processes are found by looking, less often after a while."""
+REST = 20
+REST_SECONDS = 2.0
+"""Times as long as a look took that found nothing, until the next, but not longer than this. A look walks over every
+event of a large import that is not committed yet."""
 GATHER_SECONDS = 0.01
 """A batch begins no sooner after the one before: a batch costs a millisecond however small it is, and a busy service
 wakes the relay with every commit. An event that comes alone still leaves at once."""
@@ -104,7 +108,9 @@ class Relay:
                 self.log.doubt()
                 await asyncio.sleep(0.5)
                 continue
-            self._poll = POLL_SECONDS if sent else min(2 * self._poll, LONGEST_POLL_SECONDS)
+            rest = min(REST * (time.monotonic() - started), REST_SECONDS)
+            idle = max(min(2 * self._poll, LONGEST_POLL_SECONDS), rest)
+            self._poll = POLL_SECONDS if sent else idle
             woken = sent == BATCH or await self._wait(started)
 
     async def _wait(self, started: float) -> bool:

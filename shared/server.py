@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from shared import deadletter, migrations
+from shared import deadletter
 from shared.app import Role, Runtime
 from shared.collector import collect_less_often
 from shared.db import SESSION_SETTINGS, Pg
@@ -90,7 +90,8 @@ def serve(app: FastAPI, runtime: Runtime) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # nothing of ours asks where a caller is
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=GRACE_SECONDS,
         lifespan="on",
@@ -129,10 +130,10 @@ def main(
     match arguments.command:
         case None | "serve":
             if arguments.migrate:
-                _migrate(settings, fill)
+                migrate(settings, fill)
             serve(*build(settings, arguments.role))
         case "migrate":
-            _migrate(settings, fill)
+            migrate(settings, fill)
         case "republish":
             _, runtime = build(settings, "api")
             print(asyncio.run(_republish(runtime)), "events written to the outbox")
@@ -142,7 +143,10 @@ def main(
             sys.exit(asyncio.run(extra[name](settings, arguments.arguments)))
 
 
-def _migrate(settings: Settings, fill: Callable[[Settings], Coroutine[Any, Any, None]] | None) -> None:
+def migrate(settings: Settings, fill: Callable[[Settings], Coroutine[Any, Any, None]] | None) -> None:
+    """Bring the database to the newest schema, then load reference data into one that has none."""
+    from shared import migrations  # Alembic is slow to import, and a service migrates once in its life
+
     migrations.upgrade(settings.service, settings.database_url)
     if fill is not None:
         asyncio.run(fill(settings))

@@ -44,6 +44,9 @@ class Settings(BaseModel):
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=0, description="port to listen on; 0 takes the service's own")
     public_url: str | None = Field(default=None, description="address others reach the service at")
+    trusted_proxies: str = Field(
+        default="", description="addresses or networks, with commas, whose X-Forwarded-For says where a caller is"
+    )
     demonstration: bool = Field(default=False, description="mark everything shown as demonstration data 演示数据")
     cursor_secret: SecretStr = Field(default=SecretStr(""), description="signs cursors; default: drawn at start")
     max_body_mb: int = Field(default=64, ge=1, description="largest bulk request body in MB")

@@ -20,6 +20,7 @@ hypothesis.settings.load_profile("bangfu")
 
 for name in [name for name in os.environ if name.startswith("BANGFU_")]:
     del os.environ[name]  # a test run has nothing to do with the settings of the shell it runs in
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process tests start would compile every module again
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -99,8 +100,8 @@ def kafka_prefix() -> str:
 
 
 @pytest.fixture(scope="session")
-def _databases(postgres: EmbeddedPostgres, run_directory: Path) -> Databases:
-    return Databases(postgres, run_directory / "migrations")
+def _databases(postgres: EmbeddedPostgres) -> Databases:
+    return Databases(postgres)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import itertools
 import os
 import secrets
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from deploy.local.broker import EmbeddedBroker
 from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.service import NAMES, Service
+from shared.settings import Settings
 
 
 class Broker(Protocol):
@@ -38,9 +40,8 @@ def make_broker(kind: str, directory: Path) -> Broker:
 class Databases:
     """Fresh databases on one server: empty ones, or copies of a service's migrated schema."""
 
-    def __init__(self, server: EmbeddedPostgres, directory: Path) -> None:
+    def __init__(self, server: EmbeddedPostgres) -> None:
         self.server = server
-        self._directory = directory
         self._numbers = itertools.count(1)
         self._names: list[str] = []
 
@@ -59,14 +60,21 @@ class Databases:
     def _template(self, service: str) -> str:
         name = f"template_{service}"
         if not self.server.has_database(name):
-            settings = settings_for(service, self.server.create_database(name), kafka="127.0.0.1:1")
-            Service(service, self._directory, free_port(), settings).migrate()
+            _migrate(service, self.server.create_database(name))
         return name
 
 
-def settings_for(service: str, database_url: str, kafka: str) -> dict[str, str]:
-    """The environment one service needs to run at all."""
-    return {f"BANGFU_{service}_DATABASE_URL".upper(): database_url, "BANGFU_KAFKA_BOOTSTRAP_SERVERS": kafka}
+def _migrate(service: str, database_url: str) -> None:
+    """What the service's command `migrate` does, in this process: a new one would import the service once more."""
+    from services.registry.app import load_reference_data  # slow, and a mutant's run finds its databases migrated
+    from shared.server import migrate
+
+    fill = load_reference_data if service == "registry" else None
+    settings = Settings.model_validate(
+        {"service": service, "database_url": database_url, "kafka_bootstrap_servers": "127.0.0.1:1"}
+    )
+    with ThreadPoolExecutor(1) as thread:  # a test's own event loop may be running in ours
+        thread.submit(migrate, settings, fill).result()
 
 
 class Stack:

@@ -47,6 +47,8 @@ full_page_writes = {fsync}
 max_parallel_workers_per_gather = 0
 max_parallel_maintenance_workers = 0
 jit = off
+# Iterating protects passwords that can be guessed. Ours are 256 random bits, and it would double what connecting costs.
+scram_iterations = 1
 log_checkpoints = off
 timezone = 'UTC'
 log_timezone = 'UTC'

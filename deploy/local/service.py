@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -164,14 +163,6 @@ class Service:
     def command_line(self, *arguments: str) -> list[str]:
         """The command line of one of the service's commands, for example `migrate`; run it in `environment`."""
         return [sys.executable, "-m", f"services.{self.name}", *arguments]
-
-    def migrate(self) -> None:
-        """Bring the schema of the service's database up to date. Raises ServiceError when that fails."""
-        result = subprocess.run(
-            self.command_line("migrate"), cwd=ROOT, env=self.environment, capture_output=True, text=True
-        )
-        if result.returncode:
-            raise ServiceError(f"migrating {self.name} failed:\n{result.stderr[-4000:]}")
 
     @property
     def environment(self) -> dict[str, str]:

@@ -10,10 +10,8 @@ from services.assistance.actors import api as actors_api
 from services.assistance.catalogue import api as catalogue_api
 from services.assistance.catalogue import service as catalogue
 from services.assistance.context import Assistance
-from services.assistance.intake import api as intake_api
-from services.assistance.intake import service as intake
-from services.assistance.intake.contracts import ACTION_SUBMISSIONS
-from services.assistance.intake.handler import GROUP, MAX_RECORDS, Intake
+from services.assistance.intake.contracts import ACTION_SUBMISSIONS, ActionOutcome
+from services.assistance.intake.service import GROUP, MAX_RECORDS, ActionDesk
 from services.assistance.mirror import consumers as mirror_consumers
 from services.assistance.mirror import service as mirror
 from services.assistance.publishing import PUBLISHED, republisher
@@ -25,6 +23,9 @@ from shared.consumer import Consumer
 from shared.db import Database
 from shared.deadletter import DeadLetterLimit, OriginQuota
 from shared.http.idempotency import REUSED
+from shared.intake import api as intake_api
+from shared.intake.handler import Intake
+from shared.intake.sources import sources
 from shared.relay import Relay
 from shared.settings import Settings
 
@@ -66,7 +67,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             clock=clock,
             group=GROUP,
             topics=(ACTION_SUBMISSIONS,),
-            handle=Intake(assistance, intake.sources()),
+            handle=Intake(settings, sources(), ActionDesk(assistance)),
             allowance=OriginQuota(),
             max_records=MAX_RECORDS,
             after_batch=runtime.wake_relay,
@@ -88,6 +89,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             actors_api.routes,
             targets_api.routes,
             intake_api.routes,
+            intake_api.receipts(ActionOutcome),
         ],
         publishes=PUBLISHED,
         reads=(*mirror_consumers.TOPICS, ACTION_SUBMISSIONS),
@@ -98,5 +100,6 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
         role=role,
     )
     app.state.assistance = assistance
+    app.state.divisions = assistance.divisions
     app.state.recording = recording
     return app, runtime

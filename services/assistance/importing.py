@@ -9,12 +9,12 @@ from uuid import UUID
 from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy import Column, DateTime, Table, Text, Uuid
 
-from services.assistance.claiming import complete
 from services.assistance.metadata import metadata
 from shared.auth import Caller
 from shared.db import Pg
 from shared.errors import Fault, Language, Problem
 from shared.http.body import parse_json
+from shared.http.claiming import complete
 from shared.http.idempotency import IdempotencyKey
 from shared.http.problems import faults_of
 

@@ -7,6 +7,8 @@ from fastapi import FastAPI
 from services.registry.audit import api as audit_api
 from services.registry.audit.sealing import Sealer
 from services.registry.certificates import api as certificates_api
+from services.registry.certificates import verification_api
+from services.registry.certificates.visitors import Visitors
 from services.registry.checks import api as checks_api
 from services.registry.codes import api as codes_api
 from services.registry.commands import command
@@ -35,6 +37,7 @@ from services.registry.imports.service import NOT_UNDOABLE
 from services.registry.keys import api as keys_api
 from services.registry.keys import service as keys
 from services.registry.publicity import api as publicity_api
+from services.registry.retention import service as retention
 from services.registry.rowsecurity import warn_unless_bound
 from services.registry.rule_runs import api as rule_runs_api
 from services.registry.rule_runs import service as rule_runs
@@ -52,24 +55,34 @@ from services.registry.standing import service as standing
 from services.registry.standing.settings import StandingSettings
 from services.registry.statistics import api as statistics_api
 from services.registry.statistics import denominators_api
+from services.registry.submissions import api as submissions_api
+from services.registry.submissions import keys as submission_keys
+from services.registry.submissions.contracts import HOUSEHOLD_OUTCOMES, HOUSEHOLD_SUBMISSIONS, HouseholdOutcome
+from services.registry.submissions.service import GROUP, MAX_RECORDS, HouseholdDesk
 from services.registry.years import api as years_api
 from shared.app import Role, Runtime, create_app
 from shared.auth import Caller
 from shared.clock import Clock, SystemClock
+from shared.consumer import Consumer
 from shared.contracts.division import DIVISION
 from shared.contracts.household import HOUSEHOLD, PERSON
 from shared.contracts.key import KEY
 from shared.contracts.standing import STANDING
 from shared.db import Database, Pg
+from shared.deadletter import OriginQuota
 from shared.http.idempotency import REUSED
+from shared.intake import api as intake_api
+from shared.intake.handler import Intake
+from shared.intake.sources import sources
 from shared.relay import Relay
 from shared.settings import Settings
 
-PUBLISHED = (DIVISION, HOUSEHOLD, PERSON, STANDING, KEY)
+PUBLISHED = (DIVISION, HOUSEHOLD, PERSON, STANDING, KEY, HOUSEHOLD_OUTCOMES)
 CITY = "411300000000"
 DESCRIPTION = """The register 建档立卡 of households and persons, divisions 行政区划, API keys 密钥 and statistics 统计.
 
-Names, ID numbers and phones are encrypted at rest, shown masked, and never leave this service."""
+Names, ID numbers and phones are encrypted at rest, shown masked, and never leave this service. Other systems may submit
+households through Kafka, identities encrypted (`bangfu.registry.household-submissions.v1`, see `/asyncapi.json`)."""
 
 TAGS = [
     {"name": "households", "description": "The register of households and their members 农户与家庭成员"},
@@ -77,6 +90,7 @@ TAGS = [
     {"name": "standing", "description": "Identification, exit and relapse as reviewed decisions 状态认定"},
     {"name": "certificates", "description": "Honour certificates of exits 脱贫光荣证"},
     {"name": "imports", "description": "Files of clerks 导入"},
+    {"name": "intake", "description": "Submissions through Kafka: sources, our key, receipts 数据报送"},
     {"name": "checks", "description": "The rules every record is held to 校验规则"},
     {"name": "codes", "description": "What coded fields may say 代码表"},
     {"name": "divisions", "description": "Divisions, managing units and designations 行政区划"},
@@ -108,11 +122,27 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
     )
     exchange = Exchange(registry, callback_networks())
     imports = Runner(registry, import_max_rows())
+    keys_to_us = submission_keys.watched_keys(registry.vault)
+    runtime.consumers.append(
+        Consumer(
+            settings=settings,
+            database=database,
+            clock=clock,
+            group=GROUP,
+            topics=(HOUSEHOLD_SUBMISSIONS,),
+            handle=Intake(settings, sources(), HouseholdDesk(registry, keys_to_us)),
+            allowance=OriginQuota(),
+            max_records=MAX_RECORDS,
+            after_batch=runtime.wake_relay,
+            keeps_content=False,
+        )
+    )
 
     async def seed() -> None:
         async with command(runtime) as pg:
             await agree_on_keys(pg, registry.vault)
             await exchange.start(pg)
+            await submission_keys.ensure(pg, registry.vault, clock.now())
             await warn_unless_bound(pg)
             plain = bootstrap_key()
             if plain is not None:
@@ -133,8 +163,12 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             incomes_api.routes,
             moves_api.routes,
             years_api.routes,
+            submissions_api.routes,
+            intake_api.routes,
+            intake_api.receipts(HouseholdOutcome),
             standing_api.routes,
             certificates_api.routes,
+            verification_api.routes,
             identities_api.routes,
             publicity_api.routes,
             checks_api.routes,
@@ -151,7 +185,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             audit_api.routes,
         ],
         publishes=PUBLISHED,
-        reads=(),
+        reads=(HOUSEHOLD_SUBMISSIONS,),
         kinds=(
             REUSED,
             DEREGISTERED,
@@ -170,12 +204,17 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             partial(tasks.run, exchange),
             imports.run,
             Sealer(database, clock).run,
+            partial(retention.run, runtime, retention.Kept.load()),
         ],
+        fingerprint=registry.vault.fingerprint,
         role=role,
     )
     app.state.registry = registry
+    app.state.divisions = registry.divisions
+    app.state.submission_keys = keys_to_us
     app.state.residents = residents
     app.state.exchange = exchange
+    app.state.visitors = Visitors(registry.quotas.verification)
     app.state.imports = imports
     return app, runtime
 

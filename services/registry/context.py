@@ -14,6 +14,7 @@ from shared.app import Runtime
 from shared.auth import Caller, requires
 from shared.clock import local_day
 from shared.contracts.division import DivisionTree
+from shared.contracts.key import Role
 from shared.watched import Watched
 
 
@@ -39,7 +40,9 @@ async def _registry(request: Request) -> Registry:
 
 
 RegistryDep = Annotated[Registry, Depends(_registry)]
-Reader = Annotated[Caller, Depends(requires("reader", "recorder", "reviewer", "drafter", "signer", "importer"))]
+READERS: tuple[Role, ...] = ("reader", "recorder", "reviewer", "drafter", "signer", "importer")
+"""Roles that read the register."""
+Reader = Annotated[Caller, Depends(requires(*READERS))]
 Recorder = Annotated[Caller, Depends(requires("recorder", "importer"))]
 Reviewer = Annotated[Caller, Depends(requires("reviewer"))]
 Importer = Annotated[Caller, Depends(requires("importer"))]

@@ -101,7 +101,14 @@ class Vault:
 
     def index(self, value: str, column: str) -> bytes:
         """The blind index of a normalised value: equal values have equal indexes, and nothing else shows."""
-        return hmac.new(self.index_keys.keys[column], value.encode(), self.index_keys.algorithm).digest()
+        return hmac.digest(self.index_keys.keys[column], value.encode(), self.index_keys.algorithm)
+
+    def fingerprint(self, asked: bytes) -> bytes:
+        """What a request is recognised by when it is sent again: keyed, for a body may hold a guessable ID number.
+
+        With an index key, which stays the same while the master key is changed.
+        """
+        return self.index(f"request {hashlib.sha256(asked).hexdigest()}", "content")
 
     def sealed_index_keys(self) -> bytes:
         """The index keys as they are kept beside the data."""

@@ -49,16 +49,13 @@ def normalised_id_number(given: str) -> str:
     return unicodedata.normalize("NFKC", given).strip().upper()
 
 
+@lru_cache(maxsize=64)  # the rules on one household ask several times for each of its members
 def read_id_number(given: str) -> IdNumber:
     """An ID number and what it says.
 
     Raises ``BadIdNumberError``: ``id_number_format``, ``id_number_birth``, ``id_number_check``.
     """
-    return _read(normalised_id_number(given))
-
-
-@lru_cache(maxsize=64)  # the rules on one household ask several times for each of its members
-def _read(text: str) -> IdNumber:
+    text = normalised_id_number(given)
     if not _SHAPE.fullmatch(text):
         raise BadIdNumberError("id_number_format")
     try:

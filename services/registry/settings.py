@@ -24,11 +24,13 @@ def vault_of(environ: Mapping[str, str] = os.environ) -> Vault:
 def quotas_of(environ: Mapping[str, str] = os.environ) -> Quotas:
     """What each key may see of identity data in an hour: ``BANGFU_REGISTRY_LOOKUP_QUOTA`` and ``..._REVEAL_QUOTA``.
 
+    And how many certificates anybody may verify from one address: ``BANGFU_REGISTRY_VERIFICATION_QUOTA``.
     Raises ``ValueError`` for what is no number.
     """
     return Quotas(
         Quota("lookup", int(environ.get("BANGFU_REGISTRY_LOOKUP_QUOTA") or 10_000)),
         Quota("reveal", int(environ.get("BANGFU_REGISTRY_REVEAL_QUOTA") or 300)),
+        Quota("verification", int(environ.get("BANGFU_REGISTRY_VERIFICATION_QUOTA") or 300)),
     )
 
 

@@ -17,6 +17,8 @@ _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:[Zz]|[
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _COMBINING_RUN = 4
+_PLAIN = re.compile(r"[ -~\u3400-\u9fff]*")
+"""Printable ASCII and Chinese characters, which most text is made of."""
 
 
 def _read_instant(value: object) -> object:
@@ -54,6 +56,8 @@ def _read_uuid(value: object) -> object:
 
 def displayable(value: str) -> str:
     """Refuses text that shows as something else than it is: control and direction characters, zero width, stacks."""
+    if _PLAIN.fullmatch(value):
+        return value
     stacked = 0
     for character in value:
         if character.isascii():

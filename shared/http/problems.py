@@ -45,6 +45,7 @@ _MESSAGES: dict[str, Text] = {
     "date_parsing": Text("must be a date YYYY-MM-DD", "须为日期 YYYY-MM-DD"),
     "date_from_datetime_parsing": Text("must be a date YYYY-MM-DD", "须为日期 YYYY-MM-DD"),
     "date_type": Text("must be a date YYYY-MM-DD", "须为日期 YYYY-MM-DD"),
+    "personal_number": Text("must hold no ID or mobile number", "不得填写身份证号码或手机号"),
     "json_type": Text("must be JSON", "须为 JSON"),
 }
 _LIMITS: dict[str, tuple[str, str, str]] = {

@@ -114,6 +114,7 @@ REGISTRY = {
     "get_audit_head": only("admin"),
     "erase_expired_households": only("admin"),
     "list_public_register": readers(),
+    "show_village_board": only("recorder", "reviewer", of="division"),
     # Standing; whose exit test and certificate may be read is tested with them
     "list_standing_decisions": readers(lists="decision"),
     "propose_standing_decision": only("recorder"),
@@ -123,8 +124,9 @@ REGISTRY = {
     "resolve_standing_objection": only("reviewer", of="decision"),
     "withdraw_standing_decision": only("recorder", of="decision"),
     "test_household_exit": readers(),
-    "verify_certificate": EVERY_KEY,
+    "verify_certificate": ANYBODY,
     "print_certificate": readers(),
+    "print_certificate_in_full": only("identity:reveal"),
     # Imports; whose jobs are seen by whom is tested with them
     "import_file": only("importer"),
     "list_imports": only("importer"),
@@ -134,6 +136,13 @@ REGISTRY = {
     "get_template": EVERY_KEY,
     "get_import_mapping": only("importer"),
     "put_import_mapping": only("importer"),
+    # Submissions through Kafka
+    "get_submission_keys": ANYBODY,
+    "register_source": only("admin"),
+    "list_sources": only("admin", lists="source"),
+    "read_source": only("admin", of="source"),
+    "change_source": only("admin", of="source", body=_SOURCE),
+    "read_submission": readers(of="submission"),
     "list_locked_years": readers(),
     "lock_year": only("admin"),
     # Statistics: aggregates are open; villages outside the caller's divisions are tested in test_statistics

@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, get_args
 
 import httpx
@@ -53,6 +54,12 @@ def operations(document: dict[str, Any]) -> Iterator[Operation]:
             yield Operation(operation["operationId"], method, path, content_type, examples[0])
 
 
+@cache
+def operations_of(service: ServiceName) -> tuple[Operation, ...]:
+    """Every operation of a service; read once, because making the document takes seconds."""
+    return tuple(operations(application(service).openapi()))
+
+
 @pytest.fixture(autouse=True)
 def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BANGFU_REGISTRY_DATA_KEY", DATA_KEY)
@@ -66,7 +73,7 @@ async def world(service: ServiceName, database_url: Callable[[str | None], str])
 
 @every_service
 def test_every_operation_has_an_expectation(service: ServiceName) -> None:
-    found = {operation.name for operation in operations(application(service).openapi())}
+    found = {operation.name for operation in operations_of(service)}
     expected = set(EXPECTED[service])
     assert not found - expected, "say who may call them, in tests/access/expectations.py"
     assert not expected - found, "there are no such operations any more"
@@ -86,7 +93,7 @@ async def test_roles(service: ServiceName, world: World) -> None:
         "revoked": await world.key(list(ROLES), [XIXIA], status="revoked"),
     }
     faults = []
-    for operation in operations(world.app.openapi()):
+    for operation in operations_of(service):
         expected = EXPECTED[service][operation.name]
         for who, key in strangers.items():
             status = (await send(world, operation, key)).status_code
@@ -105,7 +112,7 @@ async def test_divisions(service: ServiceName, world: World) -> None:
     """Objects elsewhere look like none to the strongest key of a county, and so do all to a key of no division."""
     county, nowhere = await world.key(list(ROLES), [XIXIA]), await world.key(list(ROLES), [])
     faults = []
-    for operation in operations(world.app.openapi()):
+    for operation in operations_of(service):
         expected = EXPECTED[service][operation.name]
         if expected.of is not None:
             own, nothing = world.own[expected.of], world.unknown[expected.of]

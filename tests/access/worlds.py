@@ -12,9 +12,11 @@ import httpx
 from fastapi import FastAPI
 
 from services.assistance.intake.contracts import ActionOutcome
+from services.registry.submissions.contracts import HouseholdOutcome
 from shared.auth import new_secret, upsert_key
 from shared.contracts.key import KeyEvent, Role
 from shared.ids import uuid7
+from shared.intake.contracts import Receipt
 from shared.settings import ServiceName, Settings
 from tests.access.expectations import ROLES
 from tests.assistance import world as assistance
@@ -111,6 +113,7 @@ async def _registry(world: World, city: str) -> None:
     ]
     world.add("rule_run", *({"run": run} for run in runs))
     world.add("division", {"code": VILLAGE}, {"code": OTHER_VILLAGE}, {"code": CITY}, unknown={"code": "9" * 12})
+    await _submissions(world, city, (XIXIA, OTHER_VILLAGE), HouseholdOutcome)
 
 
 async def _proposed(world: World, village: str, key: str) -> str:
@@ -138,16 +141,16 @@ async def _assistance(world: World, city: str) -> None:
     }  # fmt: skip
     targets = [await world.post("/v1/targets", {**target, "unit": code}, city) for code in counties]
     world.add("target", *({"target_id": made["id"]} for made in targets))
-    await _submissions(world, city, counties)
+    await _submissions(world, city, counties, ActionOutcome)
 
 
-async def _submissions(world: World, city: str, counties: tuple[str, ...]) -> None:
+async def _submissions(world: World, city: str, counties: tuple[str, ...], receipt: type[Receipt]) -> None:
     names = [f"urn:{code}" for code in counties]
     registered = []
     for name, code in zip(names, counties, strict=True):
         made = await world.post("/v1/sources", {"name": name, "label": "测试", "divisions": [code]}, city)
         registered.append({"source_id": made["id"]})
-        outcome = ActionOutcome(
+        outcome = receipt(
             source=name, submission="1", op="record", source_system="x", external_id="1", outcome="rejected",
             mode="live", decided_at=datetime.now(UTC),
         )  # fmt: skip

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from services.assistance.intake.contracts import ACTION_SUBMISSIONS
-from services.assistance.intake.handler import Intake
-from services.assistance.intake.service import sources
+from services.assistance.intake.service import ActionDesk
+from shared.intake.handler import Intake
+from shared.intake.sources import sources
 from shared.record import Park, Poison, Record, Verdict
 from tests.assistance.world import NEIXIANG, NEIXIANG_VILLAGE, XIAYING, XIXIA, World, household
 
@@ -21,7 +22,7 @@ class Importer:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.handler = Intake(world.assistance, sources())
+        self.handler = Intake(world.assistance.runtime.settings, sources(), ActionDesk(world.assistance))
         self._offset = 0
 
     async def register(self, name: str = SOURCE, *, mode: str = "live", divisions: tuple[str, ...] = (XIXIA,)) -> None:

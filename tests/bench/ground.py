@@ -107,7 +107,7 @@ def own_ground() -> Iterator[Ground]:
         postgres.start()
         kafka = EmbeddedBroker(directory / "kafka")
         kafka.start()
-        yield Ground(directory, postgres, kafka, Databases(postgres, directory / "migrations"))
+        yield Ground(directory, postgres, kafka, Databases(postgres))
     finally:
         leash.release()
 

@@ -3,8 +3,9 @@
 import json
 import uuid
 from datetime import date, timedelta
+from itertools import islice
 
-from tests.demos.stage import Json, Stage, answered, count, run
+from tests.demos.stage import Stage, answered, count, listed, run
 
 POOR, DEEP = 552, 199
 
@@ -42,13 +43,7 @@ def _designate(stage: Stage) -> None:
     """Designate as many villages as the article counts where none are: which they were is not in it."""
     if _poor(stage, stage.today()):
         return
-    villages: list[Json] = []
-    cursor = ""
-    while len(villages) < POOR:
-        query = {"level": "village", "limit": "500", **({"cursor": cursor} if cursor else {})}
-        page = answered(stage.registry.get("/v1/divisions", params=query))
-        villages += page["items"]
-        cursor = page["next_cursor"]
+    villages = list(islice(listed(stage.registry, "/v1/divisions", level="village"), POOR))
     lines = [
         json.dumps({"code": village["code"], "kind": kind, "valid_from": "2014-01-01"})
         for kind, many in (("poor_village", POOR), ("deep_poverty_village", DEEP))

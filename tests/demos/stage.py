@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -65,6 +65,18 @@ def count(client: httpx.Client, path: str, **filters: str) -> int:
     return found
 
 
+def listed(client: httpx.Client, path: str, **filters: str) -> Iterator[Json]:
+    """Everything a list has, page by page."""
+    cursor: str | None = None
+    while True:
+        query = {"limit": "500", **filters, **({"cursor": cursor} if cursor else {})}
+        page = answered(client.get(path, params=query))
+        yield from page["items"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return
+
+
 def stage(urls: Mapping[str, str], key: str) -> Stage:
     """The stack at these addresses."""
     headers = {"Authorization": f"Bearer {key}", "Accept-Language": "zh-CN"}
@@ -75,18 +87,31 @@ def stage(urls: Mapping[str, str], key: str) -> Stage:
     return Stage(client("registry"), client("assistance"), client("ranking"))
 
 
-def run(demonstration: Callable[[Stage], None]) -> None:
-    """The command line of a demonstration: the stack that ``./bangfu status`` knows, or one named by its addresses."""
+def run(demonstration: Callable[..., None], **options: int) -> None:
+    """The command line of a demonstration: the stack that ``./bangfu status`` knows, or one named by its addresses.
+
+    ``options`` are numbers that the demonstration takes too, with their defaults.
+    """
     parser = argparse.ArgumentParser(description=demonstration.__doc__)
     for name in ("registry", "assistance", "ranking", "key"):
         parser.add_argument(f"--{name}", help="as ./bangfu status prints it")
+    for name, default in options.items():
+        parser.add_argument(f"--{name}", type=_from_one_on, default=default, help=f"default {default}")
     given = vars(parser.parse_args())
+    chosen = {name: given.pop(name) for name in options}
     if not all(given.values()):
         printed = subprocess.run([ROOT / "bangfu", "status", "--json"], capture_output=True, check=True).stdout
         status = json.loads(printed)
         given = {**{name: service["url"] for name, service in status["services"].items()}, "key": status["api_key"]}
     key = given.pop("key")
     try:
-        demonstration(stage(given, key))
+        demonstration(stage(given, key), **chosen)
     except NotAsExpectedError as error:
         sys.exit(f"not as expected: {error}")
+
+
+def _from_one_on(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("a number from 1 on")
+    return number

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -31,17 +32,25 @@ def make_checkout(checkout: Path) -> Path:
     return checkout
 
 
+@dataclass(frozen=True)
+class Installed:
+    """A checkout, and what its first start answered."""
+
+    checkout: Path
+    first: tuple[int, str, str]
+
+
 @pytest.fixture(scope="module")
-def installed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    checkout = make_checkout(tmp_path_factory.mktemp("installed") / "checkout")
-    assert run(checkout / "bangfu", cwd=checkout)[0] == 0
-    return checkout
+def installed_once(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """Installed in a path with a blank; once, because making an environment takes seconds."""
+    checkout = make_checkout(tmp_path_factory.mktemp("installed") / "a checkout")
+    return Installed(checkout, run(checkout / "bangfu", "up", "a b", cwd=checkout.parent))
 
 
 @pytest.fixture
-def installed(installed_once: Path, tmp_path: Path) -> Path:
+def installed(installed_once: Installed, tmp_path: Path) -> Path:
     """A checkout that was installed before."""
-    return Path(shutil.copytree(installed_once, tmp_path / "installed", symlinks=True))
+    return Path(shutil.copytree(installed_once.checkout, tmp_path / "installed", symlinks=True))
 
 
 def path_with(directory: Path, **programs: str) -> str:
@@ -68,12 +77,12 @@ def run(launcher: Path, *arguments: str, cwd: Path, env: Mapping[str, str] | Non
     return process.returncode, out, err
 
 
-def test_installs_once_and_hands_arguments_over(checkout: Path, tmp_path: Path) -> None:
-    code, out, err = run(checkout / "bangfu", "up", "a b", cwd=tmp_path)
+def test_installs_once_and_hands_arguments_over(installed_once: Installed, tmp_path: Path) -> None:
+    code, out, err = installed_once.first
     assert (code, out) == (0, "['up', 'a b']\n")
     assert err.count("\n") == 1
     assert "installing" in err
-    assert run(checkout / "bangfu", cwd=tmp_path) == (0, "[]\n", "")
+    assert run(installed_once.checkout / "bangfu", cwd=tmp_path) == (0, "[]\n", "")
 
 
 def test_through_links_from_anywhere_beside_files_named_like_our_modules(installed: Path, tmp_path: Path) -> None:

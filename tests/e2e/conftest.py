@@ -25,7 +25,7 @@ def city(run_directory: Path, kafka: Broker) -> Iterator[City]:
     """The three services, running, with the real divisions loaded and mirrored; tests use their own households."""
     server = EmbeddedPostgres(run_directory / "postgres-of-city", durable=False)
     server.start()
-    databases = Databases(server, run_directory / "city")
+    databases = Databases(server)
     stack = Stack(run_directory / "city", databases, kafka, f"t{uuid.uuid4().hex[:8]}.")
     stack.start()
     running = City(stack, databases)

@@ -4,12 +4,14 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.demos import s02_divisions, s24_vocabulary, s25_relocation
+from tests.demos import history, s02_divisions, s24_vocabulary, s25_relocation
 from tests.demos.stage import NotAsExpectedError, Stage, stage
 from tests.e2e.city import City
 
 pytestmark = pytest.mark.xdist_group("city")
-DEMONSTRATIONS = (s02_divisions.demonstrate, s24_vocabulary.demonstrate, s25_relocation.demonstrate)
+DEMONSTRATIONS = (
+    s02_divisions.demonstrate, s24_vocabulary.demonstrate, s25_relocation.demonstrate, history.demonstrate
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("demonstrate", DEMONSTRATIONS, ids=lambda each: each.__module__.rsplit(".", 1)[1])

@@ -76,7 +76,7 @@ def _doomed(request: pytest.FixtureRequest, run_directory: Path) -> Iterator[Doo
     broker.start()
     server = EmbeddedPostgres(directory / "postgres", durable=False)
     server.start()
-    databases = Databases(server, directory)
+    databases = Databases(server)
     stack = Stack(directory, databases, broker, f"t{uuid.uuid4().hex[:8]}.")
     city = DoomedCity(stack, databases, directory)
     yield city

@@ -5,6 +5,8 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 # Spelled in two halves so that this file does not match itself.
 _HOSTS = re.compile(r"https?://[a-z0-9.-]*(?:py" r"pi|python" r"hosted|npm" r"js|repo1?\.ma" r"ven|deb" r"ian)\.", re.I)
@@ -54,3 +56,9 @@ def test_every_dependency_is_locked_and_states_its_reason() -> None:
 def test_documents_are_there() -> None:
     for name in ("README.md", "README.zh-CN.md", ".ci/run", "bangfu", "pyproject.toml"):
         assert (ROOT / name).is_file(), name
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_every_demonstration_is_listed(readme: str) -> None:
+    scripts = {path.stem for path in (ROOT / "tests/demos").glob("*.py") if "__main__" in path.read_text()}
+    assert set(re.findall(r"-m tests\.demos\.(\w+)", (ROOT / readme).read_text())) == scripts

@@ -12,26 +12,32 @@ import pytest
 from fastapi import FastAPI
 
 from services.registry.app import build
+from services.registry.divisions import service as divisions
 from services.registry.idnumbers import check_digit
 from services.registry.keys.command import issue_key
 from shared.clock import Clock
+from shared.contracts.division import DivisionTree
 from shared.db import Pg
 from shared.settings import Settings
 from tests.stack import Databases
 
 KEY = "bf_test." + "bootstrap-secret-of-the-tests-" * 2
+DATA_KEY = base64.b64encode(bytes(range(32))).decode()
 CITY, XIXIA = "411300000000", "411323000000"
 XIPING, VILLAGE = "411323102000", "411323102217"
 """西峡县西坪镇下营村, where the article begins."""
 OTHER_VILLAGE = "411302102201"
 """A village of 官庄镇: coded below 宛城区, run by 官庄工区."""
+LOADED = 1
+"""The revision of divisions as the migration loads them."""
 FILLED = (
     "household, household_version, person, person_version, household_period, population_change, "
     "import_job, import_file, import_rejected, import_finding, import_effect, import_mapping, "
-    "standing_change, profile_change, rural_population, import_report, "
+    "standing_change, standing_entry, profile_change, profile_entry, rural_population, import_report, "
     "api_key, key_version, data_key, idempotency, locked_year, rule_run, rule_finding, outbox, "
     "exchange_key, exchange_party, exchange_message, exchange_request, exchange_task, exchange_subscription, "
-    "exchange_change, standing_decision, certificate, certificate_counter, quota_use"
+    "exchange_change, standing_decision, certificate, certificate_counter, quota_use, "
+    "source, inbox, submitted_household, submission_key, dead_letter, parked_record"
 )
 
 
@@ -45,17 +51,26 @@ async def empty_audit_log(pg: Pg) -> None:
     """What only the owner of the tables can do: the log's triggers are set aside."""
     await pg.execute(
         "ALTER TABLE audit_entry DISABLE TRIGGER USER; ALTER TABLE audit_anchor DISABLE TRIGGER USER; "
-        "TRUNCATE audit_entry, audit_anchor; "
+        "DELETE FROM audit_entry; DELETE FROM audit_anchor; "
         "ALTER TABLE audit_entry ENABLE TRIGGER USER; ALTER TABLE audit_anchor ENABLE TRIGGER USER"
     )
+
+
+async def empty(pg: Pg) -> None:
+    """Delete what tests left: truncating so many tables takes 0.1 s, this 3 ms.
+
+    In one statement, because foreign keys are looked at when it ends: the order of the tables does not matter.
+    """
+    deletions = ", ".join(f"{table}_gone AS (DELETE FROM {table})" for table in FILLED.split(", "))
+    await pg.execute(f"WITH {deletions} SELECT")
+    await empty_audit_log(pg)
 
 
 @pytest.fixture
 async def url(shared_url: str) -> str:
     pg = await asyncpg.connect(shared_url)
     try:
-        await pg.execute(f"TRUNCATE {FILLED}")
-        await empty_audit_log(pg)
+        await empty(pg)
     finally:
         await pg.close()
     return shared_url
@@ -63,7 +78,7 @@ async def url(shared_url: str) -> str:
 
 @pytest.fixture
 def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BANGFU_REGISTRY_DATA_KEY", base64.b64encode(bytes(range(32))).decode())
+    monkeypatch.setenv("BANGFU_REGISTRY_DATA_KEY", DATA_KEY)
     monkeypatch.setenv("BANGFU_BOOTSTRAP_KEY", KEY)
 
 
@@ -75,7 +90,21 @@ def app_on(url: str, clock: Clock | None = None, *, demonstration: bool = False)
         database_pool=8,
         demonstration=demonstration,
     )
-    return build(settings, "api", clock)[0]
+    app = build(settings, "api", clock)[0]
+    app.state.registry.divisions._load = _divisions  # what no test has changed is read once a run, not once a test
+    return app
+
+
+_untouched: list[DivisionTree] = []
+
+
+async def _divisions(pg: Pg) -> DivisionTree:
+    """The tree of a database; one tree for all databases whose divisions are as they were loaded."""
+    if await pg.fetchval("SELECT value FROM table_revision WHERE name = $1", divisions.REVISION) != LOADED:
+        return await divisions.load_tree(pg)
+    if not _untouched:
+        _untouched.append(await divisions.load_tree(pg))
+    return _untouched[0]
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """Erasure: an identity is gone from every version, what is counted stays, and the audit chain holds."""
 
+import json
 from datetime import date, timedelta
 from typing import Any
 
@@ -9,8 +10,11 @@ from fastapi import FastAPI
 
 from services.registry.audit.command import verify_audit
 from services.registry.context import today
+from services.registry.exchange import subscriptions, tasks
+from services.registry.exchange.transactions import CONSENTS
 from services.registry.households import erasing
 from services.registry.identities.rules import latest_expired
+from services.registry.identities.traces import Traces
 from services.registry.identity import Vault
 from tests.registry.conftest import (
     CITY,
@@ -24,6 +28,8 @@ from tests.registry.conftest import (
     matching,
     member,
 )
+from tests.registry.dci import Partner, by_predicate, now, searching, term
+from tests.registry.sheets import head, imported, workbook
 from tests.registry.test_audit import entries
 
 NUMBER, OLDER = id_number(), id_number("19670101", 5)
@@ -177,3 +183,97 @@ async def test_nobody_is_erased_before_retention_is_over(registry: httpx.AsyncCl
     recorder = await issue(registry, ["recorder"], [XIXIA])
     refused = await registry.post("/v1/households/erasures", json=REASON, headers=recorder)
     assert refused.status_code == 403
+
+
+NAME, OTHERS = "测试金丝雀", id_number("19700601", 4)
+
+
+async def _sealed(app: FastAPI) -> dict[str, list[str]]:
+    """What is sealed beside the register, opened."""
+    vault: Vault = app.state.registry.vault
+    async with app.state.runtime.database.driver() as pg:
+        rejected = await pg.fetch("SELECT * FROM import_rejected ORDER BY row_number")
+        requests = await pg.fetch("SELECT * FROM exchange_request ORDER BY id")
+        callbacks = await pg.fetch("SELECT * FROM exchange_task WHERE sealed IS NOT NULL ORDER BY id")
+        filters = await pg.fetch("SELECT * FROM exchange_subscription ORDER BY code")
+    return {
+        "rejected": [vault.open(r["sealed"], f"import_rejected.{r['row_number']}", r["job_id"]) for r in rejected],
+        "consents": [vault.open(r["consents"], CONSENTS, r["id"]) for r in requests],
+        "callbacks": [vault.open(r["sealed"], tasks.SEALED, r["id"]) for r in callbacks],
+        "filters": [vault.open(r["filter"], subscriptions.SEALED, r["code"]) for r in filters],
+    }
+
+
+async def _copied(client: httpx.AsyncClient, partner: Partner) -> None:
+    """A person in every place that keeps sealed copies, and somebody else beside."""
+    wrong = [
+        head("41132300000001", name=NAME, id_number=NUMBER, cause="没有原因"),
+        head("41132300000002", name=NAME, id_number="缺", cause="没有原因"),
+        head("41132300000003", name=f"{NAME}儿", id_number=id_number("19680312", 9), cause="没有原因"),
+    ]
+    await imported(client, workbook(wrong), mode="each")
+    line = json.dumps({"village": "x", "members": [{"name": NAME}]}).encode()  # with the name escaped
+    await imported(client, line, mode="each")
+    searches = [
+        by_predicate({"expression1": term("national_id", "eq", number)}, consent={"of": name, "id": number})
+        for name, number in ((NAME, NUMBER), ("测试乙", OTHERS))
+    ]
+    for each in searches:
+        taken = await partner.post("/search", partner.envelope("search", searching(each)))
+        assert taken.status_code == 202, taken.text
+        criteria = {"reg_event_type": "REGISTER", "filter_type": "predicate", "notify_record_type": "Member"}
+        item = {"reference_id": "s", "timestamp": now(), "subscribe_criteria": {**criteria, "filter": each["query"]}}
+        message = {"transaction_id": "t", "subscribe_request": [item]}
+        begun = await partner.post("/subscribe", partner.envelope("subscribe", message))
+        assert begun.status_code == 202, begun.text
+
+
+async def test_sealed_copies_elsewhere_lose_the_person_and_nobody_else(
+    registry: httpx.AsyncClient, app: FastAPI
+) -> None:
+    made = await make(registry, members=[member(name=NAME, id_number=NUMBER), member("other")])
+    await _copied(registry, await Partner.register(registry))
+    before = await _sealed(app)
+    assert len(before["rejected"]) == 4
+    assert sum(NUMBER in text for texts in before.values() for text in texts) == 4
+    url = f"/v1/households/{made['id']}/members/{made['members'][0]['id']}"
+    renamed = {"name": "测试新名", "reason": "更正"}  # the name of then is looked for, too
+    assert (await registry.patch(url, json=renamed, headers=matching(1))).status_code == 200
+    erased = await registry.post(f"{url}/erasure", json=REASON, headers=matching(2))
+    assert erased.status_code == 200, erased.text
+    after = await _sealed(app)
+    everything = [text for texts in after.values() for text in texts]
+    assert [text for text in everything if NUMBER in text or f'"{NAME}"' in text] == []
+    assert [json.loads(text)[0][7] for text in after["rejected"]] == [f"{NAME}儿"]
+    assert [json.loads(text)[0]["consent"] for text in after["consents"] if "consent" in text and "of" in text] == [
+        {"of": "*", "id": "*"}, {"of": "测试乙", "id": OTHERS}
+    ]  # fmt: skip
+    for place in ("callbacks", "filters"):
+        assert len(after[place]) == len(before[place])
+        assert sum(OTHERS in text for text in after[place]) == sum(OTHERS in text for text in before[place]) > 0
+    async with app.state.runtime.database.driver() as pg:
+        ended = await pg.fetch("SELECT ended_at IS NOT NULL AS ended FROM exchange_subscription ORDER BY code")
+    assert [row["ended"] for row in ended] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (f'["张三","{NUMBER}"]', '["*","*"]'),
+        (f'["张三丰","{NUMBER.lower()}0"]', None),
+        ('{"a":"户主张三"}', None),
+        ('"张三(户主)"', '"*(户主)"'),
+        (r'"{\"name\":\"张三\"}"', r'"{\"name\":\"*\"}"'),
+        (r'"\u5f20\u4E09"', '"*"'),
+        ("138000000001", None),
+    ],
+)
+def test_persons_are_found_in_texts(text: str, left: str | None) -> None:
+    traces = Traces.of(["张三", "李"], [NUMBER, "13800000000"])
+    assert traces.in_text(text) is (left is not None)
+    assert traces.starred(text) == (text if left is None else left)
+
+
+def test_nobody_is_found_where_nobody_is_sought() -> None:
+    assert not Traces.of([], []).in_text("张三")
+    assert not Traces.of(["李", "type"], []).in_text('{"type": "李"}')  # one character is in too many words

@@ -178,3 +178,47 @@ async def test_a_key_for_reveals_is_issued_by_the_operator_alone(
     headers = await issue_revealing(app, capsys, VILLAGE)
     assert (await registry.get("/v1/keys", headers=headers)).status_code == 403
     assert (await registry.post("/v1/households", json=household(), headers=headers)).status_code == 403
+
+
+async def test_denials_are_audited_with_who_what_and_why(
+    monkeypatch: pytest.MonkeyPatch, url: str, secrets: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Denied by role, by division and by quota; what was asked for is named, other text in addresses is not kept."""
+    monkeypatch.setenv("BANGFU_REGISTRY_LOOKUP_QUOTA", "1")
+    monkeypatch.setenv("BANGFU_REGISTRY_REVEAL_QUOTA", "1")
+    app = app_on(url)
+    async with client_of(app) as client:
+        made = await make(client, members=[known()])
+        head = made["members"][0]["id"]
+        reveal = f"/v1/households/{made['id']}/members/{head}/reveal"
+        reader = await issue(client, ["reader"], [XIXIA])
+        knowing = await issue_revealing(app, capsys, XIXIA)
+        elsewhere = await issue_revealing(app, capsys, "411325000000")
+        two = {"purpose": "law", "reason": "核查", "id_numbers": [NUMBER, NUMBER]}
+        for path, body, headers, status in (
+            (reveal, WHY, reader, 403),
+            (reveal, WHY, elsewhere, 404),
+            (reveal, WHY, knowing, 200),
+            (reveal, WHY, knowing, 429),
+            (reveal.replace(head, NUMBER), WHY, reader, 403),
+            ("/v1/persons/lookup", two, knowing, 403),
+            ("/v1/persons/lookup", two, reader, 429),
+        ):
+            answer = await client.post(path, json=body, headers=headers)
+            assert answer.status_code == status, (path, answer.text)
+        denied = await entries(client, app, operation="person.reveal_denied")
+        assert [(each["object_id"], each["outcome"], each["reason"]) for each in denied] == [
+            (head, "forbidden", None),
+            (head, "not_found", "核对账号"),
+            (head, "too_many_requests", "核对账号"),
+            ("?", "forbidden", None),
+        ]
+        assert len({each["key_id"] for each in denied}) == 3
+        looked = await entries(client, app, operation="persons.look_up_denied")
+        assert [(each["outcome"], each["purpose"]) for each in looked] == [
+            ("forbidden", None), ("too_many_requests", "law")
+        ]  # fmt: skip
+        assert len(await entries(client, app, operation="person.revealed")) == 1
+        county = await issue(client, ["admin"], ["411325000000"])  # sees what its own keys were denied, no more
+        seen = (await client.get("/v1/audit?operation=person.reveal_denied", headers=county)).json()["items"]
+        assert [each["outcome"] for each in seen] == ["not_found"]

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 import shared.app as app_module
 from services.registry.imports import modes, store
+from services.registry.imports.registering import Ahead
 from tests.registry.conftest import app_on, client_of, events, faults, household, id_number, issue, matching
 from tests.registry.sheets import (
     HEADER,
@@ -151,8 +152,9 @@ async def test_two_processes_do_not_work_on_one_import(registry: httpx.AsyncClie
         await pg.execute("UPDATE import_job SET status = 'running', position = 99 WHERE id = $1", UUID(job))
         held = await store.load(pg, UUID(job))
     work = modes.InPieces(app.state.registry, replace(held, position=0), None)  # type: ignore[arg-type]
+    nothing = modes.Piece([], 1, asyncio.create_task(asyncio.sleep(0, Ahead([], []))))
     with pytest.raises(modes.TakenOverError):
-        await work._commit(modes.Piece([], 1, asyncio.create_task(asyncio.sleep(0, []))), held.tally, [], 0)
+        await work._commit(nothing, held.tally, [], 0)
 
 
 # Taking back

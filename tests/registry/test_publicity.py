@@ -3,9 +3,21 @@
 from datetime import date
 
 import httpx
+import pytest
 
 from services.registry.publicity.rules import published_name
-from tests.registry.conftest import OTHER_VILLAGE, VILLAGE, XIXIA, id_number, issue, make, matching, member
+from tests.registry.conftest import (
+    OTHER_VILLAGE,
+    VILLAGE,
+    XIXIA,
+    app_on,
+    client_of,
+    id_number,
+    issue,
+    make,
+    matching,
+    member,
+)
 
 FIELDS = {"village", "village_name", "head", "people", "standing", "since"}
 
@@ -58,3 +70,38 @@ def test_a_name_is_published_from_the_eighteenth_birthday_on() -> None:
     born = date(2000, 11, 26)
     assert published_name("张三丰", born, date(2018, 11, 25)) is None
     assert published_name("张三丰", born, date(2018, 11, 26)) == "张*丰"
+
+
+async def test_a_village_board_masks_names_unless_set_to_name_them(
+    url: str, secrets: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = f"/v1/village-boards/{VILLAGE}"
+
+    async def heads(client: httpx.AsyncClient, who: dict[str, str], path: str) -> list[str | None]:
+        answer = await client.get(path, headers=who)
+        assert answer.status_code == 200, answer.text
+        assert all(set(item) == FIELDS for item in answer.json()["items"])
+        return [item["head"] for item in answer.json()["items"]]
+
+    async with client_of(app_on(url)) as client:
+        await make(client, members=[member(name="欧阳测试"), member("son", name="测试幼", birth_date="2017-01-01")])
+        await make(client, members=[member(name="测试幼", birth_date=f"{date.today().year - 10}-01-01")])  # noqa: DTZ011
+        await make(client, village=OTHER_VILLAGE)
+        clerk = await issue(client, ["recorder"], [XIXIA])
+        assert await heads(client, clerk, board) == ["欧阳*试", None]
+        assert (await client.get("/v1/audit?operation=board.shown")).json()["items"] == []
+    monkeypatch.setenv("BANGFU_REGISTRY_FULL_NAMES_ON_BOARDS", "true")
+    app = app_on(url)
+    async with client_of(app) as client:
+        assert await heads(client, clerk, board) == ["欧阳测试", None]
+        assert await heads(client, clerk, "/v1/public-register") == ["欧阳*试", None], "the web stays masked"
+        shown = (await client.get(f"{board}?count=true&limit=1", headers=clerk)).json()
+        assert (len(shown["items"]), shown["count"]) == (1, 2)
+        async with app.state.runtime.database.driver() as pg:
+            entries = await pg.fetch("SELECT object_id, divisions FROM audit_entry WHERE operation = 'board.shown'")
+        assert [entry["object_id"] for entry in entries] == [VILLAGE, VILLAGE]
+        assert all(XIXIA in entry["divisions"] for entry in entries)
+        for elsewhere in (OTHER_VILLAGE, XIXIA, "9" * 12):
+            assert (await client.get(f"/v1/village-boards/{elsewhere}", headers=clerk)).status_code == 404
+        reader = await issue(client, ["reader"], [XIXIA])
+        assert (await client.get(board, headers=reader)).status_code == 403

@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from services.registry.rule_runs import service
-from tests.registry.conftest import OTHER_VILLAGE, XIXIA, faults, issue, make, member
+from tests.registry.conftest import OTHER_VILLAGE, XIXIA, faults, issue, make, matching, member
 from tests.registry.test_checks import broken
 
 CITY = {"division": "411300000000"}
@@ -95,3 +95,24 @@ async def test_asking_twice_with_one_key_makes_one_run(registry: httpx.AsyncClie
     again = await registry.post("/v1/rule-runs", json=CITY, headers=headers)
     assert first.json()["id"] == again.json()["id"]
     assert again.headers["idempotency-replayed"] == "true"
+
+
+async def test_pointers_stay_whoever_leaves(registry: httpx.AsyncClient) -> None:
+    """They count members as the details list them: those who left stay in that list."""
+    made = await make(registry, **broken("dropped_out"))
+    url = f"/v1/households/{made['id']}"
+    _, spouse, son = (each["id"] for each in made["members"])
+    left = await registry.patch(f"{url}/members/{spouse}", json={"status": "moved_away"}, headers=matching(1))
+    assert left.status_code == 200, left.text
+    details = (await registry.get(url)).json()
+    assert [finding["pointer"] for finding in details["findings"]] == ["/members/2/attributes/dropped_out"]
+    assert details["members"][2]["id"] == son
+    wrong = await registry.patch(f"{url}/members/{son}", json={"relation": "daughter"}, headers=matching(2))
+    assert faults(wrong) == {("/members/2/relation", "relation_sex")}
+    test = (await registry.get(f"{url}/exit-test?year=2018")).json()
+    read = {reading["name"] for check in test["checks"] for reading in check["readings"]}
+    assert "/members/2/attributes/dropped_out" in read
+    assert not any(name.startswith("/members/1/") for name in read)
+    run = await completed(registry, made["village"])
+    found = (await registry.get(f"/v1/rule-runs/{run['id']}/findings")).json()["items"]
+    assert [finding["pointer"] for finding in found] == ["/members/2/attributes/dropped_out"]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -9,7 +10,8 @@ import pytest
 from fastapi import FastAPI
 
 from services.registry.standing import service
-from tests.registry.conftest import VILLAGE, client_of, events, faults, issue, make, matching, member
+from shared.clock import FixedClock
+from tests.registry.conftest import VILLAGE, app_on, client_of, events, faults, issue, make, matching, member
 from tests.registry.standing import INSURED, START, URL, Office, able, app_in_2018, later
 
 
@@ -284,27 +286,47 @@ async def test_lists_narrow_and_go_on_page_by_page(office: Office) -> None:
     assert await found("division=411325000000") == []
 
 
-async def test_the_register_may_insist_on_decisions(url: str, secrets: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BANGFU_REGISTRY_STANDING_BY_DECISION", "true")
-    monkeypatch.setenv("BANGFU_REGISTRY_WINDOWS", "10-09..10-14,12-01..01-31")
-    async with client_of(app_in_2018(url)) as client:
+async def test_an_exit_takes_effect_in_the_year_whose_income_counts(url: str, secrets: None) -> None:
+    """The year is that of the last step: neither an earlier income nor a later one counts for it."""
+    async with client_of(app_on(url, FixedClock(datetime(2019, 1, 20, 4, tzinfo=UTC)))) as client:
+        office = await Office.of(client)
+        incomes = [{"year": year, "people": 1, "wages_fen": 400_000} for year in (2017, 2018, 2019)]
+        home = await able(client, incomes=incomes)
+        body = {"kind": "exit", "household": home["id"]}
+        assert faults(await office.propose(**body, year=2017)) == {("/year", "year_differs")}
+        ahead = await office.upto(await office.proposed(**body, year=2019), "striking_off")
+        assert faults(await office.step(ahead)) == {("/on", "year_differs")}
+        assert (await office.step(ahead, on="2019-01-02")).status_code == 200
+        other = await able(client, incomes=incomes)
+        late = await office.proposed(kind="exit", household=other["id"], year=2018, on="2018-12-28")
+        posted = await office.upto(late, "announcement")
+        assert posted["next"]["not_before"] == "2019-01-04"
+        assert faults(await office.step(posted)) == {("/on", "year_differs")}
+
+
+async def test_nobody_passes_a_closed_window_by_stating_another_day(
+    url: str, secrets: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BANGFU_REGISTRY_WINDOWS", "10-01..10-31,12-01..01-31")
+    now = FixedClock(datetime(2018, 11, 20, 4, tzinfo=UTC))
+    async with client_of(app_on(url, now)) as client:
         office = await Office.of(client)
         home = await able(client)
-        patch = {"standing": "exited_supported", "reason": "年度脱贫"}
-        refused = await client.patch(f"/v1/households/{home['id']}", json=patch, headers=matching(1))
-        assert faults(refused) == {("/standing", "by_decision")}
         body = {"kind": "exit", "household": home["id"], "year": 2018}
-        outside = await office.propose(**body)
-        assert (outside.status_code, outside.json()["code"]) == (409, "outside_window")
-        decision = await office.proposed(**body, on="2018-10-09")
-        last = await office.upto(decision, "striking_off")
-        outside = await office.step(last)
-        assert (outside.status_code, outside.json()["code"]) == (409, "outside_window")
+
+        async def outside(answer: httpx.Response) -> bool:
+            return (answer.status_code, answer.json().get("code")) == (409, "outside_window")
+
+        assert await outside(await office.propose(**body, on="2018-10-09"))
+        now.instant = datetime(2018, 10, 20, 4, tzinfo=UTC)
+        assert await outside(await office.propose(**body, on="2018-09-30"))
+        last = await office.upto(await office.proposed(**body, on="2018-10-09"), "striking_off")
+        now.instant = datetime(2018, 11, 20, 4, tzinfo=UTC)
+        assert await outside(await office.step(last))
+        now.instant = datetime(2019, 10, 20, 4, tzinfo=UTC)
+        assert await outside(await office.step(last)), "that day's window closed a year ago"
+        relapse = await office.propose(kind="relapse", household=home["id"], cause="illness")
+        assert relapse.json()["code"] != "outside_window"
+        now.instant = datetime(2018, 12, 20, 4, tzinfo=UTC)
+        assert await outside(await office.step(last))
         assert (await office.step(last, on="2018-12-01")).status_code == 200
-        other = {"attributes": {"water": {"scarce": True}}, "reason": "核实"}
-        assert (await client.patch(f"/v1/households/{home['id']}", json=other, headers=matching(2))).status_code == 200
-        done = {"standing": "exited", "reason": "不再享受政策"}
-        assert (await client.patch(f"/v1/households/{home['id']}", json=done, headers=matching(3))).status_code == 200
-        back = {"standing": "relapsed", "reason": "返贫"}
-        refused = await client.patch(f"/v1/households/{home['id']}", json=back, headers=matching(4))
-        assert faults(refused) == {("/standing", "by_decision")}

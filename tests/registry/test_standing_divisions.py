@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from tests.registry.conftest import CITY, VILLAGE, client_of, events, faults, issue, make, matching, member
 from tests.registry.standing import START, URL, Office, app_in_2018, later
+from tests.registry.test_statistics import load
 
 COUNTY = "411326000000"
 """淅川县, a national poverty county."""
@@ -24,6 +25,9 @@ SURVEY = {
     "wrongly_exited": 9,
     "asked": 1000,
     "satisfied": 900,
+    "income_growth_bp": 951,
+    "province_income_growth_bp": 950,
+    "services_near_mean": True,
 }
 """综合发生率 = (poor + 10/1000 x 80,000 + 9/500 x 10,000) / 100,000 = (poor + 980) / 100,000: 1,019 poor pass."""
 
@@ -102,6 +106,9 @@ async def test_a_county_exits_by_the_rates_of_its_assessment(office: Office) -> 
     assert faults(await office.propose(**body, county=bad)) == {
         ("/county", "incidence"), ("/county", "missed"), ("/county", "wrongly_exited"), ("/county", "approval")
     }  # fmt: skip
+    behind = {**SURVEY, "province_income_growth_bp": 951, "services_near_mean": None}
+    growth = {("/county", "income_growth"), ("/county", "public_services")}
+    assert faults(await office.propose(**body, county=behind)) == growth
     decision = await office.concluded(await office.proposed(**body, county=SURVEY))
     day = decision["steps"][-1]["on"]
     assert [step["step"] for step in decision["steps"]] == [
@@ -109,6 +116,16 @@ async def test_a_county_exits_by_the_rates_of_its_assessment(office: Office) -> 
     ]  # fmt: skip
     assert "national_poverty_county" not in await _kinds(office, COUNTY, day)
     assert "national_poverty_county" in await _kinds(office, COUNTY, exited_on)
+
+
+async def test_the_population_that_the_register_has_counts_not_the_one_stated(office: Office) -> None:
+    await _designated(office, VILLAGE, "poor_village")
+    await make(office.client, members=[member(), member("other")])
+    await load(office.client, {"division": VILLAGE, "year": 2017, "people": 100})
+    stated = {"kind": "village_exit", "division": VILLAGE, "village": {**READY, "rural_population": 10**6}}
+    assert faults(await office.propose(**stated)) == {("/village", "incidence")}
+    await load(office.client, {"division": VILLAGE, "year": 2018, "people": 101})
+    assert (await office.propose(**stated)).status_code == 201
 
 
 WRONG: list[tuple[dict[str, Any], tuple[str, str]]] = [

@@ -97,6 +97,7 @@ def test_the_rates_of_a_county_are_exact(poor: int, missed: int, wrong: int) -> 
     survey = CountySurvey(
         rural_population=100_000, unregistered_people=70_000, exited_people=20_000, surveyed_unregistered=3000,
         missed=missed, surveyed_exited=700, wrongly_exited=wrong, asked=3, satisfied=3,
+        income_growth_bp=1, province_income_growth_bp=0, services_near_mean=True,
     )  # fmt: skip
     thresholds = StandingSettings().standards.on(DAY)
     checks = county_checks(survey, poor, poor_villages=10, exited_villages=9, thresholds=thresholds)
@@ -113,20 +114,28 @@ def test_lines_are_data_and_the_higher_one_counts() -> None:
     assert [raised.line_fen(year) for year in (2017, 2018, 2021, 2022)] == [295_200, 340_000, 500_000, None]
 
 
+_TURN = "11-01..02-29, 06-01..06-01"
+
+
 @pytest.mark.parametrize(
-    ("windows", "day", "holds"),
+    ("windows", "day", "today", "holds"),
     [
-        ("", date(2018, 5, 1), True),
-        ("09-01..12-31", date(2018, 9, 1), True),
-        ("09-01..12-31", date(2018, 12, 31), True),
-        ("09-01..12-31", date(2018, 8, 31), False),
-        ("11-01..02-29, 06-01..06-01", date(2019, 1, 15), True),
-        ("11-01..02-29, 06-01..06-01", date(2019, 6, 1), True),
-        ("11-01..02-29, 06-01..06-01", date(2019, 3, 1), False),
+        ("", date(2018, 5, 1), date(2018, 5, 2), True),
+        ("09-01..12-31", date(2018, 9, 1), date(2018, 12, 31), True),
+        ("09-01..12-31", date(2018, 8, 31), date(2018, 9, 1), False),
+        ("09-01..12-31", date(2018, 9, 1), date(2019, 1, 1), False),
+        ("09-01..12-31", date(2018, 9, 1), date(2019, 9, 1), False),
+        (_TURN, date(2018, 11, 1), date(2019, 1, 15), True),
+        (_TURN, date(2019, 1, 15), date(2019, 2, 28), True),
+        (_TURN, date(2019, 1, 15), date(2019, 11, 1), False),
+        (_TURN, date(2019, 6, 1), date(2019, 6, 1), True),
+        (_TURN, date(2019, 1, 15), date(2019, 6, 1), False),
+        (_TURN, date(2019, 3, 1), date(2019, 3, 1), False),
     ],
 )
-def test_windows_may_run_over_the_turn_of_the_year(windows: str, day: date, holds: bool) -> None:
-    assert StandingSettings.load({"BANGFU_REGISTRY_WINDOWS": windows}).open_on(day) is holds
+def test_a_day_and_today_lie_in_one_stretch_of_a_window(windows: str, day: date, today: date, holds: bool) -> None:
+    """Which may run over the turn of the year."""
+    assert StandingSettings.load({"BANGFU_REGISTRY_WINDOWS": windows}).open_for(day, today) is holds
 
 
 @pytest.mark.parametrize(

@@ -388,21 +388,28 @@ async def test_figures_held_already_are_not_sent_again(registry: httpx.AsyncClie
 @pytest.mark.parametrize("seed", [7])
 async def test_the_sums_are_what_the_stretches_add_up_to(registry: httpx.AsyncClient, app: FastAPI, seed: int) -> None:
     await _live(registry, random.Random(seed))
-    migration = import_module("services.registry.migrations.versions.0004_statistics")
-    tables = {"standing_change": "before, after", "profile_change": "standing, cause, welfare"}
+    tables = {
+        "standing_change": "before, after", "profile_change": "standing, cause, welfare",
+        "standing_entry": "before, after, recorded_at", "profile_entry": "standing, cause, welfare, recorded_at",
+    }  # fmt: skip
     async with app.state.runtime.database.driver() as pg:
 
         async def held() -> dict[str, list[Any]]:
             return {
                 table: await pg.fetch(
-                    f"SELECT village, on_day, {keys}, township, managing_unit, city, households, people "
-                    f"FROM {table} WHERE households <> 0 OR people <> 0 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8"
+                    f"SELECT village, on_day, {keys}, township, managing_unit, city, sum(households), sum(people) "
+                    f"FROM {table} GROUP BY village, on_day, {keys}, township, managing_unit, city "
+                    f"HAVING sum(households) <> 0 OR sum(people) <> 0 ORDER BY village, on_day, {keys}, township"
                 )
                 for table, keys in tables.items()
             }
 
         counted = await held()
-        await pg.execute("TRUNCATE standing_change, profile_change")
-        await pg.execute(migration.FROM_WHAT_IS_THERE)
+        await pg.execute(f"TRUNCATE {', '.join(tables)}")
+        for revision in ("0004_statistics", "0012_statistics_entries"):
+            migration = import_module(f"services.registry.migrations.versions.{revision}")
+            async with pg.transaction():
+                await pg.execute(migration.FROM_WHAT_IS_THERE)
         assert await held() == counted
         assert len(counted["standing_change"]) > 20
+        assert len(counted["profile_entry"]) > len(counted["profile_change"])

@@ -10,11 +10,11 @@ from services.assistance.actions.entries import Entry
 from services.assistance.actions.recording import NAME_TAKEN, REFERENCE_WAIT_SECONDS, WAIT_STEP
 from services.assistance.actions.rules import UNKNOWN, Placed, judge
 from services.assistance.actions.schemas import ActionIn
-from services.assistance.claiming import claim
 from services.assistance.context import Assistance
 from services.assistance.importing import Order, Tally, UndoneError, keep_report, kept_report, read_line
 from shared.db import Pg
 from shared.errors import Fault
+from shared.http.claiming import claim
 from shared.ids import uuid7
 
 ROWS_AT_ONCE = 200

@@ -14,12 +14,12 @@ from services.assistance.actions.entries import Entry
 from services.assistance.actions.gathering import Gathering
 from services.assistance.actions.rules import UNKNOWN, Placed, World, judge
 from services.assistance.actions.schemas import ActionIn, ActionOut
-from services.assistance.claiming import find_earlier
 from services.assistance.context import Assistance
 from shared import errors
 from shared.auth import Caller
 from shared.db import CONTENDED, Pg
 from shared.errors import Problem, Text, invalid
+from shared.http.claiming import find_earlier
 from shared.http.idempotency import IdempotencyKey
 from shared.telemetry import current_traceparent
 

@@ -8,9 +8,9 @@ from pydantic import Field
 
 from services.assistance.actors import service
 from services.assistance.actors.schemas import ActorContent, ActorIn, ActorKind, ActorOut
-from services.assistance.claiming import claim, complete
 from services.assistance.context import AssistanceDep, Reader, Recorder
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
+from shared.http.claiming import claim, complete
 from shared.http.etag import required_version, set_etag
 from shared.http.fields import Division, ExternalName, Id
 from shared.http.idempotency import IdempotencyKey, idempotency_key, mark_replayed

@@ -16,7 +16,6 @@ from services.assistance.catalogue.schemas import (
     TermOut,
 )
 from services.assistance.catalogue.vocabulary import sectors, terms
-from services.assistance.claiming import claim, complete
 from services.assistance.context import Admin, Assistance, AssistanceDep, Reader
 from services.assistance.scope import seat
 from shared import errors
@@ -27,6 +26,7 @@ from shared.contracts.division import DivisionTree
 from shared.contracts.programme import ProgrammeClass, ProgrammeEvent
 from shared.db import Pg
 from shared.errors import Problem, Text
+from shared.http.claiming import claim, complete
 from shared.http.etag import required_version, set_etag
 from shared.http.fields import Code
 from shared.http.idempotency import IdempotencyKey, idempotency_key, mark_replayed

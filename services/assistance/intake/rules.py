@@ -2,53 +2,35 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from uuid import UUID
 
 from services.assistance.actions.composing import corrected, recorded, revoked, same_content
 from services.assistance.actions.entries import Entry, Stored
 from services.assistance.actions.rules import UNKNOWN, Placed, World, judge
 from services.assistance.actions.schemas import ActionIn
-from services.assistance.intake.contracts import Envelope, SubmittedContent
-from shared.auth import Caller
+from services.assistance.intake.contracts import SubmittedContent
 from shared.errors import Fault, fault
-
-PATIENCE = timedelta(minutes=15)
-"""How long a submission waits for what it refers to (architecture.md, "Ids")."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A registered submission source 报送来源; ``caller`` is what it may reach."""
-
-    id: UUID
-    name: str
-    test: bool
-    caller: Caller
+from shared.intake.contracts import Envelope
+from shared.intake.receiving import Received
+from shared.intake.sources import Source
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A record that could be read as a submission of a registered source."""
+    """A submission of an action, with its content."""
 
-    index: int
-    source: Source
-    ce_id: str
+    received: Received
     digest: bytes
-    envelope: Envelope
     content: SubmittedContent | None
     """None for a revocation, or where ``faults`` says why."""
     faults: Sequence[Fault]
-    first_seen: datetime
-    correlation: str | None
 
     @property
-    def message(self) -> tuple[str, str]:
-        return self.source.name, self.ce_id
+    def source(self) -> Source:
+        return self.received.source
 
     @property
-    def name(self) -> tuple[str, str]:
-        return self.envelope.source_system, self.envelope.external_id
+    def envelope(self) -> Envelope:
+        return self.received.envelope
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +165,6 @@ def _judge(submission: Submission, content: SubmittedContent, world: World) -> P
 
 
 def _wait(submission: Submission, faults: Sequence[Fault], world: World) -> Wait | Reject:
-    if world.now - submission.first_seen < PATIENCE:
+    if submission.received.may_wait(world.now):
         return Wait(faults[0].code)
     return Reject(faults)

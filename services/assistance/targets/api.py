@@ -6,7 +6,6 @@ from uuid import UUID
 from fastapi import Depends, Query, Request, Response
 from pydantic import Field
 
-from services.assistance.claiming import claim, complete
 from services.assistance.context import AssistanceDep, Reader, TargetSetter
 from services.assistance.importing import JSONL, MAX_LINES, ImportReport, Mode, Order
 from services.assistance.targets import service
@@ -14,6 +13,7 @@ from services.assistance.targets.schemas import TargetChange, TargetIn
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
 from shared.contracts.programme import Cadence, Metric, TargetEvent
 from shared.http.body import read_lines
+from shared.http.claiming import claim, complete
 from shared.http.etag import required_version, set_etag
 from shared.http.fields import Division, Id
 from shared.http.idempotency import IdempotencyKey, idempotency_key, mark_replayed

@@ -7,7 +7,6 @@ from uuid import UUID
 import asyncpg
 
 from services.assistance.catalogue.rules import Catalogue
-from services.assistance.claiming import claim
 from services.assistance.context import Assistance
 from services.assistance.importing import Order, Tally, UndoneError, keep_report, kept_report, read_line
 from services.assistance.scope import SCOPE_SQL, Seat, seat
@@ -20,6 +19,7 @@ from shared.contracts.division import DivisionTree
 from shared.contracts.programme import TARGET, TargetEvent
 from shared.db import Pg
 from shared.errors import Fault, Problem, Text, fault, invalid
+from shared.http.claiming import claim
 from shared.http.etag import check_version
 from shared.ids import uuid7
 from shared.outbox import INSERT_BATCH, Event, columns

@@ -16,17 +16,19 @@ GENESIS = bytes(32)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """Something that was done: a change, a reveal or a look-up."""
+    """Something that was done, or was denied: a change, a reveal or a look-up."""
 
     recorded_at: datetime
     key_id: UUID | None
-    """Who; None for what the operator did on the machine."""
+    """Who: an API key, a person or service account, a DCI party; None for what the operator did on the machine."""
     operation: str
     """What, as ``<object>.<past tense>``: ``household.changed``, ``person.revealed``."""
     object_id: str
     version: int | None = None
     reason: str | None = None
     purpose: str | None = None
+    outcome: str | None = None
+    """What came of it where that is not plain from the operation: why it was denied, an import's counts."""
     divisions: tuple[str, ...] = ()
     """Where: the divisions whose admins may read the entry; none: it concerns all."""
     digest: bytes | None = None
@@ -69,6 +71,8 @@ def canonical(position: int, entry: Entry) -> bytes:
         "divisions": list(entry.divisions),
         "digest": None if entry.digest is None else entry.digest.hex(),
     }
+    if entry.outcome is not None:  # left out otherwise: entries from before there were outcomes keep their hash
+        content["outcome"] = entry.outcome
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 

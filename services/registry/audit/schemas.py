@@ -16,10 +16,10 @@ class AuditFilters(ListQuery):
     object: str | None = Field(
         default=None,
         min_length=1,
-        max_length=60,
-        description="Of this household, person, key or look-up (id), division (code) or year 对象.",
+        max_length=100,
+        description="Of this household, person, decision, import, key or look-up (id), division (code) or year 对象.",
     )
-    key: Id | None = Field(default=None, description="Done with this key 操作者.")
+    key: Id | None = Field(default=None, description="Done with this key, or by this DCI party 操作者.")
     operation: str | None = Field(
         default=None, pattern=r"^[a-z_]+\.[a-z_]+$", max_length=60, description="`household.changed`, say 操作."
     )
@@ -33,12 +33,15 @@ class AuditEntryOut(BaseModel):
     position: int = Field(description="Place in the chain, from 1 without gaps 序号.")
     id: UUID
     recorded_at: InstantOut
-    key_id: UUID | None = Field(description="Key that did it; null: the operator, on the machine 操作者.")
+    key_id: UUID | None = Field(description="Key or DCI party that did it; null: the operator, on the machine 操作者.")
     operation: str = Field(description="What 操作. May be extended.", examples=["household.changed"])
     object_id: str = Field(description="To what 对象.")
     version: int | None = Field(description="The version it made.")
     reason: str | None = Field(description="Why 原因.")
     purpose: str | None = Field(description="What for, of reveals and look-ups 用途.")
+    outcome: str | None = Field(
+        description="Why it was denied (`forbidden`, `not_found`, `too_many_requests`); counts 结果."
+    )
     digest: str | None = Field(description="SHA-256 of what was stored, hex.")
     hash: str = Field(description="SHA-256 over the hash before and this entry, hex.")
 
@@ -55,6 +58,7 @@ class AuditEntryOut(BaseModel):
             version=entry.version,
             reason=entry.reason,
             purpose=entry.purpose,
+            outcome=entry.outcome,
             digest=None if entry.digest is None else entry.digest.hex(),
             hash=sealed.hash.hex(),
         )

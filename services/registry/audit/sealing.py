@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 
 from services.registry.audit import service
 from services.registry.audit.service import BATCH
@@ -11,6 +12,10 @@ from shared.db import AWAY, CONTENDED, Database
 logger = logging.getLogger("bangfu.registry.audit")
 SECONDS = 1.0
 RETRY_SECONDS = 2.0
+REST = 20
+REST_SECONDS = 10.0
+"""Times as long as a look took, until the next, but not longer than this. A look walks over every entry that a large
+import has not committed yet, and finds none of them."""
 
 
 class Sealer:
@@ -19,13 +24,15 @@ class Sealer:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._last_look = 0.0
+        """Seconds."""
 
     async def run(self) -> None:
         """Seal until cancelled; survives the database going away."""
         while True:
             try:
                 await self.seal()
-                await asyncio.sleep(SECONDS)
+                await asyncio.sleep(max(SECONDS, min(REST * self._last_look, REST_SECONDS)))
             except (*AWAY, *CONTENDED) as error:
                 logger.warning("sealing held up by %s", type(error).__name__)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -34,8 +41,10 @@ class Sealer:
         """Seal everything there is; returns how many entries."""
         count = 0
         while True:
+            begun = time.monotonic()
             async with self._database.driver() as pg, pg.transaction():
                 sealed = await service.seal(pg, self._clock.now())
             count += sealed
+            self._last_look = time.monotonic() - begun
             if sealed < BATCH:
                 return count

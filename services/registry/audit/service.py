@@ -16,11 +16,11 @@ _LOCK = 0x61756469
 
 _INSERT = (
     "INSERT INTO audit_entry "
-    "(id, recorded_at, key_id, operation, object_id, version, reason, purpose, divisions, digest) "
-    "SELECT id, recorded_at, key_id, operation, object_id, version, reason, purpose, "
+    "(id, recorded_at, key_id, operation, object_id, version, reason, purpose, outcome, divisions, digest) "
+    "SELECT id, recorded_at, key_id, operation, object_id, version, reason, purpose, outcome, "
     "string_to_array(divisions, ','), digest FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::text[], "
-    "$5::text[], $6::int[], $7::text[], $8::text[], $9::text[], $10::bytea[]) "
-    "AS given (id, recorded_at, key_id, operation, object_id, version, reason, purpose, divisions, digest)"
+    "$5::text[], $6::int[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bytea[]) "
+    "AS given (id, recorded_at, key_id, operation, object_id, version, reason, purpose, outcome, divisions, digest)"
 )
 _SEAL = (
     "UPDATE audit_entry SET position = given.position, hash = given.hash "
@@ -40,7 +40,7 @@ def columns(entries: Sequence[Entry]) -> list[list[Any]]:
     """The entries as parallel arrays."""
     rows = (
         (e.id, e.recorded_at, e.key_id, e.operation, e.object_id, e.version, e.reason, e.purpose,
-         ",".join(e.divisions), e.digest)
+         e.outcome, ",".join(e.divisions), e.digest)
         for e in entries
     )  # fmt: skip
     return [list(column) for column in zip(*rows, strict=True)]
@@ -176,6 +176,7 @@ def _entry(row: Any) -> Entry:
         version=row["version"],
         reason=row["reason"],
         purpose=row["purpose"],
+        outcome=row["outcome"],
         divisions=tuple(row["divisions"]),
         digest=row["digest"],
     )

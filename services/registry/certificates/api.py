@@ -1,52 +1,26 @@
 """Routes of certificates."""
 
-import asyncio
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Path, Response
+from fastapi import Depends, Request, Response
 
-from services.registry.certificates import pdf, service
-from services.registry.certificates.schemas import CertificateOut
+from services.registry.certificates import printing
 from services.registry.certificates.service import Certificate
-from services.registry.context import Reader, Registry, RegistryDep
-from services.registry.households import reading
-from services.registry.identity import masked_name
-from shared import errors
+from services.registry.context import Reader, RegistryDep
+from services.registry.identities.api import QUOTA_RESPONSE, admitted
+from services.registry.identities.schemas import RevealIn
 from shared.app import NOT_FOUND_RESPONSE, router
-from shared.auth import AnyCaller
-from shared.db import Pg
-from shared.errors import Problem
+from shared.auth import AnyCaller, Caller
 
 routes = router("certificates")
 PDF = "application/pdf"
-MARK = "演示数据"
-
-
-@routes.get(
-    "/certificates/{number}",
-    operation_id="verify_certificate",
-    summary="Verify an honour certificate 核验脱贫光荣证",
-    responses=NOT_FOUND_RESPONSE,
-)
-async def verify_certificate(
-    number: Annotated[str, Path(pattern=r"^[0-9]{16}$", description="Number 证书编号, 16 digits.")],
-    _: AnyCaller,
-    registry: RegistryDep,
-) -> CertificateOut:
-    """To every caller, of any division: whether it is valid, the head's masked name, the village, the day."""
-    async with registry.runtime.database.driver() as pg:
-        found = await service.by_number(pg, number)
-        if found is None:
-            raise Problem(errors.NOT_FOUND)
-        head = await _head(pg, registry, found)
-    return CertificateOut(
-        number=found.number,
-        status="valid" if found.revoked_on is None else "revoked",
-        head=masked_name(head),
-        village=found.village_name,
-        issued_on=found.issued_on,
-        watermark=_watermark(registry),
-    )
+_PAGE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "One page, A4 landscape.",
+        "content": {PDF: {"schema": {"type": "string", "format": "binary"}}},
+    },
+    **NOT_FOUND_RESPONSE,
+}
 
 
 @routes.get(
@@ -54,37 +28,35 @@ async def verify_certificate(
     operation_id="print_certificate",
     summary="A household's honour certificate to print 打印脱贫光荣证",
     response_class=Response,
-    responses={
-        200: {
-            "description": "One page, A4 landscape.",
-            "content": {PDF: {"schema": {"type": "string", "format": "binary"}}},
-        },
-        **NOT_FOUND_RESPONSE,
-    },
+    responses=_PAGE,
 )
 async def print_certificate(household: str, caller: Reader, registry: RegistryDep) -> Response:
-    """The certificate it holds, with a QR code that leads to its verification.
+    """The certificate it holds, with a QR code that leads to its verification; the head's name is masked."""
+    return _printed(*await printing.masked(registry, caller, household))
 
-    The head's full name is printed for callers with the role `identity:reveal`; for others it is masked.
-    """
-    async with registry.runtime.database.driver() as pg:
-        holder = await reading.find(pg, household, caller, registry.vault)
-        found = await service.of_household(pg, holder.id)
-        if found is None:
-            raise Problem(errors.NOT_FOUND)
-        name = await _head(pg, registry, found)
-    head = name if caller.may("identity:reveal") else masked_name(name)
-    address = f"{registry.runtime.settings.base_url}/v1/certificates/{found.number}"
-    page = await asyncio.to_thread(pdf.render, found, head=head, address=address, watermark=_watermark(registry))
-    named = {"Content-Disposition": f'inline; filename="{found.number}.pdf"', "Cache-Control": "no-store"}
+
+async def _revealer(request: Request, caller: AnyCaller, registry: RegistryDep) -> Caller:
+    household = request.path_params["household"]
+    return await admitted(registry, caller, "certificate.reveal_denied", household, "identity:reveal")
+
+
+@routes.post(
+    "/households/{household}/certificate.pdf",
+    operation_id="print_certificate_in_full",
+    summary="Print it with the head's full name 打印脱贫光荣证(显示全名)",
+    response_class=Response,
+    responses={**_PAGE, **QUOTA_RESPONSE},
+)
+async def print_certificate_in_full(
+    household: str, body: RevealIn, caller: Annotated[Caller, Depends(_revealer)], registry: RegistryDep
+) -> Response:
+    """As it is handed over, for the role `identity:reveal` alone: a reveal of the head, audited and counted as one."""
+    certificate, page, left = await printing.in_full(registry, caller, household, body)
+    answer = _printed(certificate, page)
+    left.tell(answer)
+    return answer
+
+
+def _printed(certificate: Certificate, page: bytes) -> Response:
+    named = {"Content-Disposition": f'inline; filename="{certificate.number}.pdf"', "Cache-Control": "no-store"}
     return Response(page, media_type=PDF, headers=named)
-
-
-async def _head(pg: Pg, registry: Registry, certificate: Certificate) -> str:
-    """The name of who was head when it was issued."""
-    [household] = await reading.several(pg, [certificate.household_id], registry.vault)
-    return next(member.name for member in household.members if member.id == certificate.head_id)
-
-
-def _watermark(registry: Registry) -> str | None:
-    return MARK if registry.runtime.settings.demonstration else None

@@ -1,14 +1,15 @@
 """HTTP shape of a certificate's verification."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.registry.certificates.service import Certificate
 from shared.http.fields import Day
 
 
 class CertificateOut(BaseModel):
-    """What anybody with a key may learn of a certificate 证书核验; nothing more."""
+    """What anybody may learn of a certificate 证书核验; nothing more: no name, no household number."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -16,9 +17,9 @@ class CertificateOut(BaseModel):
                 {
                     "number": "4113232018000001",
                     "status": "valid",
-                    "head": "测*甲",
+                    "withdrawn_on": None,
                     "village": "西峡县西坪镇下营村",
-                    "issued_on": "2018-11-01",
+                    "year": 2018,
                     "watermark": None,
                 }
             ]
@@ -26,8 +27,22 @@ class CertificateOut(BaseModel):
     )
 
     number: str = Field(description="Number 证书编号: county, year, running number.")
-    status: Literal["valid", "revoked"] = Field(description="valid 有效, revoked 已注销: a later one replaced it.")
-    head: str = Field(description="Head of the household, masked 户主(脱敏).")
+    status: Literal["valid", "withdrawn"] = Field(
+        description="valid 有效; withdrawn 已注销: the household relapsed 返贫, or a later one replaced it. "
+        "May be extended."
+    )
+    withdrawn_on: Day | None = Field(description="Day from which it holds no longer 注销日期.")
     village: str = Field(description="Village, as it was called then 所在村.")
-    issued_on: Day = Field(description="Day of issue 发证日期.")
+    year: int = Field(description="Year of the exit 脱贫年度.")
     watermark: str | None = Field(description="演示数据 where the data is invented.")
+
+    @classmethod
+    def of(cls, certificate: Certificate, watermark: str | None) -> Self:
+        return cls(
+            number=certificate.number,
+            status="valid" if certificate.withdrawn_on is None else "withdrawn",
+            withdrawn_on=certificate.withdrawn_on,
+            village=certificate.village_name,
+            year=certificate.issued_on.year,
+            watermark=watermark,
+        )

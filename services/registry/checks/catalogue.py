@@ -1,10 +1,10 @@
 """Every rule of the register; a code never changes its meaning."""
 
-from services.registry.checks import exits, households, kinship, numbers, persons
+from services.registry.checks import exits, households, kinship, numbers, persons, standings
 from services.registry.checks.rules import Facts, Finding, Rule, findings
 
 CATALOGUE: tuple[Rule, ...] = (
-    *kinship.RULES, *numbers.RULES, *persons.RULES, *households.RULES, *exits.RULES
+    *kinship.RULES, *numbers.RULES, *persons.RULES, *households.RULES, *exits.RULES, *standings.RULES
 )  # fmt: skip
 _ERRORS = tuple(rule for rule in CATALOGUE if rule.severity == "error")
 _ERRORS_ALONE = tuple(rule for rule in (*numbers.RULES, *persons.RULES) if rule.severity == "error")

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from services.registry.checks.rules import YUAN, Facts, Rule, members, rule
 from services.registry.households.attributes import PersonAttributes
 
+_UNKNOWN = PersonAttributes()
+
 
 @rule(
     "education_and_schooling", "error", "either education or a grade of school", "文化程度与在校生状况只能填一项",
@@ -34,7 +36,7 @@ def schooling_differs(facts: Facts) -> Iterator[str]:
 def education_missing(facts: Facts) -> Iterator[str]:
     for pointer, member in members(facts):
         known = member.attributes
-        if known != PersonAttributes() and known.education is None and known.schooling in (None, "none"):
+        if known.education is None and known.schooling in (None, "none") and known != _UNKNOWN:
             yield f"{pointer}/attributes/education"
 
 

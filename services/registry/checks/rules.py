@@ -52,6 +52,11 @@ class Facts:
     attributes: HouseholdAttributes
     incomes: Sequence[Income]
     members: Sequence[MemberFacts]
+    """Those present."""
+    places: Sequence[int] | None = None
+    """Where each of them stands among all who ever were members; None: there are no others."""
+    undecided: Sequence[tuple[Standing | None, Standing]] = ()
+    """Standings given directly where decisions alone may: what held before (None: not registered), what is given."""
 
 
 YUAN = 100
@@ -80,9 +85,10 @@ def rule(
 
 
 def members(facts: Facts) -> Iterator[tuple[str, MemberFacts]]:
-    """The members with their pointers."""
-    for position, member in enumerate(facts.members):
-        yield f"/members/{position}", member
+    """The members with their pointers: the same for as long as a household lasts, whoever leaves it."""
+    places = range(len(facts.members)) if facts.places is None else facts.places
+    for place, member in zip(places, facts.members, strict=True):
+        yield f"/members/{place}", member
 
 
 class Finding(NamedTuple):

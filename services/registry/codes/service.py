@@ -26,6 +26,7 @@ def code_lists() -> Mapping[str, CodeList]:
     }
 
 
+@cache
 def words(name: str) -> frozenset[str]:
     """The words of a list, of all years."""
     return frozenset(term.code for term in code_lists()[name].terms)

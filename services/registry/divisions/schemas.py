@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
+from services.registry.freetext import FreeText
 from shared.contracts.base import Instant
 from shared.contracts.division import (
     Designation,
@@ -16,7 +17,7 @@ from shared.contracts.division import (
     ManagingUnit,
     Path,
 )
-from shared.http.fields import Day, Division, Name, ShortText
+from shared.http.fields import Day, Division, Name
 
 _STRICT = ConfigDict(strict=True, extra="forbid")
 
@@ -107,7 +108,7 @@ class _Change(BaseModel):
     """What every change of a division says."""
 
     valid_from: Day = Field(description="From this day on 生效日期; today or later.")
-    reason: ShortText = Field(description="Why: the approval 变更依据.")
+    reason: FreeText = Field(description="Why: the approval 变更依据.")
 
 
 class Handover(_Change):
@@ -140,7 +141,7 @@ class Ending(BaseModel):
     model_config = _example(valid_to="2019-01-01", reason="西民〔2018〕3号")
 
     valid_to: Day = Field(description="First day it is no longer valid; today or later 撤销日期.")
-    reason: ShortText = Field(description="Why: the approval 变更依据.")
+    reason: FreeText = Field(description="Why: the approval 变更依据.")
 
 
 class Merge(_Change):

@@ -229,11 +229,11 @@ async def store(
     )
     await pg.execute(RAISE_REVISION, REVISION)
     await pg.execute(INSERT_BATCH, *columns(settings, [_event(d, now) for d in made]))
-    await audit.record(pg, list(_audited(made, bodies, now, changed_by)))
+    await audit.record(pg, list(_audited(made, bodies, now, changed_by, reason)))
 
 
 def _audited(
-    made: Sequence[DivisionEvent], bodies: Sequence[str], now: datetime, changed_by: UUID | None
+    made: Sequence[DivisionEvent], bodies: Sequence[str], now: datetime, changed_by: UUID | None, reason: str | None
 ) -> Iterator[Entry]:
     """An entry for each change; one for an edition that is loaded as a whole. Divisions are open to every admin."""
     if changed_by is None:
@@ -252,6 +252,7 @@ def _audited(
             operation=f"division.{_verb(division)}",
             object_id=division.code,
             version=division.version,
+            reason=reason,
             digest=digest_of([body]),
         )
 

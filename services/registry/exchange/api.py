@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
 from services.registry.commands import command
-from services.registry.exchange import searching, subscriptions, tasks, transactions
+from services.registry.exchange import auditing, lookups, searching, subscriptions, tasks, transactions
 from services.registry.exchange.answers import ExchangeRoute, acknowledgement
 from services.registry.exchange.envelope import (
     Acknowledgement,
@@ -29,6 +29,7 @@ from services.registry.exchange.faults import Rejected
 from services.registry.exchange.gateway import ExchangeDep, Sender, take
 from services.registry.exchange.parties import Party
 from services.registry.exchange.service import Exchange
+from shared import errors
 from shared.db import Pg
 from shared.ids import uuid7
 
@@ -60,6 +61,7 @@ async def _answered(
             await take(pg, exchange, party, header, actions[0], count)
             message, outcomes = await work(pg, uuid7())
     except Rejected as error:
+        await _note_denial(exchange, party, error)
         answer = exchange.header(actions[1], party.body.sender_id, [])
         reason = {"status_reason_code": error.code, "status_reason_message": error.message}
         return JSONResponse(exchange.signed({**answer, "status": "rjct", **reason}, {}))
@@ -81,14 +83,27 @@ async def _acknowledged(
             await take(pg, exchange, party, header, action, count)
             await work(pg, request_id)
     except Rejected as error:
+        await _note_denial(exchange, party, error)
         return JSONResponse(acknowledgement("NACK", exchange.now(), str(request_id), error.code, error.message))
     exchange.awake.set()
     return JSONResponse(acknowledgement("ACK", exchange.now(), str(request_id)), 202)
 
 
+async def _note_denial(exchange: Exchange, party: Party, error: Rejected) -> None:
+    if error.code == lookups.EXHAUSTED:
+        async with command(exchange.registry.runtime) as pg:
+            await auditing.note(
+                pg, exchange, party, "persons.look_up_denied", str(uuid7()), outcome=errors.TOO_MANY.code
+            )
+
+
 def _consents(message: SearchMessage) -> list[Any]:
     criteria = [item.search_criteria for item in message.search_request]
     return [{"consent": each.consent, "authorize": each.authorize} for each in criteria]
+
+
+def _queries(message: SearchMessage) -> list[tuple[str, Any]]:
+    return [(item.search_criteria.query_type, item.search_criteria.query) for item in message.search_request]
 
 
 def _references(message: SearchMessage) -> list[str]:
@@ -113,6 +128,7 @@ async def sync_search(body: SearchEnvelope, party: Sender, exchange: ExchangeDep
     """Every request of the batch is answered by itself, with its own status; names come masked."""
 
     async def work(pg: Pg, request_id: UUID) -> Answer:
+        await lookups.take(pg, exchange, party, _queries(body.message))
         message, outcomes = await searching.answer(pg, exchange, party, body.message, request_id)
         await transactions.note(
             pg, exchange, party, request_id, "search", body.message.transaction_id,
@@ -133,6 +149,7 @@ async def search(body: SearchEnvelope, party: Sender, exchange: ExchangeDep) -> 
             pg, exchange, party, request_id, "search", body.message.transaction_id,
             reference_ids=_references(body.message), consents=_consents(body.message), answered=False,
         )  # fmt: skip
+        await lookups.take(pg, exchange, party, _queries(body.message))
         content = body.message.model_dump(mode="json")
         await tasks.add(
             pg, exchange, party, "on-search", content, callback=body.header.sender_uri, request_id=request_id
@@ -154,9 +171,11 @@ async def subscribe(body: SubscribeEnvelope, party: Sender, exchange: ExchangeDe
     `end_time` are honoured, the cron frequency is not."""
 
     async def work(pg: Pg, request_id: UUID) -> None:
+        items = body.message.subscribe_request
+        filters = [(each.subscribe_criteria.filter_type, each.subscribe_criteria.filter) for each in items]
+        await lookups.take(pg, exchange, party, filters)
         target = party.body.callback_uri.rstrip("/") + tasks.PATHS["notify"]
         answer = await subscriptions.subscribe(pg, exchange, party, body.message, request_id, target)
-        items = body.message.subscribe_request
         await transactions.note(
             pg, exchange, party, request_id, "subscribe", body.message.transaction_id,
             reference_ids=[item.reference_id for item in items],

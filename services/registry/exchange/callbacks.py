@@ -13,8 +13,6 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-import httpx
-
 Network = IPv4Network | IPv6Network
 TIMEOUT_SECONDS = 10
 _INNER: tuple[Network, ...] = tuple(
@@ -43,6 +41,8 @@ def _within(network: Network, special: Network) -> bool:
 
 async def post(networks: Sequence[Network], address: str, body: dict[str, Any]) -> None:
     """Send a signed message. Raises ``NotDeliveredError`` unless it is answered with 2xx."""
+    import httpx  # slow to import, for its command line, and most registries call nobody back
+
     parts = urlsplit(address)
     try:
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)

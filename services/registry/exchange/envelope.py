@@ -2,11 +2,21 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
+from services.registry.freetext import holds_id_number
 from shared.http.fields import Instant
 
-Id99 = Annotated[str, StringConstraints(min_length=1, max_length=99)]
+
+def _opaque(name: str) -> str:
+    if holds_id_number(name):  # they are kept as they are, and logged elsewhere
+        raise PydanticCustomError("personal_number", "an ID number")
+    return name
+
+
+Id99 = Annotated[str, StringConstraints(min_length=1, max_length=99), AfterValidator(_opaque)]
+"""A name that a party draws for a message, transaction or request; an ID number is none."""
 Uri = Annotated[str, StringConstraints(max_length=500, pattern=r"^https?://[\x21-\x7e]+$")]
 Locale = Annotated[str, StringConstraints(pattern=r"^([a-z]{3}|[A-Za-z]{2}[/_-][A-Za-z]{2})$")]
 """Three letters; published samples send ``EN/GB``."""

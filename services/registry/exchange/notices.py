@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from services.registry.exchange import records, subscriptions
+from services.registry.exchange import auditing, records, subscriptions
 from services.registry.exchange.parties import Party, find
 from services.registry.exchange.queries import Every
 from services.registry.exchange.searching import read_records
@@ -78,12 +78,14 @@ async def composed(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The message of a notice as the register stands now, and one outcome an event for the header.
 
-    Records that have left the party's divisions since are left out.
+    In a transaction: the audit log learns of whom it tells, at every attempt to deliver it. Records that have left
+    the party's divisions since are left out.
     """
     entity = content["entity"]
     statement = Statement(entity, exchange.registry.vault, party.body.divisions)
     sql = statement.among(Every(()), [UUID(identifier) for identifier in content["ids"]])
     ids = [row["id"] for row in await pg.fetch(sql, *statement.arguments)]
+    await auditing.note_told(pg, exchange, party, entity, ids, operation="notified")
     now = rfc3339(exchange.now())
     events = [
         {

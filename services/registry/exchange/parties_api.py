@@ -7,7 +7,7 @@ from fastapi import Depends, Query, Request, Response
 
 from services.registry.commands import claim, command, complete
 from services.registry.context import Admin, RegistryDep
-from services.registry.exchange import parties
+from services.registry.exchange import auditing, parties
 from services.registry.exchange.schemas import NewPartyOut, PartyIn, PartyOut
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
 from shared.http.etag import required_version, set_etag
@@ -39,6 +39,7 @@ async def register_party(
             party, secret = await parties.managed(pg, registry, caller, earlier.resource_id), None
         else:
             party, secret = await parties.add(pg, registry, caller, body)
+            await auditing.note_party(pg, registry, party, caller.key_id, registry.runtime.clock.now())
             await complete(pg, key, party.id, party.version)
     set_etag(response, party.version)
     return NewPartyOut(**dict(party.shown()), client_secret=secret)
@@ -85,5 +86,6 @@ async def replace_party(
     """Effective at once, also for tokens already issued; `status: blocked` shuts the party out."""
     async with command(registry.runtime) as pg:
         party = await parties.replace(pg, registry, caller, party_id, expected, body)
+        await auditing.note_party(pg, registry, party, caller.key_id, registry.runtime.clock.now())
     set_etag(response, party.version)
     return party.shown()

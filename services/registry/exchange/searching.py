@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from services.registry.exchange import records
+from services.registry.exchange import auditing, records
 from services.registry.exchange.attributes import ATTRIBUTES
 from services.registry.exchange.envelope import Page, SearchCriteria, SearchItem, SearchMessage
 from services.registry.exchange.faults import Rejected
@@ -48,22 +48,25 @@ async def _response(pg: Pg, exchange: Exchange, party: Party, item: SearchItem, 
             raise Rejected("rjct.reference_id.duplicate", "another request of the message has this reference_id")
         if (item.timestamp - exchange.now()).total_seconds() > 300:
             raise Rejected("rjct.timestamp.invalid", "the timestamp lies in the future")
-        check_purpose(party, item.search_criteria.authorize)
         found = await _found(pg, exchange, party, item.search_criteria)
     except Rejected as error:
         return {**response, "status": "rjct", "status_reason_code": error.code, "status_reason_message": error.message}
     return {**response, "status": "succ", **found}
 
 
-def check_purpose(party: Party, authorize: Any) -> None:
-    """Raises ``Rejected`` for a purpose that the party is not registered for."""
+def purpose_of(party: Party, authorize: Any) -> str | None:
+    """The code of the purpose that is stated. Raises ``Rejected`` for one that the party is not registered for."""
     purpose = authorize.get("purpose") if isinstance(authorize, dict) else None
     code = purpose.get("code") if isinstance(purpose, dict) else purpose
-    if code is not None and code not in party.body.purposes:
+    if code is None:
+        return None
+    if not isinstance(code, str) or code not in party.body.purposes:
         raise Rejected("rjct.search_criteria.invalid", "the party is not registered for this purpose")
+    return code
 
 
 async def _found(pg: Pg, exchange: Exchange, party: Party, criteria: SearchCriteria) -> dict[str, Any]:
+    purpose = purpose_of(party, criteria.authorize)
     condition = read_query(criteria.query_type, criteria.query)
     entity: Entity = criteria.response_entity
     page = criteria.pagination or Page(page_size=MOST_ROWS)
@@ -76,6 +79,7 @@ async def _found(pg: Pg, exchange: Exchange, party: Party, criteria: SearchCrite
     sql = statement.find(condition, _order(criteria, entity), page.page_size, offset)
     row = await pg.fetchrow(sql, *statement.arguments)
     assert row is not None  # an aggregate without grouping always has a row
+    await auditing.note_told(pg, exchange, party, entity, row["ids"], operation="looked_up", purpose=purpose)
     return {
         "data": {
             "version": VERSION,

@@ -12,7 +12,7 @@ from services.registry.exchange.faults import Rejected
 from services.registry.exchange.parties import Party
 from services.registry.exchange.queries import Condition, Every, read_query
 from services.registry.exchange.records import REG_TYPE
-from services.registry.exchange.searching import check_purpose
+from services.registry.exchange.searching import purpose_of
 from services.registry.exchange.service import Exchange
 from services.registry.exchange.statements import Entity
 from services.registry.identity import Vault
@@ -20,14 +20,15 @@ from shared.contracts.base import rfc3339
 from shared.db import Pg
 from shared.ids import uuid7
 
-_COLUMN = "exchange_filter"
+SEALED = "exchange_filter"
+"""What the vault knows sealed filters by."""
 _EVENTS = (changes.REGISTER, changes.NEW_MEMBER)
 _ENTITIES = ("Group", "Member")
 
 
 def condition_of(vault: Vault, code: UUID, sealed: bytes) -> Condition:
     """The filter of a stored subscription."""
-    stored = json.loads(vault.open(sealed, _COLUMN, code))
+    stored = json.loads(vault.open(sealed, SEALED, code))
     return _filter(stored["type"], stored["filter"])
 
 
@@ -77,7 +78,7 @@ async def _begin(pg: Pg, exchange: Exchange, party: Party, item: SubscribeItem, 
             await pg.execute(
                 "INSERT INTO exchange_subscription (code, party_id, event_type, record_type, filter, content, "
                 "callback, starts_at, ends_at, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-                code, party.id, event, entity, vault.seal(stored, _COLUMN, code),
+                code, party.id, event, entity, vault.seal(stored, SEALED, code),
                 vault.index(f"{event} {entity} {stored}", "content"), callback, start, end, now,
             )  # fmt: skip
     except asyncpg.UniqueViolationError as error:
@@ -96,7 +97,7 @@ def _kinds(party: Party, criteria: SubscribeCriteria) -> tuple[str, Entity]:
     if entity not in _ENTITIES:
         raise Rejected("rjct.notify_details.invalid", f"record types are {', '.join(_ENTITIES)}")
     try:
-        check_purpose(party, criteria.authorize)
+        purpose_of(party, criteria.authorize)
         _filter(criteria.filter_type, criteria.filter)
     except Rejected as error:
         raise Rejected("rjct.notify_details.invalid", error.message) from error

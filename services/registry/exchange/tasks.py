@@ -19,7 +19,8 @@ PAUSES = tuple(timedelta(seconds=seconds) for seconds in (10, 30, 120, 600, 3600
 _LEASE = timedelta(seconds=60)
 _AT_ONCE = 10
 _IDLE_SECONDS = 0.5
-_COLUMN = "exchange_task"
+SEALED = "exchange_task"
+"""What the vault knows sealed callbacks by."""
 _CLAIM = """
 UPDATE exchange_task SET attempts = attempts + 1, due_at = $1 WHERE id IN (
     SELECT id FROM exchange_task WHERE failed_at IS NULL AND due_at <= $2 ORDER BY due_at LIMIT $3
@@ -45,7 +46,7 @@ async def add(
     """A callback to make; in the transaction of what it is about. ``content`` is kept sealed."""
     identifier = uuid7()
     address = callback or party.body.callback_uri.rstrip("/") + PATHS[action]
-    sealed = exchange.registry.vault.seal(json.dumps(content, ensure_ascii=False), _COLUMN, identifier)
+    sealed = exchange.registry.vault.seal(json.dumps(content, ensure_ascii=False), SEALED, identifier)
     await pg.execute(
         "INSERT INTO exchange_task (id, party_id, request_id, action, callback, sealed, due_at) "
         "VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -103,9 +104,10 @@ async def _deliver(exchange: Exchange, task: Any) -> None:
 
 async def _composed(pg: Pg, exchange: Exchange, party: Party, task: Any) -> dict[str, Any]:
     """The signed message; under the same ``message_id`` at every attempt."""
-    content = json.loads(exchange.registry.vault.open(task["sealed"], _COLUMN, task["id"]))
+    content = json.loads(exchange.registry.vault.open(task["sealed"], SEALED, task["id"]))
     if task["action"] == "notify":
-        message, outcomes = await notices.composed(pg, exchange, party, content)
+        async with pg.transaction():
+            message, outcomes = await notices.composed(pg, exchange, party, content)
     elif task["action"] == "on-search":
         search = SearchMessage.model_validate(content)
         async with pg.transaction():

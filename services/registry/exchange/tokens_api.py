@@ -8,7 +8,8 @@ from urllib.parse import parse_qsl, unquote
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
-from services.registry.exchange import keypair, parties, tokens
+from services.registry.commands import command
+from services.registry.exchange import auditing, keypair, parties, tokens
 from services.registry.exchange.gateway import ExchangeDep
 from services.registry.exchange.schemas import TokenError, TokenOut
 from shared import errors
@@ -56,8 +57,10 @@ async def token(request: Request, exchange: ExchangeDep) -> JSONResponse:
     if form["grant_type"] != "client_credentials":
         return _failed(400, "unsupported_grant_type")
     client_id, secret = _credentials(request, form)
-    async with exchange.registry.runtime.database.driver() as pg:
+    async with command(exchange.registry.runtime) as pg:
         party = await parties.recognise(pg, client_id, secret)
+        if party is not None:
+            await auditing.note(pg, exchange, party, "party.token_issued", str(party.id))
     if party is None:
         return _failed(401, "invalid_client")
     issued = tokens.issue(exchange.key, exchange.name, party.id, exchange.now())

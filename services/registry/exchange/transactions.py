@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from services.registry.exchange import auditing
 from services.registry.exchange.envelope import StatusMessage
 from services.registry.exchange.parties import Party
 from services.registry.exchange.service import Exchange
@@ -35,7 +36,7 @@ async def note(
     outcomes: Sequence[dict[str, Any]] = (),
     answered: bool = True,
 ) -> None:
-    """Write a request to the log; in the transaction that took it."""
+    """Write a request to the log, and to the audit log; in the transaction that took it."""
     now = exchange.now()
     stated = exchange.registry.vault.seal(json.dumps(list(consents), ensure_ascii=False), CONSENTS, request_id)
     await pg.execute(
@@ -45,6 +46,7 @@ async def note(
         stated, json.dumps([_bare(o) for o in outcomes]), now,
         now if answered else None,
     )  # fmt: skip
+    await auditing.note_request(pg, exchange, party, request_id, action)
 
 
 async def complete(pg: Pg, exchange: Exchange, request_id: UUID, outcomes: Sequence[dict[str, Any]]) -> None:

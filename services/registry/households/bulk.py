@@ -10,6 +10,7 @@ from services.registry.commands import claim, command, complete, find_earlier
 from services.registry.context import Registry
 from services.registry.households import store
 from services.registry.households.facts import facts_of
+from services.registry.households.judging import judge_all
 from services.registry.households.records import Household
 from services.registry.households.registering import Existing, register
 from services.registry.households.schemas import HouseholdIn
@@ -92,8 +93,9 @@ class Import:
         await pg.execute("SET LOCAL plan_cache_mode = 'force_custom_plan'")
         around = await surroundings(pg, self.registry, self.caller)
         author = author_of(self.registry, self.caller)
+        judged = await store.prepared(len(contents), lambda: judge_all(contents, around))
         tally = Tally()
-        for row, outcome in enumerate(await register(pg, self.registry, around, contents, author, changes), first):
+        for row, outcome in enumerate(await register(pg, self.registry, around, judged, author, changes), first):
             match outcome:
                 case Household():
                     tally.created += 1

@@ -41,7 +41,6 @@ ERASED = errors.kind(
     "person_erased", 409, "The identity was erased", "身份信息已删除",
     "What was erased does not come back; register the person anew.", "已删除的身份信息不可恢复,如需请重新登记。",
 )  # fmt: skip
-EXITED: frozenset[Standing] = frozenset({"exited_supported", "exited"})
 A = TypeVar("A", HouseholdAttributes, PersonAttributes)
 P = TypeVar("P", bound=Individual)
 Decision = Callable[[Household, Surroundings], Household]
@@ -74,15 +73,8 @@ def _moved(old: Household, patch: HouseholdPatch, around: Surroundings) -> House
             raise errors.invalid(fault("/village", "division_unknown", "no such village of yours", "辖区内无此村"))
         residences = rules.dated(residences, Since(day, patch.village))
     if patch.standing is not None:
-        if around.standing_by_decision and _needs_decision(rules.value_on(standings, day), patch.standing):
-            raise errors.invalid(fault("/standing", "by_decision", "set by a decision alone", "须经认定程序变更"))
         standings = rules.dated(standings, Since(day, patch.standing))
     return _dated(old, residences, standings, around)
-
-
-def _needs_decision(old: str, new: Standing) -> bool:
-    """Exit and relapse come of decisions (domain.md 2); that an exited household needs no more help does not."""
-    return (new in EXITED and old not in EXITED) or (new == "relapsed" and old != "relapsed")
 
 
 def _dated(
@@ -106,7 +98,7 @@ def decided(standing: Standing, day: date, *, cause: Cause | None = None) -> Dec
             new = replace(new, attributes=new.attributes.model_copy(update={"relapse_cause": cause}))
         elif cause is not None:
             new = replace(new, cause=cause)
-        return checked(old, new, around)
+        return checked(old, new, replace(around, standing_by_decision=False))  # this is the decision
 
     return decide
 
@@ -305,15 +297,32 @@ def _held(person: Individual) -> str | None:
     return person.id_number if person.status in ("active", "deceased") else None
 
 
-def checked(old: Household | None, new: Household, around: Surroundings) -> Household:
-    """Raises 422 where a change breaks a rule of the catalogue; what was wrong before does not stand in its way."""
+def checked(
+    old: Household | None, new: Household, around: Surroundings, *, origin: Household | None = None
+) -> Household:
+    """Raises 422 where a change breaks a rule of the catalogue; what was wrong before does not stand in its way.
+
+    ``origin`` is the household that a new one comes from.
+    """
     wrong_before = [] if old is None else catalogue.errors(facts_of(old, around.today))
     before = {(each.rule.code, each.pointer) for each in wrong_before}
-    found = catalogue.errors(facts_of(new, around.today))
+    undecided = _undecided(origin or old, new) if around.standing_by_decision else ()
+    found = catalogue.errors(facts_of(new, around.today, undecided))
     faults = [each.fault() for each in found if (each.rule.code, each.pointer) not in before]
     if faults:
         raise errors.invalid(*faults)
     return new
+
+
+def _undecided(old: Household | None, new: Household) -> list[tuple[Standing | None, Standing]]:
+    """The standings given: what held before (None: it was not on the register), and what does now."""
+    held = () if old is None or old.status != "active" else old.standings
+    given = [
+        (rules.value_on(held, entry.valid_from) if held else None, entry.value)
+        for entry in new.standings
+        if entry not in held
+    ]
+    return given  # type: ignore[return-value]  # entered as standings, stored as text
 
 
 def day_of(pointer: str, given: date | None, first: date, last: date) -> date:

@@ -3,15 +3,18 @@
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from typing import TypeVar
 from uuid import UUID
 
 from services.registry.commands import command
 from services.registry.context import Registry
+from services.registry.exchange import forgetting as exchange
 from services.registry.households import reading, store
 from services.registry.households.records import Author, Household, Individual, next_version
 from services.registry.households.service import author_of
+from services.registry.identities.traces import Traces
+from services.registry.imports import forgetting as imports
 from services.registry.statistics import service as statistics
 from services.registry.statistics.service import PopulationChanges
 from shared import errors
@@ -27,6 +30,10 @@ _FORGET_PERSONS = (
     "UPDATE person_version SET name = NULL, id_number = NULL, id_number_index = NULL, phone = NULL, "
     "disability_number = NULL, bank_card = NULL, birth_date = date_trunc('year', birth_date)::date "
     "WHERE id = ANY($1::uuid[])"
+)
+_SEALED = ("name", "id_number", "phone", "disability_number", "bank_card")
+_IDENTITIES = " UNION ".join(
+    f"SELECT id, {', '.join(_SEALED)} FROM {table} WHERE id = ANY($1::uuid[])" for table in ("person", "person_version")
 )
 _FORGET_CONTENTS = (
     "UPDATE household_version SET content = household.content FROM household "
@@ -79,8 +86,10 @@ async def _write(
 ) -> list[Household]:
     """The next versions without these identities; the versions before lose them too.
 
-    So does the index of what was registered, which could confirm a guess.
+    So does the index of what was registered, which could confirm a guess; and so do the sealed copies elsewhere:
+    rejected rows of imports, and what the exchange keeps.
     """
+    await forget_copies(pg, registry, members, author.now)
     pairs = [(old, next_version(old, _without(old, members), author)) for old in olds]
     changes = PopulationChanges()
     await store.change(pg, registry, pairs, changes)
@@ -93,6 +102,23 @@ async def _write(
 async def forget(pg: Pg, persons: Collection[UUID]) -> None:
     """Destroy the identities in the versions before the newest."""
     await pg.execute(_FORGET_PERSONS, list(persons))
+
+
+async def forget_copies(pg: Pg, registry: Registry, members: Collection[UUID], now: datetime) -> None:
+    """Destroy what else names them, while it is still known what they are called."""
+    if not members:
+        return
+    rows = await pg.fetch(_IDENTITIES, list(members))
+    opened = [
+        (column, registry.vault.open(row[column], column, row["id"]))
+        for row in rows
+        for column in _SEALED
+        if row[column] is not None
+    ]
+    names = [text for column, text in opened if column == "name"]
+    traces = Traces.of(names, [text for column, text in opened if column != "name"])
+    await imports.forget(pg, registry.vault, traces)
+    await exchange.forget(pg, registry.vault, traces, now)
 
 
 def _without(old: Household, members: Collection[UUID]) -> Household:

@@ -6,9 +6,10 @@ from datetime import date
 from services.registry.checks.rules import Facts, MemberFacts
 from services.registry.households.records import Household, Individual, Person
 from services.registry.households.rules import Relation, value_on
+from shared.contracts.household import Standing
 
 
-def facts_of(household: Household, day: date) -> Facts:
+def facts_of(household: Household, day: date, undecided: Sequence[tuple[Standing | None, Standing]] = ()) -> Facts:
     """A registered household with the members present, judged as on a day."""
     return Facts(
         day=day,
@@ -18,6 +19,8 @@ def facts_of(household: Household, day: date) -> Facts:
         attributes=household.attributes,
         incomes=household.incomes,
         members=member_facts([member for member in household.members if member.present]),
+        places=[place for place, member in enumerate(household.members) if member.present],
+        undecided=undecided,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, NamedTuple
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from shared.http.fields import ShortText
+from services.registry.freetext import FreeText
 
 Fen = Annotated[int, Field(ge=0, le=10**12)]
 Year = Annotated[int, Field(ge=2010, le=2100)]
@@ -129,7 +129,7 @@ class IncomeReport(StatedIncome):
         }
     )
 
-    reason: ShortText = Field(description="Why 填报或变更原因.")
+    reason: FreeText = Field(description="Why 填报或变更原因.")
 
     def income(self, year: int) -> Income:
         return Income.model_validate(self.parts() | {"year": year})

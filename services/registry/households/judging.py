@@ -6,7 +6,9 @@ from datetime import date
 
 from services.registry.checks import catalogue
 from services.registry.checks.rules import Facts, MemberFacts
+from services.registry.checks.standings import by_decision
 from services.registry.households import rules
+from services.registry.households.incomes import Income
 from services.registry.households.rules import NotValidThenError, Sex, Since
 from services.registry.households.schemas import HouseholdIn, PersonFields
 from services.registry.identity import Vault
@@ -31,7 +33,9 @@ class Surroundings:
     locked_years: frozenset[int] = frozenset()
     """Years whose figures do not change any more."""
     standing_by_decision: bool = False
-    """Exits and relapses come of decisions alone."""
+    """Identifications, exits and relapses come of decisions alone."""
+    states: dict[tuple[str, str, date], tuple[HouseholdState, ...]] = field(default_factory=dict, compare=False)
+    """Of households that never moved, by village, standing and first day: a batch has many that are alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,10 @@ class Judged:
     states: tuple[HouseholdState, ...]
     identities: tuple[Identity, ...]
     joined: tuple[date, ...]
+    incomes: tuple[Income, ...]
+    """By year, oldest first."""
+    if_new: tuple[Fault, ...] = ()
+    """What speaks against registering it, though not against updating one that is there."""
 
 
 def judge(content: HouseholdIn, around: Surroundings) -> Judged | list[Fault]:
@@ -74,16 +82,27 @@ def judge(content: HouseholdIn, around: Surroundings) -> Judged | list[Fault]:
         joined.append(member.joined_on or max(day, identity.birth_date))
         if not day <= joined[-1] <= max(day, around.today):
             found += day_faults(f"/members/{position}/joined_on", joined[-1], day, around.today)
+    incomes = [each.income() for each in content.incomes]
+    if_new: list[Fault] = []
     if len(identities) == len(content.members):
-        found += (each.fault() for each in catalogue.errors(_facts(content, identities, day)))
+        for finding in catalogue.errors(_facts(content, identities, incomes, day, around)):
+            (if_new if finding.rule is by_decision else found).append(finding.fault())
     found += _locked_faults(content, around)
     if found:
         return found
     digest = around.vault.index(content.model_dump_json(exclude_defaults=True), "content")
-    return Judged(content, digest, states, tuple(identities), tuple(joined))
+    in_order = tuple(sorted(incomes, key=lambda income: income.year))
+    return Judged(content, digest, states, tuple(identities), tuple(joined), in_order, tuple(if_new))
 
 
-def _facts(content: HouseholdIn, identities: Sequence[Identity], day: date) -> Facts:
+def judge_all(contents: Sequence[HouseholdIn | list[Fault]], around: Surroundings) -> list[Judged | list[Fault]]:
+    """Several of them; what was found faulty before passes through."""
+    return [each if isinstance(each, list) else judge(each, around) for each in contents]
+
+
+def _facts(
+    content: HouseholdIn, identities: Sequence[Identity], incomes: Sequence[Income], day: date, around: Surroundings
+) -> Facts:
     """What the rules of the catalogue read of a household that is to be registered."""
     return Facts(
         day=day,
@@ -91,7 +110,7 @@ def _facts(content: HouseholdIn, identities: Sequence[Identity], day: date) -> F
         welfare=content.welfare,
         cause=content.cause,
         attributes=content.attributes,
-        incomes=[each.income() for each in content.incomes],
+        incomes=incomes,
         members=[
             MemberFacts(
                 relation=member.relation,
@@ -107,6 +126,7 @@ def _facts(content: HouseholdIn, identities: Sequence[Identity], day: date) -> F
             )
             for member, identity in zip(content.members, identities, strict=True)
         ],
+        undecided=[(None, content.standing)] if around.standing_by_decision else [],
     )
 
 
@@ -129,12 +149,14 @@ def year_locked(pointer: str) -> Fault:
 
 def _states(content: HouseholdIn, day: date, around: Surroundings) -> tuple[HouseholdState, ...]:
     """The states of the household; none where the village is not one of the caller's."""
-    residence, standing = Since(day, content.village), Since(day, content.standing)
-    try:
-        states = rules.timeline(around.tree, [residence], [standing])
-    except NotValidThenError:
-        return ()
-    return tuple(states) if around.caller.reaches(states[-1].path) else ()
+    alike = (content.village, content.standing, day)
+    if alike not in around.states:
+        try:
+            states = rules.timeline(around.tree, [Since(day, content.village)], [Since(day, content.standing)])
+        except NotValidThenError:
+            return ()
+        around.states[alike] = tuple(states) if around.caller.reaches(states[-1].path) else ()
+    return around.states[alike]
 
 
 def identify(

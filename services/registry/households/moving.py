@@ -13,7 +13,7 @@ from services.registry.households.attributes import HouseholdAttributes
 from services.registry.households.changing import checked, day_of, deregistered, present_member
 from services.registry.households.judging import Surroundings
 from services.registry.households.records import Author, Household, Person
-from services.registry.households.rules import NotValidThenError, Relation, Since, timeline
+from services.registry.households.rules import NotValidThenError, Relation, Since, inherited, timeline
 from services.registry.households.schemas import Deregistration, HouseholdMerger, HouseholdSplit, MemberTransfer
 from shared import errors
 from shared.errors import fault
@@ -65,7 +65,7 @@ def split(
     day = day_of("/effective_on", body.effective_on, max(_since(going), left.registered_on), around.today)
     made = _founded(left, body, day, around, author, seq=seq, number=number)
     received = _received(left, made, relations, day)
-    return Moved(checked(left, parted(left, relations, day), around), checked(None, received, around))
+    return Moved(checked(left, parted(left, relations, day), around), checked(None, received, around, origin=left))
 
 
 def _founded(
@@ -73,7 +73,7 @@ def _founded(
 ) -> Household:
     """The new household, nobody in it yet."""
     residences = (Since(day, body.village or left.latest.path.village or ""),)
-    standings = (Since(day, body.standing or left.latest.standing),)
+    standings = inherited(left.standings, day) if body.standing is None else (Since(day, body.standing),)
     try:
         states = tuple(timeline(around.tree, residences, standings))
     except NotValidThenError as error:

@@ -98,6 +98,11 @@ async def several(pg: Pg, identifiers: Sequence[UUID], vault: Vault, *, lock: bo
     return [household_of(row, members[row["id"]], vault) for row in rows]
 
 
+async def standings_of(pg: Pg, household_id: UUID) -> tuple[Since, ...]:
+    """The dated standings of a household that is there, whoever asks; they name nobody."""
+    return dated_entries(await pg.fetchval("SELECT standings FROM household WHERE id = $1", household_id))
+
+
 async def versions(pg: Pg, household_id: UUID) -> Sequence[Any]:
     """The rows of every version of a household, oldest first."""
     return await pg.fetch(

@@ -9,11 +9,11 @@ from uuid import UUID
 
 from services.registry.context import Registry
 from services.registry.households import store
-from services.registry.households.judging import Identity, Judged, Surroundings, in_school, judge
+from services.registry.households.judging import Identity, Judged, Surroundings, in_school
 from services.registry.households.reading import scope
 from services.registry.households.records import Author, Household, Person
 from services.registry.households.rules import Since
-from services.registry.households.schemas import HouseholdIn, MemberIn, PersonFields
+from services.registry.households.schemas import MemberIn, PersonFields
 from services.registry.statistics.service import PopulationChanges
 from shared import errors
 from shared.db import Pg
@@ -49,25 +49,23 @@ async def register(
     pg: Pg,
     registry: Registry,
     around: Surroundings,
-    contents: Sequence[HouseholdIn | list[Fault]],
+    judged: Sequence[Judged | list[Fault]],
     author: Author,
     changes: PopulationChanges,
 ) -> list[Outcome]:
-    """Register what can be registered; an outcome for each, in order. Contents already found faulty pass through.
+    """Register what can be registered; an outcome for each, in order. What was found faulty passes through.
 
     Raises ``asyncpg.UniqueViolationError`` when another transaction has just taken a number: try again.
     """
-
-    def judge_all() -> list[Judged | list[Fault]]:
-        return [each if isinstance(each, list) else judge(each, around) for each in contents]
-
-    judged = await store.prepared(len(contents), judge_all)
     outcomes = await _known(pg, judged, around)
+    for place, each in enumerate(judged):
+        if isinstance(each, Judged) and each.if_new and place not in outcomes:
+            outcomes[place] = list(each.if_new)
     fresh = [(place, each) for place, each in enumerate(judged) if isinstance(each, Judged) and place not in outcomes]
     made = await _make(pg, [each for _, each in fresh], author)
     await store.add(pg, registry, made, changes)
     outcomes |= {place: household for (place, _), household in zip(fresh, made, strict=True)}
-    return [outcomes[place] for place in range(len(contents))]
+    return [outcomes[place] for place in range(len(judged))]
 
 
 # What the register holds already
@@ -223,7 +221,7 @@ def _household(judged: Judged, seq: int, number: str, person_numbers: Sequence[s
         cause=content.cause,
         welfare=content.welfare,
         attributes=content.attributes,
-        incomes=tuple(sorted((each.income() for each in content.incomes), key=lambda income: income.year)),
+        incomes=judged.incomes,
         first_recorded_at=author.now,
         author=author,
         members=members,

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from shared.contracts.division import DivisionTree, Path
-from shared.contracts.household import HouseholdState, Standing
+from shared.contracts.household import STOCK, HouseholdState, Standing
 
 Sex = Literal["unknown", "male", "female", "unspecified"]
 Relation = Literal[
@@ -25,6 +25,9 @@ FEMALE: frozenset[Relation] = frozenset(
     {"daughter", "daughter_in_law", "granddaughter", "daughters_daughter", "mother", "wifes_mother",
      "husbands_mother", "grandmother", "mothers_mother"}
 )  # fmt: skip
+
+EXITED: frozenset[Standing] = frozenset({"exited_supported", "exited"})
+"""Out of poverty 已脱贫, helped further or not."""
 
 
 class Since(NamedTuple):
@@ -44,6 +47,21 @@ def dated(entries: tuple[Since, ...], change: Since) -> tuple[Since, ...]:
 def value_on(entries: Sequence[Since], day: date) -> str:
     """What holds on a day; before the first entry, what that one says."""
     return next((entry.value for entry in reversed(entries) if entry.valid_from <= day), entries[0].value)
+
+
+def inherited(entries: Sequence[Since], day: date) -> tuple[Since, ...]:
+    """What held on a day, and what came after it."""
+    return (Since(day, value_on(entries, day)), *(entry for entry in entries if entry.valid_from > day))
+
+
+def needs_decision(before: Standing | None, after: Standing) -> bool:
+    """Whether a change of standing is an identification, an exit or a relapse (domain.md 2); from None: registered so.
+
+    That an exited household needs no more help, or that one never belonged on the register 清退, is none of them.
+    """
+    if after == "relapsed":
+        return before != "relapsed"
+    return (after in STOCK and before not in STOCK) or (after in EXITED and before not in EXITED)
 
 
 class NotValidThenError(ValueError):

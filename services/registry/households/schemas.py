@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from services.registry.checks.rules import Severity
 from services.registry.codes.rules import Welfare
+from services.registry.freetext import FreeText
 from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
 from services.registry.households.incomes import IncomeOut, Incomes
 from services.registry.households.monitoring import Monitoring
@@ -18,7 +19,7 @@ from services.registry.idnumbers import normalised_id_number
 from shared.contracts.base import Instant
 from shared.contracts.division import Path
 from shared.contracts.household import HouseholdEvent, HouseholdState, Standing
-from shared.http.fields import Day, Division, ExternalName, Id, Name, ShortText
+from shared.http.fields import Day, Division, ExternalName, Id, Name
 
 MAX_MEMBERS = 50
 T = TypeVar("T")
@@ -181,7 +182,7 @@ class HouseholdPatch(BaseModel):
     effective_on: Day | None = Field(
         default=None, description="From which day village and standing change 生效日期; default today."
     )
-    reason: ShortText = Field(description="Why 变更原因.")
+    reason: FreeText = Field(description="Why 变更原因.")
 
 
 class Deregistration(BaseModel):
@@ -194,7 +195,7 @@ class Deregistration(BaseModel):
     )
 
     effective_on: Day | None = Field(default=None, description="First day it is no longer registered; default today.")
-    reason: ShortText = Field(description="Why 注销原因.")
+    reason: FreeText = Field(description="Why 注销原因.")
 
 
 class PersonChanges(BaseModel):
@@ -223,7 +224,7 @@ class PersonChanges(BaseModel):
     )
     status: Given[Literal["active", "deceased", "moved_away"]] = Field(default=None, description="Status 生存状态.")
     effective_on: Day | None = Field(default=None, description="Day of a change of status 生效日期; default today.")
-    reason: ShortText | None = Field(default=None, description="Why 变更原因.")
+    reason: FreeText | None = Field(default=None, description="Why 变更原因.")
 
 
 class MemberPatch(PersonChanges):
@@ -261,7 +262,7 @@ class MemberTransfer(BaseModel):
     household: HouseholdRef = Field(description="The household joined 转入户.")
     relation: Relation = Field(description="Relation to its head 与户主关系.")
     effective_on: Day | None = Field(default=None, description="First day there 生效日期; default today.")
-    reason: ShortText = Field(description="Why 转户原因.")
+    reason: FreeText = Field(description="Why 转户原因.")
 
 
 class HouseholdSplit(BaseModel):
@@ -287,7 +288,7 @@ class HouseholdSplit(BaseModel):
     village: Division | None = Field(default=None, description="Responsible village 责任村; default: the same.")
     standing: Standing | None = Field(default=None, description="Standing 状态; default: the same.")
     effective_on: Day | None = Field(default=None, description="First day of the new household; default today.")
-    reason: ShortText = Field(description="Why 分户原因.")
+    reason: FreeText = Field(description="Why 分户原因.")
 
 
 class HouseholdMerger(BaseModel):
@@ -313,7 +314,7 @@ class HouseholdMerger(BaseModel):
         description="Every member's relation to its head 与户主关系."
     )
     effective_on: Day | None = Field(default=None, description="First day there 生效日期; default today.")
-    reason: ShortText = Field(description="Why 并户原因.")
+    reason: FreeText = Field(description="Why 并户原因.")
 
 
 class PersonShown(BaseModel):
@@ -371,7 +372,9 @@ class FindingOut(BaseModel):
 
     rule: str = Field(description="Code of the rule, as in `/v1/rules`.")
     severity: Severity
-    pointer: str = Field(description="Where: a JSON pointer into the household.")
+    pointer: str = Field(
+        description="Where: a JSON pointer into the household as it is now; members who left keep their place."
+    )
 
 
 class HouseholdDetail(HouseholdOut):

@@ -10,7 +10,7 @@ from services.registry.commands import claim, command, complete
 from services.registry.context import Registry, today
 from services.registry.divisions.service import current_tree
 from services.registry.households import changing, reading, store
-from services.registry.households.judging import Surroundings
+from services.registry.households.judging import Surroundings, judge
 from services.registry.households.records import Author, Household, next_version
 from services.registry.households.registering import Existing, refusal, register
 from services.registry.households.schemas import HouseholdIn, MemberIn
@@ -73,7 +73,8 @@ async def register_one(
                 return await reading.at_version(pg, earlier.resource_id, earlier.version, registry.vault), 201, True
             changes = PopulationChanges()
             around = await surroundings(pg, registry, caller)
-            [outcome] = await register(pg, registry, around, [content], author_of(registry, caller), changes)
+            judged = judge(content, around)
+            [outcome] = await register(pg, registry, around, [judged], author_of(registry, caller), changes)
             if isinstance(outcome, list):
                 raise refusal(outcome)
             if isinstance(outcome, Existing):

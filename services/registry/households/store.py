@@ -64,7 +64,7 @@ async def add(pg: Pg, registry: Registry, households: Sequence[Household], chang
         return
     columns = await prepared(len(households), lambda: _columns(registry, households, []))
     for household in households:
-        changes.add(household.periods(), _profile(household))
+        changes.add(household.periods(), _profile(household), household.author.now)
     await pg.execute(_INSERT_HOUSEHOLDS, *columns.households)
     await _write_rest(pg, columns)
     await exchange.note(pg, exchange.REGISTER, [(h.id, [m.id for m in h.members]) for h in households])
@@ -79,8 +79,8 @@ async def change(
     households = [new for _, new in pairs]
     columns = await prepared(len(pairs), lambda: _columns(registry, households, [old for old, _ in pairs]))
     for old, new in pairs:
-        changes.take_away(old.periods(), _profile(old))
-        changes.add(new.periods(), _profile(new))
+        changes.take_away(old.periods(), _profile(old), new.author.now)
+        changes.add(new.periods(), _profile(new), new.author.now)
     if len(await pg.fetch(_SUPERSEDE_HOUSEHOLDS, *columns.households)) != len(pairs):
         raise MovedOnError("household")
     await pg.execute("DELETE FROM household_period WHERE household_id = ANY($1)", [new.id for new in households])

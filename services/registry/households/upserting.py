@@ -14,9 +14,9 @@ from pydantic import BaseModel
 from services.registry.context import Registry
 from services.registry.households import changing, reading, registering, rules, store
 from services.registry.households.incomes import with_income
-from services.registry.households.judging import Identity, Surroundings, identify, in_school
+from services.registry.households.judging import Identity, Judged, Surroundings, identify, in_school
 from services.registry.households.records import Author, Household, Person, next_version
-from services.registry.households.registering import Outcome
+from services.registry.households.registering import Existing, Outcome
 from services.registry.households.rules import Since
 from services.registry.households.schemas import HouseholdIn, MemberIn
 from services.registry.statistics.service import PopulationChanges
@@ -70,7 +70,7 @@ async def upsert(
     pg: Pg,
     registry: Registry,
     around: Surroundings,
-    contents: Sequence[HouseholdIn | list[Fault]],
+    judged: Sequence[Judged | list[Fault]],
     author: Author,
     changes: PopulationChanges,
     overwriting: Overwriting,
@@ -79,21 +79,26 @@ async def upsert(
 
     Raises ``asyncpg.UniqueViolationError`` when another transaction has just taken a number: try again.
     """
-    outcomes: list[Outcome | Updated | Kept] = list(
-        await registering.register(pg, registry, around, contents, author, changes)
-    )
+    registered = await registering.register(pg, registry, around, judged, author, changes)
+    outcomes: list[Outcome | Updated | Kept] = list(registered)
     known = {
-        place: content
-        for place, (content, outcome) in enumerate(zip(contents, outcomes, strict=True))
-        if isinstance(content, HouseholdIn) and isinstance(outcome, list) and _names_a_household(outcome)
+        place: each.content
+        for place, (each, outcome) in enumerate(zip(judged, registered, strict=True))
+        if isinstance(each, Judged) and _may_differ(outcome, overwriting)
     }
     if known:
         outcomes = await _updated(pg, registry, around, known, outcomes, author, changes, overwriting)
     return outcomes
 
 
-def _names_a_household(faults: Sequence[Fault]) -> bool:
-    return any((each.pointer, each.code) in _OF_HOUSEHOLD for each in faults)
+def _may_differ(outcome: Outcome, overwriting: Overwriting) -> bool:
+    """Whether a household is held and may be otherwise than given; also one registered as given may since have become.
+
+    Where nothing is ever overwritten, that need not be looked at.
+    """
+    if isinstance(outcome, Existing):
+        return overwriting != Overwriting()
+    return isinstance(outcome, list) and any((each.pointer, each.code) in _OF_HOUSEHOLD for each in outcome)
 
 
 _OF_HOUSEHOLD = {("/number", "number_taken"), ("/external_id", "external_id_taken")}

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any
 
-from fastapi import Depends, Response
+from fastapi import Depends, Request, Response
 
-from services.registry.context import Admin, Reader, RegistryDep, today
+from services.registry.context import READERS, Admin, Registry, RegistryDep, today
 from services.registry.households import erasing, presenting
 from services.registry.households.api import Expected
 from services.registry.households.persons import erasing as persons_erasing
@@ -13,6 +13,7 @@ from services.registry.households.persons.reading import alone
 from services.registry.households.persons.schemas import PersonOut
 from services.registry.households.schemas import HouseholdDetail
 from services.registry.identities import service
+from services.registry.identities.denials import denials_noted
 from services.registry.identities.rules import latest_expired
 from services.registry.identities.schemas import (
     ErasureIn,
@@ -25,16 +26,32 @@ from services.registry.identities.schemas import (
 )
 from shared import errors
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
-from shared.auth import Caller, requires
+from shared.auth import AnyCaller, Caller, requires
+from shared.contracts.key import Role
 from shared.errors import fault
 from shared.http.etag import set_etag
 from shared.http.fields import Id
+from shared.ids import uuid7
 
 routes = router("identities")
-Revealer = Annotated[Caller, Depends(requires("identity:reveal"))]
 QUOTA_RESPONSE: dict[int | str, dict[str, Any]] = {
     429: {**NOT_FOUND_RESPONSE[404], "description": "Quota used up, see RateLimit and Retry-After 超出配额"}
 }
+
+
+async def admitted(registry: Registry, caller: Caller, operation: str, object_id: str, *roles: Role) -> Caller:
+    """The caller, if it holds one of the roles. Raises 403, which the audit log learns of."""
+    async with denials_noted(registry, caller, operation, object_id):
+        return await requires(*roles)(caller)
+
+
+async def _revealer(request: Request, caller: AnyCaller, registry: RegistryDep) -> Caller:
+    name = request.path_params.get("member") or request.path_params["person"]
+    return await admitted(registry, caller, "person.reveal_denied", name, "identity:reveal")
+
+
+async def _looker(caller: AnyCaller, registry: RegistryDep) -> Caller:
+    return await admitted(registry, caller, "persons.look_up_denied", str(uuid7()), *READERS)
 
 
 def _never_kept(response: Response) -> None:
@@ -48,7 +65,12 @@ def _never_kept(response: Response) -> None:
     responses={**NOT_FOUND_RESPONSE, **QUOTA_RESPONSE},
 )
 async def reveal_member(
-    household: str, member: Id, body: RevealIn, response: Response, caller: Revealer, registry: RegistryDep
+    household: str,
+    member: Id,
+    body: RevealIn,
+    response: Response,
+    caller: Annotated[Caller, Depends(_revealer)],
+    registry: RegistryDep,
 ) -> IdentityOut:
     """In the clear, for the role `identity:reveal` alone; who saw it, what for and why stays in the audit log."""
     person, left = await service.reveal(registry, caller, household, member, body)
@@ -64,7 +86,11 @@ async def reveal_member(
     responses={**NOT_FOUND_RESPONSE, **QUOTA_RESPONSE},
 )
 async def reveal_person(
-    person: str, body: RevealIn, response: Response, caller: Revealer, registry: RegistryDep
+    person: str,
+    body: RevealIn,
+    response: Response,
+    caller: Annotated[Caller, Depends(_revealer)],
+    registry: RegistryDep,
 ) -> IdentityOut:
     """As of a member, of anybody by id or number, with or without a household."""
     seen, left = await service.reveal_person(registry, caller, person, body)
@@ -79,7 +105,9 @@ async def reveal_person(
     summary="Look persons up by ID number 按身份号码查询",
     responses=QUOTA_RESPONSE,
 )
-async def look_up_persons(body: LookupIn, response: Response, caller: Reader, registry: RegistryDep) -> LookupOut:
+async def look_up_persons(
+    body: LookupIn, response: Response, caller: Annotated[Caller, Depends(_looker)], registry: RegistryDep
+) -> LookupOut:
     """Up to 1,000 at a time; answers in the order asked, masked. The quota counts ID numbers.
 
     Unknown ones and those of other divisions look alike. Every look-up, and everyone it found, is in the audit log.

@@ -45,24 +45,32 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """So much an hour for each key."""
+    """So much an hour for each key, or each address."""
 
     policy: str
     an_hour: int
 
     async def use(self, pg: Pg, key_id: UUID, amount: int, now: datetime) -> Left:
         """Take an amount; what is left. Raises 429, which takes nothing, when it is not there."""
-        start = now.replace(minute=0, second=0, microsecond=0)
-        used = await pg.fetchval(_USE, key_id, self.policy, start, amount)
-        left = Left(self.policy, self.an_hour, used, int((start + _WINDOW - now).total_seconds()) + 1)
+        used = await pg.fetchval(_USE, key_id, self.policy, hour_of(now), amount)
+        return self.left(used, amount, now)
+
+    def left(self, used: int, amount: int, now: datetime) -> Left:
+        """What is left after an amount was taken. Raises 429 when there was not enough."""
+        seconds = int((hour_of(now) + _WINDOW - now).total_seconds()) + 1
         if used > self.an_hour:
-            before = Left(self.policy, self.an_hour, used - amount, left.seconds)
+            before = Left(self.policy, self.an_hour, used - amount, seconds)
             raise Problem(
                 errors.TOO_MANY,
-                headers={**before.headers(), "Retry-After": str(left.seconds)},
+                headers={**before.headers(), "Retry-After": str(seconds)},
                 extensions={"type": _EXCEEDED, "violated-policies": [self.policy]},
             )
-        return left
+        return Left(self.policy, self.an_hour, used, seconds)
+
+
+def hour_of(now: datetime) -> datetime:
+    """The beginning of the hour that is counted."""
+    return now.replace(minute=0, second=0, microsecond=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +81,5 @@ class Quotas:
     """In ID numbers."""
     reveal: Quota
     """In persons."""
+    verification: Quota
+    """In certificates, for each address."""

@@ -6,10 +6,11 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.registry.codes.rules import Welfare
+from services.registry.freetext import FreeText
 from services.registry.households.records import PersonStatus
 from services.registry.households.schemas import IdNumber
 from shared.contracts.household import Standing
-from shared.http.fields import Day, ShortText
+from shared.http.fields import Day
 
 MAX_ID_NUMBERS = 1000
 Purpose = Literal["verification", "benefit", "contact", "medical", "correction", "law"]
@@ -29,7 +30,7 @@ class RevealIn(BaseModel):
     )
 
     purpose: Annotated[Purpose, _PURPOSE]
-    reason: ShortText = Field(description="Why 查看原因; kept in the audit log.")
+    reason: FreeText = Field(description="Why 查看原因; kept in the audit log.")
 
 
 class IdentityOut(BaseModel):
@@ -55,7 +56,7 @@ class LookupIn(BaseModel):
     )
 
     purpose: Annotated[Purpose, _PURPOSE]
-    reason: ShortText | None = Field(default=None, description="Why 查询原因; kept in the audit log.")
+    reason: FreeText | None = Field(default=None, description="Why 查询原因; kept in the audit log.")
     id_numbers: Annotated[list[IdNumber], Field(min_length=1, max_length=MAX_ID_NUMBERS)] = Field(
         description="ID numbers 公民身份号码, up to 1,000."
     )
@@ -91,7 +92,7 @@ class ExpiryIn(BaseModel):
     )
 
     deregistered_before: Day = Field(description="Who left the register before this day 注销日期早于.")
-    reason: ShortText = Field(description="Why 删除原因; kept in the history and the audit log.")
+    reason: FreeText = Field(description="Why 删除原因; kept in the history and the audit log.")
 
 
 class ExpiryOut(BaseModel):
@@ -109,4 +110,4 @@ class ErasureIn(BaseModel):
         strict=True, extra="forbid", json_schema_extra={"examples": [{"reason": "注销满五年,保存期届满"}]}
     )
 
-    reason: ShortText = Field(description="Why 删除原因; kept in the history and the audit log.")
+    reason: FreeText = Field(description="Why 删除原因; kept in the history and the audit log.")

@@ -11,6 +11,7 @@ from services.registry.context import Registry, scopes, today
 from services.registry.households import identifying, reading
 from services.registry.households.persons import reading as persons
 from services.registry.households.records import Individual, Person
+from services.registry.identities.denials import denials_noted
 from services.registry.identities.quota import Left
 from services.registry.identities.schemas import LookupIn, LookupOut, PersonFound, RevealIn
 from services.registry.identity import Vault, masked_id_number, masked_name
@@ -27,24 +28,33 @@ async def reveal(
     registry: Registry, caller: Caller, household: str, member: UUID, asked: RevealIn
 ) -> tuple[Person, Left]:
     """A person with identity data, once the audit log knows who sees it and why. Raises 404, 429."""
-    async with command(registry.runtime) as pg:
+    async with (
+        denials_noted(registry, caller, "person.reveal_denied", str(member), asked),
+        command(registry.runtime) as pg,
+    ):
         found = await reading.find(pg, household, caller, registry.vault)
         person = found.member(member)
         if person is None:
             raise Problem(errors.NOT_FOUND)
-        return person, await _revealed(pg, registry, caller, person, found.latest.path, asked)
+        left = await take_reveal(pg, registry, caller, person, found.latest.path, asked)
+    return person, left
 
 
 async def reveal_person(registry: Registry, caller: Caller, name: str, asked: RevealIn) -> tuple[Individual, Left]:
     """As ``reveal``, of anybody by id or number, with or without a household. Raises 404, 429."""
-    async with command(registry.runtime) as pg:
+    async with (
+        denials_noted(registry, caller, "person.reveal_denied", name, asked),
+        command(registry.runtime) as pg,
+    ):
         found = await persons.find(pg, name, caller, registry.vault)
-        return found.person, await _revealed(pg, registry, caller, found.person, found.path, asked)
+        left = await take_reveal(pg, registry, caller, found.person, found.path, asked)
+    return found.person, left
 
 
-async def _revealed(
+async def take_reveal(
     pg: Pg, registry: Registry, caller: Caller, person: Individual, path: Path, asked: RevealIn
 ) -> Left:
+    """Count a reveal and tell the audit log of it, in the transaction that it is read in. Raises 429."""
     now = registry.runtime.clock.now()
     left = await registry.quotas.reveal.use(pg, caller.key_id, 1, now)
     entry = Entry(
@@ -78,7 +88,10 @@ async def look_up(registry: Registry, caller: Caller, asked: LookupIn) -> tuple[
             digest=digest,
         )
 
-    async with command(registry.runtime) as pg:
+    async with (
+        denials_noted(registry, caller, "persons.look_up_denied", str(identifier), asked),
+        command(registry.runtime) as pg,
+    ):
         left = await registry.quotas.lookup.use(pg, caller.key_id, len(indexes), now)
         rows = await identifying.by_indexes(pg, indexes, caller)
         where = scopes(await registry.divisions.get(pg), caller.divisions, today(registry))

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from services.registry.commands import command
 from services.registry.context import Importer, RegistryDep
-from services.registry.imports import mappings, service, store, workbooks
+from services.registry.imports import auditing, mappings, service, store, workbooks
 from services.registry.imports.records import Status
 from services.registry.imports.running import Runner
 from services.registry.imports.schemas import ImportForm, ImportOut, MappingIn, MappingOut
@@ -73,7 +73,9 @@ async def import_file(request: Request, response: Response, caller: Importer, re
     form = service.form_of(upload)
     header = request.headers.get("idempotency-key")
     scope = f"{caller.key_id} POST /v1/imports"
-    key = IdempotencyKey(None if header is None else parse_key(header), scope, service.fingerprint(upload))
+    key = IdempotencyKey(
+        None if header is None else parse_key(header), scope, service.fingerprint(registry.vault, upload)
+    )
     language = language_of(request)
     job, replayed = await service.send(registry, caller, upload, form, key, language)
     if replayed:
@@ -128,12 +130,15 @@ async def get_import(
     responses={**_WORKBOOK, **NOT_FOUND_RESPONSE},
 )
 async def get_rejected_rows(job: Id, request: Request, caller: Importer, registry: RegistryDep) -> Response:
-    """The clerk's own columns and order, and what is wrong; for thirty days, and only for the key that sent the file.
+    """The clerk's own columns and order, and what is wrong; for a time (30 days by default), and only for the key that
+    sent the file.
 
-    Whole households are given back, so that the workbook, corrected, can be imported as it is.
+    Whole households are given back, so that the workbook, corrected, can be imported as it is. Each download is in
+    the audit log.
     """
-    async with registry.runtime.database.driver() as pg, pg.transaction(readonly=True):
+    async with command(registry.runtime) as pg:
         found = await service.find_own(pg, job, caller)
+        await auditing.note(pg, job, "rejected_rows_downloaded", registry.runtime.clock.now(), key_id=caller.key_id)
         names = found.layout.names if found.layout else []
         header = names if found.layout and found.layout.format != "jsonl" else ["JSON"]
         rows = store.rejected(pg, registry.vault, job)

@@ -3,11 +3,13 @@
 A row is a member of a household; columns of the household are filled on its first row and may be blank below it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
 from services.registry.imports.sheets.headers import plain
+from shared.errors import Language
 
 Subject = Literal["household", "member", "income", "place", "aside"]
 """Whom a column describes; ``income``: one year's income of the household; ``aside``: known, but not taken in."""
@@ -15,6 +17,9 @@ Kind = Literal[
     "text", "identifier", "phone", "name", "code", "codes", "flag", "day", "yuan", "decimal", "integer", "level",
     "welfare", "employable", "ethnicity",
 ]  # fmt: skip
+
+ERRORS: Mapping[Language, str] = {"zh": "错误说明", "en": "Errors"}
+"""What the rejected-rows workbook calls the column that says what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +154,7 @@ COLUMNS: tuple[Column, ...] = (
     _of("member", "joined_on", "加入日期", "day", "增加日期", "加入时间"),
     Column("sequence", "序号", "aside", "text", (), ("编号", "号")),
     Column("remark", "备注", "aside", "text", (), ("说明", "附注")),
+    Column("errors", ERRORS["zh"], "aside", "text", (), (ERRORS["en"],)),
 )  # fmt: skip
 """In the order of the template. Names of the national register and of common forms are synonyms."""
 

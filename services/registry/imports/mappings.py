@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+from services.registry.audit import service as audit
+from services.registry.audit.rules import Entry, digest_of
 from services.registry.imports.schemas import MappingIn, MappingOut
 from shared import errors
 from shared.auth import Caller
@@ -42,6 +44,16 @@ async def put(pg: Pg, source: str, caller: Caller, body: MappingIn, expected: in
     )
     if written is None:  # another one came first
         raise Problem(errors.PRECONDITION_FAILED)
+    entry = Entry(
+        recorded_at=now,
+        key_id=caller.key_id,
+        operation="import_mapping.saved",
+        object_id=source,
+        version=version,
+        divisions=tuple(_scope(caller)),
+        digest=digest_of([body.model_dump_json()]),
+    )
+    await audit.record(pg, [entry])
     return MappingOut(**body.model_dump(), source=source, version=version, recorded_at=now)
 
 

@@ -17,7 +17,7 @@ from services.registry.imports import store
 from services.registry.imports.grouping import Group, Grouper
 from services.registry.imports.lines import LineGrouper
 from services.registry.imports.records import Job, Tally
-from services.registry.imports.registering import Chapter, Read, Registering
+from services.registry.imports.registering import Ahead, Chapter, Registering
 from services.registry.imports.sheets import sandbox
 from services.registry.imports.store import Remark
 from services.registry.statistics import service as statistics
@@ -52,25 +52,25 @@ class Piece:
 
     groups: list[Group]
     position: int
-    read: asyncio.Task[list[Read]]
+    ahead: asyncio.Task[Ahead]
 
 
 async def _pieces(
     reading: sandbox.Reading, grouper: Grouper | LineGrouper, position: int, work: Registering
 ) -> AsyncIterator[Piece]:
     """The file's households beyond a position, a chunk at a time; the next is read while one is registered."""
-    ahead: Piece | None = None
+    pending: Piece | None = None
     try:
         async for groups in _chunks(reading, grouper, position):
-            piece = Piece(groups, groups[-1].rows[-1][0], asyncio.create_task(work.read(groups)))
-            ready, ahead = ahead, piece
+            piece = Piece(groups, groups[-1].rows[-1][0], asyncio.create_task(work.ahead(groups)))
+            ready, pending = pending, piece
             if ready is not None:
                 yield ready
-        if ahead is not None:
-            yield ahead
+        if pending is not None:
+            yield pending
     finally:
-        if ahead is not None:
-            ahead.read.cancel()
+        if pending is not None:
+            pending.ahead.cancel()
 
 
 async def _chunks(
@@ -134,7 +134,7 @@ class InPieces:
                 raise TakenOverError
             await _plan_afresh(pg)
             around = await surroundings(pg, self.registry, store.caller_of(self.job))
-            chapter = await self.work.run(pg, around, piece.groups, await piece.read, before, changes, singly=singly)
+            chapter = await self.work.run(pg, around, piece.groups, await piece.ahead, before, changes, singly=singly)
             await store.note_effects(pg, self.job.id, chapter.effects)
             await _say(pg, self.registry, self.job.id, chapter, said, before)
             await store.progress(pg, self.job.id, piece.position, chapter.tally)
@@ -178,7 +178,7 @@ class AtOnce:
         async for piece in _pieces(reading, grouper, 0, self.work):
             before = tally.model_copy()
             said = _passed_over(grouper, position, piece.position, before)
-            chapter = await self.work.run(pg, around, piece.groups, await piece.read, before, changes)
+            chapter = await self.work.run(pg, around, piece.groups, await piece.ahead, before, changes)
             await store.note_effects(pg, self.job.id, chapter.effects)
             await _say(beside, self.registry, self.job.id, chapter, said, before)
             await store.progress(beside, self.job.id, 0, chapter.tally)

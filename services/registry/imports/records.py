@@ -56,6 +56,11 @@ class Tally(BaseModel):
     errors: int = 0
     remarks: int = 0
 
+    def told(self) -> str:
+        """The households' outcomes in a line, as the audit log keeps them."""
+        names = ("received", "created", "updated", "unchanged", "rejected")
+        return " ".join(f"{name}={getattr(self, name)}" for name in names)
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -72,5 +77,6 @@ class Job:
     refusal: str | None
     recorded_at: datetime
     recorded_by: UUID
+    undo_asked_by: UUID | None
     started_at: datetime | None
     ended_at: datetime | None

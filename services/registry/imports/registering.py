@@ -1,5 +1,6 @@
 """Some households of a file into the register: what becomes of each, and what the report and the clerk are told."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -11,7 +12,7 @@ from services.registry.checks import catalogue
 from services.registry.context import Registry
 from services.registry.households import store as households
 from services.registry.households.facts import facts_of
-from services.registry.households.judging import Surroundings
+from services.registry.households.judging import Judged, Surroundings, judge_all
 from services.registry.households.records import Author, Household
 from services.registry.households.registering import Existing, Outcome
 from services.registry.households.schemas import HouseholdIn
@@ -50,25 +51,44 @@ class Chapter:
 
 
 @dataclass(frozen=True, slots=True)
+class Ahead:
+    """Some households read, and judged against what held at the time, while those before them are registered."""
+
+    read: list[Read]
+    judged: list[Judged | list[Fault]]
+
+
+@dataclass(frozen=True, slots=True)
 class Registering:
     """How the households of a file are registered."""
 
     registry: Registry
+    around: Surroundings
+    """What the households are judged against ahead of their transaction."""
     reader: HouseholdReader
     overwriting: Overwriting
     author: Author
     language: Language
 
-    async def read(self, groups: Sequence[Group]) -> list[Read]:
+    async def ahead(self, groups: Sequence[Group]) -> Ahead:
         """The households of some rows, or what is wrong with them."""
-        return await households.prepared(len(groups), lambda: [self.reader.household(group) for group in groups])
+
+        def look() -> Ahead:
+            read, judged = list[Read](), list[Judged | list[Fault]]()
+            for group in groups:
+                read.append(self.reader.household(group))
+                judged += judge_all(_contents(read[-1:]), self.around)
+                time.sleep(0)  # after those who prepare what is written now: this is to be done while they wait for it
+            return Ahead(read, judged)
+
+        return await households.prepared(len(groups), look)
 
     async def run(
         self,
         pg: Pg,
         around: Surroundings,
         groups: Sequence[Group],
-        read: Sequence[Read],
+        ahead: Ahead,
         before: Tally,
         changes: PopulationChanges,
         *,
@@ -76,39 +96,47 @@ class Registering:
     ) -> Chapter:
         """Register these households, read before; the tally goes on from ``before``.
 
+        They are judged again where another thing holds now, in the transaction, than when they were read.
+
         ``singly``: each by itself, so that one which loses a number to another transaction is refused alone.
         Otherwise raises ``asyncpg.UniqueViolationError`` then.
         """
-        contents = [each if isinstance(each, HouseholdIn) else [located.fault for located in each] for each in read]
-        outcomes = await (self._one_by_one if singly else self._together)(pg, around, contents, changes)
+        judged = ahead.judged
+        if around != self.around:
+            judged = await households.prepared(len(groups), lambda: judge_all(_contents(ahead.read), around))
+        outcomes = await (self._one_by_one if singly else self._together)(pg, around, judged, changes)
         told = _Told(self, before)
 
         def tell() -> Chapter:
-            for group, content, outcome in zip(groups, read, outcomes, strict=True):
+            for group, content, outcome in zip(groups, ahead.read, outcomes, strict=True):
                 told.household(group, content, outcome, around)
             return told.chapter
 
         return await households.prepared(len(groups), tell)
 
     async def _together(
-        self, pg: Pg, around: Surroundings, contents: Sequence[HouseholdIn | list[Fault]], changes: PopulationChanges
+        self, pg: Pg, around: Surroundings, judged: Sequence[Judged | list[Fault]], changes: PopulationChanges
     ) -> list[Outcome | Updated | Kept]:
-        return await upsert(pg, self.registry, around, contents, self.author, changes, self.overwriting)
+        return await upsert(pg, self.registry, around, judged, self.author, changes, self.overwriting)
 
     async def _one_by_one(
-        self, pg: Pg, around: Surroundings, contents: Sequence[HouseholdIn | list[Fault]], changes: PopulationChanges
+        self, pg: Pg, around: Surroundings, judged: Sequence[Judged | list[Fault]], changes: PopulationChanges
     ) -> list[Outcome | Updated | Kept]:
         outcomes: list[Outcome | Updated | Kept] = []
-        for content in contents:
+        for each in judged:
             own = PopulationChanges()
             try:
                 async with pg.transaction():
-                    outcomes += await self._together(pg, around, [content], own)
+                    outcomes += await self._together(pg, around, [each], own)
             except asyncpg.UniqueViolationError:
                 outcomes.append([_TAKEN])
                 continue
             changes.include(own)
         return outcomes
+
+
+def _contents(read: Sequence[Read]) -> list[HouseholdIn | list[Fault]]:
+    return [each if isinstance(each, HouseholdIn) else [located.fault for located in each] for each in read]
 
 
 class _Told:

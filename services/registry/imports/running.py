@@ -5,13 +5,13 @@ import contextlib
 import json
 import logging
 from dataclasses import dataclass, field
-from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
 
 from services.registry.commands import command
 from services.registry.context import Registry
+from services.registry.households.judging import Surroundings
 from services.registry.households.service import author_of, surroundings
 from services.registry.households.upserting import Overwriting
 from services.registry.imports import store, undoing
@@ -63,8 +63,6 @@ class Runner:
 
     async def run(self) -> None:
         """Forever; what a stopped process left open is taken up first."""
-        async with self.registry.runtime.database.driver() as pg:
-            await store.forget_old(pg, self.registry.runtime.clock.now() - timedelta(days=store.KEPT_DAYS))
         while True:
             self.awake.clear()
             await self.work_once()
@@ -139,18 +137,18 @@ class _Run:
         known = {*by_header(), *map(plain, instruction.columns)}
         content = store.file_of(database, self.registry.vault, self.job.id)
         async with sandbox.reading(content, self.job.size, known, self.max_rows) as reading:
-            grouper, reader, remarks = await self._understood(reading)
-            work = Registering(
-                self.registry, reader, self._overwriting(), author_of(self.registry, store.caller_of(self.job), "导入"),
-                instruction.language,
-            )  # fmt: skip
+            async with database.driver() as pg, pg.transaction():
+                around = await surroundings(pg, self.registry, store.caller_of(self.job))
+            grouper, reader, remarks = await self._understood(reading, around)
+            author = author_of(self.registry, around.caller, "导入")
+            work = Registering(self.registry, around, reader, self._overwriting(), author, instruction.language)
             if instruction.mode == "all" or instruction.dry_run:
                 await AtOnce(self.registry, self.job, work).run(reading, grouper, remarks)
             else:
                 await InPieces(self.registry, self.job, work).run(reading, grouper, remarks)
 
     async def _understood(
-        self, reading: sandbox.Reading
+        self, reading: sandbox.Reading, around: Surroundings
     ) -> tuple[Grouper | LineGrouper, HouseholdReader, list[Remark]]:
         instruction, header = self.job.instruction, reading.header
         told = Told(
@@ -161,8 +159,6 @@ class _Run:
         )
         async with self.registry.runtime.database.driver() as pg:
             await store.set_layout(pg, self.job.id, told)
-            async with pg.transaction():
-                around = await surroundings(pg, self.registry, store.caller_of(self.job))
         if header is None:
             return LineGrouper(), LineReader(), []
         layout = Layout.of(header, instruction.columns, instruction.ethnicity_codes)

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from services.registry.commands import claim, command, complete
 from services.registry.context import Registry, today
 from services.registry.divisions.service import current_tree
-from services.registry.imports import mappings, store
+from services.registry.identity import Vault
+from services.registry.imports import auditing, mappings, store
 from services.registry.imports.records import Instruction, Job, Status, Tally
 from services.registry.imports.schemas import ImportForm, ImportOut, LeftStanding, Progress, Refusal, Undoing
 from services.registry.imports.uploading import Upload
@@ -45,11 +46,11 @@ def form_of(upload: Upload) -> ImportForm:
         raise errors.invalid(*faults) from error
 
 
-def fingerprint(upload: Upload) -> bytes:
+def fingerprint(vault: Vault, upload: Upload) -> bytes:
     """Of a request: its file and fields, whatever boundary was between them."""
     digest = hashlib.sha256(upload.file)
     digest.update(json.dumps(sorted(upload.fields.items())).encode())
-    return digest.digest()
+    return vault.fingerprint(digest.digest())
 
 
 async def send(
@@ -75,6 +76,7 @@ async def send(
         job = _job(instruction, upload, caller, registry)
         owners = _owners(await current_tree(pg, registry.divisions), registry, caller)
         await store.add(pg, registry.vault, job, caller, digest, owners, upload.file)
+        await auditing.note(pg, job.id, "sent", now)
         await complete(pg, key, job.id, 1)
     return job, False
 
@@ -113,6 +115,7 @@ def _job(instruction: Instruction, upload: Upload, caller: Caller, registry: Reg
         refusal=None,
         recorded_at=registry.runtime.clock.now(),
         recorded_by=caller.key_id,
+        undo_asked_by=None,
         started_at=None,
         ended_at=None,
     )
@@ -157,7 +160,8 @@ async def undo(registry: Registry, caller: Caller, job: UUID) -> Job:
         wrote = found.tally.created + found.tally.updated > 0 and not found.instruction.dry_run
         if found.status not in ("completed", "refused") or not wrote:
             raise Problem(NOT_UNDOABLE)
-        await store.set_status(pg, job, "undoing")
+        await store.ask_undo(pg, job, caller.key_id)
+        await auditing.note(pg, job, "undo_asked", registry.runtime.clock.now(), key_id=caller.key_id)
         return await store.load(pg, job)
 
 

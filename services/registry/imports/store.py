@@ -9,13 +9,12 @@ from typing import Any
 from uuid import UUID
 
 from services.registry.identity import Vault
+from services.registry.imports import auditing
 from services.registry.imports.records import OPEN, Instruction, Job, Layout, Status, Tally
 from shared.auth import Caller
 from shared.db import Database, Pg
 
 PART = 768 * 1024
-KEPT_DAYS = 30
-"""How long rejected rows are kept for download."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +154,7 @@ async def progress(pg: Pg, job: UUID, position: int, tally: Tally) -> None:
 
 
 async def end(pg: Pg, job: UUID, status: Status, tally: Tally, now: datetime, refusal: str | None = None) -> None:
-    """The job is over: its file is erased in the same transaction."""
+    """The job is over: its file is erased, and the audit log told, in the same transaction."""
     await pg.execute(
         "UPDATE import_job SET status = $2, tally = $3, ended_at = $4, refusal = $5 WHERE id = $1",
         job,
@@ -165,10 +164,15 @@ async def end(pg: Pg, job: UUID, status: Status, tally: Tally, now: datetime, re
         refusal,
     )
     await erase_file(pg, job)
+    await auditing.note(pg, job, status, now, outcome=tally.told())
 
 
 async def set_status(pg: Pg, job: UUID, status: Status) -> None:
     await pg.execute("UPDATE import_job SET status = $2 WHERE id = $1", job, status)
+
+
+async def ask_undo(pg: Pg, job: UUID, asked_by: UUID) -> None:
+    await pg.execute("UPDATE import_job SET status = 'undoing', undo_asked_by = $2 WHERE id = $1", job, asked_by)
 
 
 def job_of(row: Any) -> Job:
@@ -185,6 +189,7 @@ def job_of(row: Any) -> Job:
         refusal=row["refusal"],
         recorded_at=row["recorded_at"],
         recorded_by=row["recorded_by"],
+        undo_asked_by=row["undo_asked_by"],
         started_at=row["started_at"],
         ended_at=row["ended_at"],
     )
@@ -250,13 +255,6 @@ async def clear(pg: Pg, job: UUID) -> None:
     """Forget what an attempt that wrote nothing said of its rows."""
     await pg.execute("DELETE FROM import_finding WHERE job_id = $1", job)
     await pg.execute("DELETE FROM import_rejected WHERE job_id = $1", job)
-
-
-async def forget_old(pg: Pg, before: datetime) -> None:
-    """Erase rejected rows that nobody will correct any more."""
-    await pg.execute(
-        "DELETE FROM import_rejected USING import_job WHERE job_id = import_job.id AND ended_at < $1", before
-    )
 
 
 # What was made

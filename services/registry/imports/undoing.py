@@ -15,7 +15,7 @@ from services.registry.commands import command
 from services.registry.context import Registry
 from services.registry.households import reading, store
 from services.registry.households.records import Author, Household, Person, next_version
-from services.registry.households.service import author_of
+from services.registry.imports import auditing
 from services.registry.imports import store as imports
 from services.registry.imports.records import Job
 from services.registry.statistics import service as statistics
@@ -28,7 +28,7 @@ Effect = tuple[UUID, int, int | None]
 
 async def undo(registry: Registry, job: Job) -> None:
     """Take back what an import made, a chunk a transaction; interrupted, it goes on where it was."""
-    author = author_of(registry, imports.caller_of(job), "撤销导入")
+    author = Author(job.undo_asked_by or job.recorded_by, registry.runtime.clock.now(), "撤销导入")
     size = CHUNK
     while True:
         try:
@@ -46,6 +46,9 @@ async def _some(registry: Registry, job: Job, author: Author, size: int) -> bool
         effects = await imports.effects_left(pg, job.id, size)
         if not effects:
             await imports.set_status(pg, job.id, "undone")
+            counts = await imports.undone_counts(pg, job.id)
+            outcome = " ".join(f"{what}={count}" for what, count in sorted(counts.items()))
+            await auditing.note(pg, job.id, "undone", author.now, key_id=author.key_id, outcome=outcome)
             return False
         changes = PopulationChanges()
         held = await reading.several(pg, [effect[0] for effect in effects], registry.vault, lock=True)

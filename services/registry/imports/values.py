@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 from services.registry.codes.service import code_lists
@@ -157,6 +157,7 @@ def _chinese(text: str) -> bool:
     return all(each >= "\u3400" or each.isspace() for each in text)
 
 
+@lru_cache(maxsize=1024)  # a column of codes says the same few words all the way down
 def _key(text: str) -> str:
     return re.sub(r"[\s()（）\[\]、·.]+", "", unicodedata.normalize("NFKC", text)).lower()
 
@@ -235,6 +236,8 @@ def _day(cell: Cell) -> date:
 
 
 def _decimal(cell: Cell) -> Decimal:
+    if isinstance(cell, int):
+        return Decimal(cell)
     text = unicodedata.normalize("NFKC", as_text(cell))
     text = re.sub(r"[,\s¥]|元$|亩$|平方米$|公里$|个?月$|人$|年$", "", text)
     if len(text) > 30 or not re.fullmatch(r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,2})?", text, re.ASCII):

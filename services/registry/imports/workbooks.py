@@ -13,7 +13,8 @@ from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from services.registry.codes.service import code_lists
-from services.registry.imports.columns import COLUMNS, Column, by_header
+from services.registry.imports.columns import COLUMNS, ERRORS, Column, by_header, by_name
+from services.registry.imports.layout import cell_at
 from services.registry.imports.sheets.cells import unwired
 from services.registry.imports.sheets.headers import plain
 from services.registry.imports.store import RejectedRow
@@ -22,7 +23,6 @@ from shared.errors import Language
 TEMPLATE_ROWS = 5_000
 """Rows of the template that have drop-downs and formats."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_ERRORS = {"zh": "错误说明", "en": "Errors"}
 _EXAMPLE: Mapping[str, Any] = {
     "county": "西峡县", "township": "西坪镇", "village": "下营村", "standing": "未脱贫", "registered_on": "2014-05-01",
     "cause": "因病", "welfare": "低保", "name": "测试甲", "relation": "户主", "id_number": "411399196803120018",
@@ -57,7 +57,7 @@ def template() -> bytes:
         money = book.add_format({"num_format": "0.00"})
         bold = book.add_format({"bold": True, "bg_color": "#D9E2F3", "border": 1, "text_wrap": True})
         needed = book.add_format({"bold": True, "bg_color": "#F8CBAD", "border": 1, "text_wrap": True})
-        columns = [column for column in COLUMNS if column.name not in ("head_name", "remark", "sequence")]
+        columns = [column for column in COLUMNS if column.subject != "aside"]
         sources = _write_lists(lists, columns)
         for index, column in enumerate(columns):
             sheet.set_column(index, index, 20 if column.kind == "identifier" else 13, _format(column, text, money))
@@ -131,7 +131,11 @@ def _write_notes(sheet: Worksheet, columns: Sequence[Column], bold: Format) -> N
 
 
 async def rejected(names: Sequence[str], rows: AsyncIterator[RejectedRow], language: Language) -> bytes:
-    """The clerk's columns in their order, with a column that says what is wrong; corrected, it can be sent again."""
+    """The clerk's columns in their order, with a column that says what is wrong; corrected, it can be sent again.
+
+    What such a column said before, in a workbook of ours that was sent again, is left out.
+    """
+    kept = [index for index, name in enumerate(names) if by_header().get(plain(name)) != by_name()["errors"]]
     target = io.BytesIO()
     with _workbook(target) as book:
         sheet = book.add_worksheet("退回")
@@ -140,8 +144,8 @@ async def rejected(names: Sequence[str], rows: AsyncIterator[RejectedRow], langu
             "date": book.add_format({"num_format": "yyyy-mm-dd"}),
             "wrong": book.add_format({"font_color": "#C00000", "text_wrap": True}),
         }
-        width = len(names)
-        for index, name in enumerate([*names, _ERRORS[language]]):
+        width = len(kept)
+        for index, name in enumerate([*(names[each] for each in kept), ERRORS[language]]):
             sheet.write_string(0, index, escaped(name))
             column = by_header().get(plain(name))
             as_text = column is not None and column.kind in ("identifier", "phone")
@@ -151,8 +155,8 @@ async def rejected(names: Sequence[str], rows: AsyncIterator[RejectedRow], langu
         number = 0
         async for row in rows:
             number += 1
-            for index, cell in enumerate(row.cells[:width] if names else row.cells):
-                _write_cell(sheet, number, index, cell, formats)
+            for index, place in enumerate(kept):
+                _write_cell(sheet, number, index, cell_at(row.cells, place), formats)
             sheet.write_string(number, width, "\n".join(map(escaped, row.errors)), formats["wrong"])
     return target.getvalue()
 

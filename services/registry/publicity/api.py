@@ -3,15 +3,17 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Query, Request, Response
+from fastapi import Depends, Path, Query, Request, Response
 
 from services.registry.context import Reader, RegistryDep
 from services.registry.publicity import service
-from services.registry.publicity.schemas import PublicHousehold, PublicQuery
-from shared.app import router
+from services.registry.publicity.schemas import BoardQuery, PublicHousehold, PublicQuery
+from shared.app import NOT_FOUND_RESPONSE, router
+from shared.auth import Caller, requires
 from shared.http.pagination import Page, page_of
 
 routes = router("publicity")
+Publisher = Annotated[Caller, Depends(requires("recorder", "reviewer"))]
 
 
 @routes.get(
@@ -31,4 +33,32 @@ async def list_public_register(
     kept, cursor = page_of(
         found, limit=query.limit, key=lambda each: [str(each[0])], request=request, response=response
     )
+    return Page[PublicHousehold](items=[shown for _, shown in kept], next_cursor=cursor, count=count)
+
+
+@routes.get(
+    "/village-boards/{code}",
+    operation_id="show_village_board",
+    summary="What a village puts on its board 村公示栏名单",
+    responses=NOT_FOUND_RESPONSE,
+)
+async def show_village_board(
+    code: Annotated[str, Path(pattern=r"^[0-9]{12}$", description="A village of your divisions 行政村.")],
+    request: Request,
+    response: Response,
+    query: Annotated[BoardQuery, Query()],
+    caller: Publisher,
+    registry: RegistryDep,
+) -> Page[PublicHousehold]:
+    """As `/v1/public-register`, of one village, to be posted there: never minors, and nothing else of anybody.
+
+    Heads are named in full where `BANGFU_REGISTRY_FULL_NAMES_ON_BOARDS` is set, and each such page is in the audit
+    log; by default their names are masked.
+    """
+    after = query.after(request)
+    found, count = await service.board(registry, caller, code, query, UUID(after[0]) if after else None)
+    kept, cursor = page_of(
+        found, limit=query.limit, key=lambda each: [str(each[0])], request=request, response=response
+    )
+    response.headers["Cache-Control"] = "no-store"
     return Page[PublicHousehold](items=[shown for _, shown in kept], next_cursor=cursor, count=count)

@@ -8,7 +8,9 @@ ADULT = 18
 """Full years; nothing of minors is published (domain.md 8)."""
 
 
-def published_name(name: str, born: date, day: date) -> str | None:
-    """A head's name as a web page may show it, masked; None for a minor."""
+def published_name(name: str, born: date, day: date, *, full: bool = False) -> str | None:
+    """A head's name as it may be published, masked unless it may be told in full; None for a minor."""
     age = day.year - born.year - ((day.month, day.day) < (born.month, born.day))
-    return masked_name(name) if age >= ADULT else None
+    if age < ADULT:
+        return None
+    return name if full else masked_name(name)

@@ -18,12 +18,22 @@ class PublicQuery(ListQuery):
     standing: Standing | None = Field(default=None, description="Standing 状态.")
 
 
+class BoardQuery(ListQuery):
+    """Which households of the village."""
+
+    standing: Standing | None = Field(default=None, description="Standing 状态.")
+
+
 class PublicHousehold(BaseModel):
     """A household as a public notice may name it: no number, cause, illness, disability or member but the head."""
 
     village: str = Field(description="Responsible village 责任村.")
     village_name: str
-    head: str | None = Field(description="Name of the head, masked 户主(脱敏); null for a minor.", examples=["张*丰"])
+    head: str | None = Field(
+        description="Name of the head 户主, masked 脱敏 (on a village board in full where the register is so set); "
+        "null for a minor.",
+        examples=["张*丰"],
+    )
     people: int = Field(description="Members 人口.")
     standing: Standing = Field(description="Standing today 状态.")
     since: Day = Field(description="Since when 起始日期.")

@@ -42,6 +42,7 @@ PLACES = (
         "import_rejected", {"job_id": "uuid", "row_number": "int"}, "job_id", {"sealed": "import_rejected.{row_number}"}
     ),
     Place("exchange_key", {"id": "uuid"}, "id", {"sealed": "exchange_key"}),
+    Place("submission_key", {"id": "uuid"}, "id", {"sealed": "submission_key"}),
     Place("exchange_task", {"id": "uuid"}, "id", {"sealed": "exchange_task"}),
     Place("exchange_subscription", {"code": "uuid"}, "code", {"filter": "exchange_filter"}),
     Place("exchange_request", {"id": "uuid"}, "id", {"consents": "exchange_consents"}),

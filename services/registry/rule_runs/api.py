@@ -7,7 +7,7 @@ from fastapi import Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from services.registry.commands import claim, command, complete
-from services.registry.context import Divisions, Reader, RegistryDep, today, within
+from services.registry.context import Divisions, Reader, RegistryDep, scopes, today, within
 from services.registry.rule_runs import service
 from services.registry.rule_runs.schemas import FindingRow, RuleRunIn, RuleRunOut
 from shared import errors
@@ -45,7 +45,8 @@ async def start_rule_run(
     async with command(registry.runtime) as pg:
         earlier = await claim(pg, key)
         if earlier is None:
-            run_id = await service.ask(pg, caller, body.division, registry.runtime.clock.now())
+            concerned, now = scopes(tree, [body.division], today(registry)), registry.runtime.clock.now()
+            run_id = await service.ask(pg, caller, body.division, concerned, now)
             await complete(pg, key, run_id, 1)
         else:
             mark_replayed(response)
@@ -112,10 +113,13 @@ async def list_findings(
     tree: Divisions,
     registry: RegistryDep,
 ) -> Page[FindingRow] | Response:
-    """Findings in the order they were made, so far; numbers of households, never names."""
+    """Findings in the order they were made, so far; numbers of households, never names. Tables are audited."""
     whole = await get_rule_run(run, caller, tree, registry)
     language = language_of(request)
     if CSV in request.headers.get("accept", ""):
+        concerned, now = scopes(tree, [whole.division], today(registry)), registry.runtime.clock.now()
+        async with command(registry.runtime) as pg:
+            await service.note_download(pg, caller, run, concerned, now)
         headers = {"Content-Disposition": f'attachment; filename="rule-run-{run}.csv"'}
         return StreamingResponse(service.as_csv(registry, run, language), media_type=CSV, headers=headers)
     after = query.after(request)

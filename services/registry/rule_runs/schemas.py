@@ -49,5 +49,7 @@ class FindingRow(BaseModel):
     village: str = Field(description="Responsible village 责任村.")
     rule: str
     severity: Severity
-    pointer: str = Field(description="Where: a JSON pointer into the household.")
+    pointer: str = Field(
+        description="Where: a JSON pointer into `/v1/households/{household_number}`; members who left keep their place."
+    )
     message: str = Field(description="What it says, in the language asked for.")

@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from services.registry.audit import service as audit
+from services.registry.audit.rules import Entry
 from services.registry.checks import catalogue
 from services.registry.checks.rules import Finding
 from services.registry.context import Registry, today
@@ -37,8 +39,8 @@ _NEXT = (
 )
 
 
-async def ask(pg: Pg, caller: Caller, division: str, now: datetime) -> UUID:
-    """Ask for a run; a worker takes it up."""
+async def ask(pg: Pg, caller: Caller, division: str, divisions: tuple[str, ...], now: datetime) -> UUID:
+    """Ask for a run; a worker takes it up. ``divisions``: whose admins the audit log tells."""
     run_id = uuid7()
     await pg.execute(
         "INSERT INTO rule_run (id, division, requested_at, requested_by) VALUES ($1, $2, $3, $4)",
@@ -47,7 +49,22 @@ async def ask(pg: Pg, caller: Caller, division: str, now: datetime) -> UUID:
         now,
         caller.key_id,
     )
+    await _note(pg, caller, "rule_run.started", run_id, divisions, now)
     return run_id
+
+
+async def note_download(pg: Pg, caller: Caller, run_id: UUID, divisions: tuple[str, ...], now: datetime) -> None:
+    """Tell the audit log that somebody takes every finding of a run away."""
+    await _note(pg, caller, "rule_run.downloaded", run_id, divisions, now)
+
+
+async def _note(
+    pg: Pg, caller: Caller, operation: str, run_id: UUID, divisions: tuple[str, ...], now: datetime
+) -> None:
+    entry = Entry(
+        recorded_at=now, key_id=caller.key_id, operation=operation, object_id=str(run_id), divisions=divisions
+    )
+    await audit.record(pg, [entry])
 
 
 async def find(pg: Pg, run_id: UUID) -> RuleRunOut:

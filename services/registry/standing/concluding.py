@@ -22,7 +22,7 @@ async def conclude(pg: Pg, registry: Registry, caller: Caller, decision: Decisio
     day = decision.steps[-1].on
     if decision.household_id is not None:
         household = await _household(pg, registry, caller, decision, day)
-        return await _certified(pg, registry, decision, household, day) if decision.kind == "exit" else decision
+        return await _certified(pg, registry, decision, household) if decision.kind == "exit" else decision
     tree = await divisions.current_tree(pg, registry.divisions)
     if decision.village is not None:
         checks = await judging.village_test(pg, registry, tree, decision.division, decision.village, day)
@@ -59,19 +59,20 @@ def _given(decision: Decision, day: date) -> changing.Decision:
     return changing.decided(rules.TO[decision.kind], day, cause=decision.cause)
 
 
-async def _certified(pg: Pg, registry: Registry, decision: Decision, household: Household, day: date) -> Decision:
+async def _certified(pg: Pg, registry: Registry, decision: Decision, household: Household) -> Decision:
     """With the certificate of the exit."""
     tree = await divisions.current_tree(pg, registry.divisions)
     path = household.latest.path
     head = next(member for member in household.members if member.present and member.relation == "head")
     number = await certificates.issue(
         pg,
-        county=path.county,
+        household.author,
+        path,
         village_name=_full_name(tree, path.village or ""),
         household_id=household.id,
         head_id=head.id,
         decision_id=decision.id,
-        on=day,
+        on=decision.steps[-1].on,
     )
     return decision.model_copy(update={"certificate": number})
 

@@ -53,6 +53,19 @@ class CountySurvey(BaseModel):
     wrongly_exited: int = Field(ge=0, le=10**9, description="Of them still poor 错退人口.")
     asked: int = Field(ge=1, le=10**9, description="Households asked for their opinion 认可度调查户数.")
     satisfied: int = Field(ge=0, le=10**9, description="Of them approving 认可户数.")
+    income_growth_bp: int | None = Field(
+        default=None,
+        ge=-(10**4),
+        le=10**5,
+        description="Growth of rural income per head on the year before, in hundredths of a per cent "
+        "农村居民人均可支配收入增幅(万分之一).",
+    )
+    province_income_growth_bp: int | None = Field(
+        default=None, ge=-(10**4), le=10**5, description="The same of the whole province 全省平均增幅(万分之一)."
+    )
+    services_near_mean: bool | None = Field(
+        default=None, description="Main public services are near the mean 基本公共服务主要领域指标接近平均水平."
+    )
 
     @model_validator(mode="after")
     def _parts(self) -> "CountySurvey":

@@ -113,14 +113,20 @@ def _schooling(pointer: str, member: MemberFacts, day: date) -> Reading:
     return Reading(f"{pointer}/attributes/dropped_out", left, _known(at_school if left is None else not left))
 
 
-def village_checks(evidence: VillageEvidence, poor_people: int, thresholds: Thresholds) -> list[Check]:
-    """Incidence of the village below the threshold, and the facilities that must be there."""
+def village_checks(
+    evidence: VillageEvidence, poor_people: int, thresholds: Thresholds, *, rural_people: int | None = None
+) -> list[Check]:
+    """Incidence of the village below the threshold, and the facilities that must be there.
+
+    Where the register has a rural population, as ``rural_people``, it counts instead of the one stated.
+    """
+    rural = rural_people or evidence.rural_population
     return [
         _share(
             "incidence",
             Text("incidence of poverty is below the threshold", "贫困发生率低于标准"),
-            {"poor_people": poor_people, "rural_population": evidence.rural_population},
-            Fraction(poor_people, evidence.rural_population),
+            {"poor_people": poor_people, "rural_population": rural},
+            Fraction(poor_people, rural),
             below=thresholds.village_incidence_below,
         ),
         *(
@@ -131,9 +137,19 @@ def village_checks(evidence: VillageEvidence, poor_people: int, thresholds: Thre
 
 
 def county_checks(
-    survey: CountySurvey, poor_people: int, *, poor_villages: int, exited_villages: int, thresholds: Thresholds
+    survey: CountySurvey,
+    poor_people: int,
+    *,
+    poor_villages: int,
+    exited_villages: int,
+    thresholds: Thresholds,
+    rural_people: int | None = None,
 ) -> list[Check]:
-    """The four rates 三率一度 of the special assessment, and the poor villages that exited."""
+    """The four rates 三率一度 of the special assessment, the poor villages that exited, incomes and services.
+
+    Where the register has a rural population, as ``rural_people``, it counts instead of the one stated.
+    """
+    rural = rural_people or survey.rural_population
     missed = Fraction(survey.missed, survey.surveyed_unregistered)
     wrong = Fraction(survey.wrongly_exited, survey.surveyed_exited)
     poor = poor_people + missed * survey.unregistered_people + wrong * survey.exited_people
@@ -145,9 +161,9 @@ def county_checks(
                 "poor_people": poor_people,
                 "unregistered_people": survey.unregistered_people,
                 "exited_people": survey.exited_people,
-                "rural_population": survey.rural_population,
+                "rural_population": rural,
             },
-            poor / survey.rural_population,
+            poor / rural,
             below=thresholds.county_incidence_below,
         ),
         _share(
@@ -178,7 +194,26 @@ def county_checks(
             Fraction(exited_villages, poor_villages) if poor_villages else Fraction(1),
             at_least=thresholds.poor_villages_exited_at_least,
         ),
+        _growth(survey),
+        Check(
+            "public_services",
+            Text("main public services are near the mean", "基本公共服务主要领域指标接近平均水平"),
+            (Reading("/county/services_near_mean", survey.services_near_mean, _known(survey.services_near_mean)),),
+        ),
     ]
+
+
+def _growth(survey: CountySurvey) -> Check:
+    own, province = survey.income_growth_bp, survey.province_income_growth_bp
+    result = _known(None if own is None or province is None else own > province)
+    return Check(
+        "income_growth",
+        Text("rural incomes grow faster than the province's", "农民人均可支配收入增幅高于全省平均水平"),
+        (
+            Reading("/county/income_growth_bp", own, result),
+            Reading("/county/province_income_growth_bp", province, result),
+        ),
+    )
 
 
 def _share(

@@ -98,7 +98,10 @@ async def village_test(
 ) -> list[Check]:
     """The exit test of a village on a day."""
     return exit_tests.village_checks(
-        evidence, await statistics.stock_people(pg, tree, code, day), registry.standing.standards.on(day)
+        evidence,
+        await statistics.stock_people(pg, tree, code, day),
+        registry.standing.standards.on(day),
+        rural_people=await statistics.rural_people(pg, tree, code, day),
     )
 
 
@@ -114,6 +117,7 @@ async def county_test(
         poor_villages=len(villages),
         exited_villages=len(exited),
         thresholds=registry.standing.standards.on(day),
+        rural_people=await statistics.rural_people(pg, tree, code, day),
     )
 
 

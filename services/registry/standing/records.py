@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.registry.freetext import FreeText
 from services.registry.households.attributes import Cause
 from services.registry.standing.evidence import CountySurvey, VillageEvidence
 from shared.contracts.base import Instant
@@ -22,7 +23,7 @@ from shared.contracts.standing import (
     StepCode,
     StepTaken,
 )
-from shared.http.fields import Day, ShortText
+from shared.http.fields import Day
 
 
 class _Record(BaseModel):
@@ -34,7 +35,7 @@ class Evidence(_Record):
 
     model_config = ConfigDict(strict=True)
 
-    title: ShortText = Field(description="What it is 材料名称; without names of people.", examples=["民主评议会议记录"])
+    title: FreeText = Field(description="What it is 材料名称; without names of people.", examples=["民主评议会议记录"])
     sha256: str | None = Field(
         default=None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the document, hexadecimal 材料摘要."
     )
@@ -46,7 +47,7 @@ class Act(_Record):
     on: Day = Field(description="Day it was done 办理日期.")
     recorded_at: Instant = Field(description="When it was entered 录入时间.")
     by: UUID = Field(description="API key that entered it.")
-    note: ShortText | None = Field(description="Note 说明; without names of people.")
+    note: FreeText | None = Field(description="Note 说明; without names of people.")
 
 
 class Step(Act):

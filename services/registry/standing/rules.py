@@ -33,8 +33,9 @@ OBJECTION_RESOLVED = errors.kind(
 )  # fmt: skip
 OUTSIDE_WINDOW = errors.kind(
     "outside_window", 409, "Not within the yearly window", "不在动态管理期内",
-    "Identifications and exits are proposed and concluded within the yearly window alone (BANGFU_REGISTRY_WINDOWS).",
-    "贫困户识别和退出只在年度动态管理期内办理。",
+    "Identifications and exits are proposed and concluded within the yearly window alone (BANGFU_REGISTRY_WINDOWS): "
+    "the day stated and today lie in one and the same window.",
+    "贫困户识别和退出只在年度动态管理期内办理,办理日期和录入当日须在同一动态管理期内。",
 )  # fmt: skip
 OWN_PROPOSAL = errors.kind(
     "own_proposal", 403, "Somebody else must review it", "不得审核本人提出的认定",
@@ -173,6 +174,7 @@ def with_step(decision: Decision, step: Step, notice_days: int, today: date) -> 
         raise errors.invalid(fault("/on", "notice_running", f"the notice runs until {first}", f"公示期至 {first}"))
     check_day(step.on, first, today)
     concluded = due is PROCEDURES[decision.kind][-1]
+    check_year(decision.year, step.on, "/on", concluded=concluded)
     return _next(decision, steps=(*decision.steps, step), state="concluded" if concluded else "open")
 
 
@@ -218,6 +220,17 @@ def check_day(day: date, first: date, last: date) -> None:
     if not first <= day <= last:
         raise errors.invalid(
             fault("/on", "day_out_of_range", f"between {first} and {last}", f"须在 {first} 至 {last} 之间")
+        )
+
+
+def check_year(year: int | None, day: date, pointer: str, *, concluded: bool) -> None:
+    """Raises 422 where the year of an exit 脱贫年度 is over on a day, or is not the year in which it takes effect.
+
+    The income and the line that count are those of this year: nobody exits in 2019 on the income of 2018.
+    """
+    if year is not None and (day.year > year or (concluded and day.year < year)):
+        raise errors.invalid(
+            fault(pointer, "year_differs", "an exit takes effect in its year", "退出生效日须在脱贫年度内")
         )
 
 

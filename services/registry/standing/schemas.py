@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from services.registry.freetext import FreeText
 from services.registry.households.attributes import Cause
 from services.registry.households.incomes import Year
 from services.registry.standing.evidence import CountySurvey, VillageEvidence
@@ -11,7 +12,7 @@ from services.registry.standing.exit_tests import Check, Result, Value
 from services.registry.standing.records import Decision, Evidence
 from shared.contracts.standing import DecisionKind, MonitoringCategory, StepCode
 from shared.errors import Language
-from shared.http.fields import Day, Division, ShortText
+from shared.http.fields import Day, Division
 
 Documents = list[Evidence]
 
@@ -24,7 +25,7 @@ class ActIn(BaseModel):
     """Something done to a decision, when, and what it rests on."""
 
     on: Day | None = Field(default=None, description="Day it was done 办理日期; default today.")
-    note: ShortText | None = Field(default=None, description="Note 说明; name nobody.")
+    note: FreeText | None = Field(default=None, description="Note 说明; name nobody.")
 
 
 class DocumentedIn(ActIn):
@@ -53,7 +54,9 @@ class Proposal(DocumentedIn):
         default=None, max_length=40, description="Household id or number 农户, of kinds about one."
     )
     division: Division | None = Field(default=None, description="Of village_exit, county_exit: what exits.")
-    year: Year | None = Field(default=None, description="Of exit: year whose income counts 脱贫年度.")
+    year: Year | None = Field(
+        default=None, description="Of exit: year whose income counts, and in which it takes effect 脱贫年度."
+    )
     cause: Cause | None = Field(
         default=None,
         description="Of relapse: its cause 返贫原因; of identification: main cause 主要致贫原因; "
@@ -82,7 +85,7 @@ class ObjectionIn(DocumentedIn):
 
     model_config = _example(on="2018-10-15", note="反映该户在县城有商品房")
 
-    note: ShortText = Field(description="What is objected 异议内容; name nobody.")
+    note: FreeText = Field(description="What is objected 异议内容; name nobody.")
 
 
 class ResolutionIn(ActIn):
@@ -91,7 +94,7 @@ class ResolutionIn(ActIn):
     model_config = _example(outcome="dismissed", on="2018-10-16", note="经核查不属实")
 
     outcome: Literal["upheld", "dismissed"] = Field(description="upheld 成立: the decision ends; dismissed 不成立.")
-    note: ShortText = Field(description="Findings 核查结论; name nobody.")
+    note: FreeText = Field(description="Findings 核查结论; name nobody.")
 
 
 class WithdrawalIn(ActIn):
@@ -99,7 +102,7 @@ class WithdrawalIn(ActIn):
 
     model_config = _example(note="录入有误")
 
-    note: ShortText = Field(description="Why 撤回原因; name nobody.")
+    note: FreeText = Field(description="Why 撤回原因; name nobody.")
 
 
 class NextStep(BaseModel):

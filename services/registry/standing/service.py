@@ -10,7 +10,7 @@ from services.registry.context import Registry, today
 from services.registry.divisions import service as divisions
 from services.registry.households import reading
 from services.registry.households.judging import EARLIEST
-from services.registry.households.records import Household
+from services.registry.households.records import Author, Household
 from services.registry.standing import concluding, judging, rules, store
 from services.registry.standing.records import Act, Decision, Objection, Resolution, Step
 from services.registry.standing.schemas import ActIn, ObjectionIn, Proposal, ResolutionIn, StepIn, WithdrawalIn
@@ -53,6 +53,7 @@ async def propose(
             **_act(body, caller, now, last), step=rules.PROCEDURES[body.kind][0].code, evidence=tuple(body.evidence)
         )
         rules.check_day(step.on, EARLIEST, last)
+        rules.check_year(body.year, step.on, "/year", concluded=False)
         _check_window(registry, body.kind, step.on)
         decision = Decision(
             id=uuid7(),
@@ -70,7 +71,7 @@ async def propose(
             withdrawal=None,
             certificate=None,
         )
-        await store.add(pg, registry, decision, now)
+        await store.add(pg, registry, decision, Author(caller.key_id, now, body.note))
         await complete(pg, key, decision.id, decision.version)
     return decision, False
 
@@ -88,7 +89,7 @@ def _check_fields(body: Proposal) -> None:
 
 
 def _check_window(registry: Registry, kind: str, day: date) -> None:
-    if kind in ("identification", "exit") and not registry.standing.open_on(day):
+    if kind in ("identification", "exit") and not registry.standing.open_for(day, today(registry)):
         raise Problem(rules.OUTSIDE_WINDOW)
 
 
@@ -137,7 +138,7 @@ async def advance(registry: Registry, caller: Caller, decision_id: UUID, expecte
             _check_window(registry, new.kind, step.on)
         return new
 
-    return await _changed(registry, caller, decision_id, expected, act)
+    return await _changed(registry, caller, decision_id, expected, body, act)
 
 
 async def object_to(
@@ -151,7 +152,7 @@ async def object_to(
         )
         return rules.with_objection(old, objection, last)
 
-    return await _changed(registry, caller, decision_id, expected, act)
+    return await _changed(registry, caller, decision_id, expected, body, act)
 
 
 async def resolve(
@@ -163,7 +164,7 @@ async def resolve(
         resolution = Resolution(**_act(body, caller, now, last), outcome=body.outcome)
         return rules.with_resolution(old, number, resolution, last)
 
-    return await _changed(registry, caller, decision_id, expected, act)
+    return await _changed(registry, caller, decision_id, expected, body, act)
 
 
 async def withdraw(
@@ -174,7 +175,7 @@ async def withdraw(
     def act(old: Decision, now: datetime, last: date) -> Decision:
         return rules.withdrawn(old, Act(**_act(body, caller, now, last)), last)
 
-    return await _changed(registry, caller, decision_id, expected, act)
+    return await _changed(registry, caller, decision_id, expected, body, act)
 
 
 def _act(body: ActIn, caller: Caller, now: datetime, last: date) -> dict[str, Any]:
@@ -186,6 +187,7 @@ async def _changed(
     caller: Caller,
     decision_id: UUID,
     expected: int,
+    body: ActIn,
     act: Callable[[Decision, datetime, date], Decision],
 ) -> Decision:
     now, last = registry.runtime.clock.now(), today(registry)
@@ -195,7 +197,7 @@ async def _changed(
         new = act(old, now, last)
         if new.state == "concluded":
             new = await concluding.conclude(pg, registry, caller, new)
-        await store.change(pg, registry, new, now)
+        await store.change(pg, registry, new, Author(caller.key_id, now, body.note))
     if new.state == "concluded" and new.household_id is None:
         registry.divisions.expire()  # a designation ended
     return new

@@ -22,11 +22,12 @@ class Window(NamedTuple):
     first: tuple[int, int]
     last: tuple[int, int]
 
-    def holds_on(self, day: date) -> bool:
+    def year_of(self, day: date) -> int | None:
+        """The year in which the stretch began that a day lies in; None outside."""
         at = (day.month, day.day)
         if self.first <= self.last:
-            return self.first <= at <= self.last
-        return at >= self.first or at <= self.last
+            return day.year if self.first <= at <= self.last else None
+        return day.year if at >= self.first else day.year - 1 if at <= self.last else None
 
 
 class StandingSettings(BaseModel):
@@ -34,8 +35,13 @@ class StandingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    standing_by_decision: bool = Field(default=False, description="exits and relapses by decision alone")
+    standing_by_decision: bool = Field(
+        default=False, description="identifications, exits and relapses by decision alone"
+    )
     notice_days: int = Field(default=7, ge=1, le=90, description="days that a public notice 公示 runs")
+    full_names_on_boards: bool = Field(
+        default=False, description="village boards 村公示栏 name heads of households in full"
+    )
     windows: tuple[Window, ...] = Field(default=(), description="when identifications and exits are open 动态管理")
     monitoring: bool = Field(
         default=False, description="categories of monitoring 监测对象, of 2020 and later, are kept"
@@ -63,9 +69,14 @@ class StandingSettings(BaseModel):
         """The lines and thresholds, with the province's lines."""
         return load_standards(self.exit_lines)
 
-    def open_on(self, day: date) -> bool:
-        """Whether identifications and exits may be proposed and concluded on a day."""
-        return not self.windows or any(window.holds_on(day) for window in self.windows)
+    def open_for(self, day: date, today: date) -> bool:
+        """Whether an identification or exit may be proposed or concluded as on a day, and is entered today.
+
+        Both days lie in one stretch of a window: stating another day gets nobody past a closed one.
+        """
+        return not self.windows or any(
+            window.year_of(day) is not None and window.year_of(day) == window.year_of(today) for window in self.windows
+        )
 
 
 def _window(text: str) -> Window:

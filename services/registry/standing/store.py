@@ -8,7 +8,10 @@ from uuid import UUID
 
 import asyncpg
 
+from services.registry.audit import service as audit
+from services.registry.audit.rules import Entry, digest_of
 from services.registry.context import Registry
+from services.registry.households.records import Author
 from services.registry.standing.records import Decision
 from services.registry.standing.rules import DECISION_OPEN
 from shared import errors
@@ -81,34 +84,49 @@ def _conditions(filters: Filters, caller: Caller) -> tuple[list[str], list[Any]]
     return conditions, arguments
 
 
-async def add(pg: Pg, registry: Registry, decision: Decision, now: datetime) -> None:
-    """Write a new decision and its event. Raises 409 when another one is open."""
+async def add(pg: Pg, registry: Registry, decision: Decision, author: Author) -> None:
+    """Write a new decision, its event and its audit entry. Raises 409 when another one is open."""
     path = decision.path
     try:
         await pg.execute(
             "INSERT INTO standing_decision (id, version, kind, state, household_id, division, city, managing_unit, "
             "township, village, body, recorded_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
             decision.id, decision.version, decision.kind, decision.state, decision.household_id, decision.division,
-            path.city, path.managing_unit, path.township, path.village, decision.model_dump_json(), now,
+            path.city, path.managing_unit, path.township, path.village, decision.model_dump_json(), author.now,
         )  # fmt: skip
     except asyncpg.UniqueViolationError as error:
         if error.constraint_name in _ONE_OPEN:
             raise Problem(DECISION_OPEN) from error
         raise
-    await _publish(pg, registry, [(decision, now)])
+    await _tell(pg, registry, decision, author)
 
 
-async def change(pg: Pg, registry: Registry, decision: Decision, now: datetime) -> None:
-    """Write the next version of a decision whose row is locked, and its event."""
+async def change(pg: Pg, registry: Registry, decision: Decision, author: Author) -> None:
+    """Write the next version of a decision whose row is locked, its event and its audit entry."""
     await pg.execute(
         "UPDATE standing_decision SET version = $2, state = $3, body = $4, recorded_at = $5 WHERE id = $1",
         decision.id,
         decision.version,
         decision.state,
         decision.model_dump_json(),
-        now,
+        author.now,
     )
-    await _publish(pg, registry, [(decision, now)])
+    await _tell(pg, registry, decision, author)
+
+
+async def _tell(pg: Pg, registry: Registry, decision: Decision, author: Author) -> None:
+    await _publish(pg, registry, [(decision, author.now)])
+    entry = Entry(
+        recorded_at=author.now,
+        key_id=author.key_id,
+        operation=f"decision.{_verb(decision)}",
+        object_id=str(decision.id),
+        version=decision.version,
+        reason=author.reason,
+        divisions=decision.path.scopes(),
+        digest=digest_of([decision.model_dump_json()]),
+    )
+    await audit.record(pg, [entry])
 
 
 async def republish(pg: Pg, registry: Registry) -> int:

@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
+from uuid import UUID
 
+from services.registry.audit import service as audit
+from services.registry.audit.rules import Entry, digest_of
 from services.registry.context import Registry, today, within
 from services.registry.reports import Tally
 from services.registry.statistics.schemas import DenominatorLine
@@ -61,9 +64,22 @@ async def put(
             made[line.division, line.year] = line.people
     new = {key: people for key, people in made.items() if held.get(key[1], {}).get(key[0]) != people}
     if new and (each or not tally.rejected):
+        now = registry.runtime.clock.now()
         divisions, of_years = zip(*new, strict=True)
-        await pg.execute(_PUT, divisions, of_years, list(new.values()), registry.runtime.clock.now(), caller.key_id)
+        await pg.execute(_PUT, divisions, of_years, list(new.values()), now, caller.key_id)
+        await audit.record(pg, [_entry(*key, people, now, caller.key_id) for key, people in new.items()])
     return tally
+
+
+def _entry(division: str, year: int, people: int, now: datetime, key_id: UUID) -> Entry:
+    """Of a figure that is new or replaces another; like the figures, open to every admin."""
+    return Entry(
+        recorded_at=now,
+        key_id=key_id,
+        operation="denominator.recorded",
+        object_id=f"{division}/{year}",
+        digest=digest_of([people]),
+    )
 
 
 async def years(pg: Pg, until: date, known_at: datetime | None) -> Years:

@@ -21,7 +21,7 @@ Cell = str | int | None
 LEVELS: dict[Level, str] = {"city": "市", "county": "县区", "township": "乡镇", "village": "村"}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _OPTIONS = {
-    "in_memory": True,
+    "constant_memory": True,  # which wants the cells row by row
     "strings_to_formulas": False,
     "strings_to_urls": False,
     "default_format_properties": {"font_name": "宋体", "font_size": 11},

@@ -8,7 +8,6 @@ from datetime import date, datetime
 from typing import Any, TypeVar, get_args
 
 from services.registry.households import known
-from services.registry.households.known import Place
 from services.registry.households.monitoring import LABELS
 from services.registry.statistics import denominators, rules, units
 from services.registry.statistics.rules import Among, Step
@@ -25,7 +24,7 @@ from services.registry.statistics.schemas import (
     VillagesRow,
     VillageStatistics,
 )
-from services.registry.statistics.units import Layout
+from services.registry.statistics.units import Layout, Place
 from shared.auth import Caller
 from shared.contracts.division import DesignationKind, DivisionEvent, DivisionTree, Level
 from shared.contracts.household import STOCK
@@ -93,47 +92,54 @@ async def _shown(asked: Asked, row: Callable[[dict[str, Any], str], RowT]) -> di
     return {"division": division, "below": below, "known_at": asked.known_at, "watermark": asked.watermark}
 
 
+Counts = tuple[int, int]
+"""Households and people."""
+_NONE: Counts = (0, 0)
+
+
 class _ByUnit:
-    """Households and people by unit and name, and their total under the code of the division asked about."""
+    """Households and people by unit and name; under the code of the division asked about, all of them."""
 
     def __init__(self, division: str) -> None:
-        self._division = division
-        self._units: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
+        self._all: dict[str, Counts] = {}
+        self._units: dict[str, dict[str, Counts]] = defaultdict(dict)
+        self._units[division] = self._all
 
     def add(self, unit: str, name: str, households: int, people: int) -> None:
-        for code in (unit, self._division) if unit != self._division else (unit,):
-            counts = self._units[code]
-            before = counts.get(name, (0, 0))
-            counts[name] = before[0] + households, before[1] + people
+        counts = self._units[unit]
+        for held in (counts,) if counts is self._all else (counts, self._all):
+            before = held.get(name, _NONE)
+            held[name] = before[0] + households, before[1] + people
 
-    def of(self, unit: str, name: str) -> tuple[int, int]:
-        """Households and people."""
-        return self._units.get(unit, {}).get(name, (0, 0))
+    def of(self, unit: str) -> Mapping[str, Counts]:
+        """Households and people by name; none where a name is missing."""
+        return self._units.get(unit, {})
 
     def named(self, unit: str, names: Iterable[str]) -> dict[str, int]:
         """The counts as fields: ``<name>_households`` and ``<name>_people``."""
-        found = {name: self.of(unit, name) for name in names}
+        found = self.of(unit)
         return {
             f"{name}_{what}": count
-            for name, counts in found.items()
-            for what, count in zip(("households", "people"), counts, strict=True)
+            for name in names
+            for what, count in zip(("households", "people"), found.get(name, _NONE), strict=True)
         }
 
 
 async def poverty(pg: Pg, asked: Asked) -> PovertyStatistics:
     """Stock, served and registered households of a day, and incidence."""
     by_unit = _ByUnit(asked.division.code)
-    for row in await _counted(pg, asked, "population_change"):
-        for population in rules.populations(row["standing"]):
-            by_unit.add(row["unit"], population, row["households"], row["people"])
+    for unit, standing, households, people in await _counted(pg, asked, _POPULATION):
+        for population, standings in rules.POPULATIONS.items():
+            if standing in standings:
+                by_unit.add(unit, population, households, people)
     held = await denominators.years(pg, asked.day, asked.known_at)
     rural = denominators.of_day(held, asked.layout, asked.division.code)
 
     def row_of(unit: dict[str, Any], code: str) -> PovertyRow:
         counts = by_unit.named(code, get_args(Among))
-        people = rural.people.get(code)
-        share = rules.percent(counts["stock_people"], people)
-        return PovertyRow(**unit, **counts, rural_people=people, incidence_percent=share)
+        whole = rural.people.get(code)
+        share = rules.percent(counts["stock_people"], whole)
+        return PovertyRow(**unit, **counts, rural_people=whole, incidence_percent=share)
 
     return PovertyStatistics(as_of=asked.day, rural_year=rural.year, **await _shown(asked, row_of))
 
@@ -154,20 +160,28 @@ async def stock_people(pg: Pg, tree: DivisionTree, code: str, day: date) -> int:
     )
 
 
+async def rural_people(pg: Pg, tree: DivisionTree, code: str, day: date) -> int | None:
+    """The rural population that incidence of a division is counted by on a day; None where it is not known."""
+    held = await denominators.years(pg, day, None)
+    if not held:
+        return None
+    layout = await asyncio.to_thread(units.layout, tree, day)
+    return denominators.of_day(held, layout, code).people.get(code)
+
+
 async def causes(pg: Pg, asked: Asked, among: Among) -> ProfileStatistics:
     """Main causes of poverty of a population on a day."""
-    return await _profile(pg, asked, among, "cause", rules.CAUSES)
+    return await _profile(pg, asked, among, _CAUSES, rules.CAUSES)
 
 
 async def welfare(pg: Pg, asked: Asked, among: Among) -> ProfileStatistics:
     """Welfare categories of a population on a day."""
-    return await _profile(pg, asked, among, "welfare", rules.WELFARE)
+    return await _profile(pg, asked, among, _WELFARE, rules.WELFARE)
 
 
-async def _profile(pg: Pg, asked: Asked, among: Among, column: str, labels: Mapping[str, str]) -> ProfileStatistics:
-    counted = await _counted(pg, asked, "profile_change", column)
-    rows = [row for row in counted if among in rules.populations(row["standing"])]
-    return ProfileStatistics(as_of=asked.day, among=among, **await _broken_down(asked, rows, column, labels))
+async def _profile(pg: Pg, asked: Asked, among: Among, sums: str, labels: Mapping[str, str]) -> ProfileStatistics:
+    counted = await _counted(pg, asked, sums, sorted(rules.POPULATIONS[among]))
+    return ProfileStatistics(as_of=asked.day, among=among, **await _broken_down(asked, counted, labels))
 
 
 async def monitoring(pg: Pg, asked: Asked) -> MonitoringStatistics:
@@ -175,24 +189,26 @@ async def monitoring(pg: Pg, asked: Asked) -> MonitoringStatistics:
     rows = await known.monitored_on(
         pg, asked.known_at, asked.day, within=asked.within, code=asked.division.code, by=asked.by
     )
-    return MonitoringStatistics(as_of=asked.day, **await _broken_down(asked, rows, "category", LABELS))
+    counted = [(row["unit"], row["category"], row["households"], row["people"]) for row in rows]
+    return MonitoringStatistics(as_of=asked.day, **await _broken_down(asked, counted, LABELS))
 
 
-async def _broken_down(asked: Asked, rows: Sequence[Any], column: str, labels: Mapping[Any, str]) -> dict[str, Any]:
+async def _broken_down(asked: Asked, counted: Iterable[Any], labels: Mapping[Any, str]) -> dict[str, Any]:
     """Counts by unit and code, in the order of the labels, with what every answer has."""
     by_unit = _ByUnit(asked.division.code)
-    codes = dict(labels)
-    for row in rows:
-        codes.setdefault(row[column], row[column])  # a list may have grown since the labels were written
-        by_unit.add(row["unit"], row[column], row["households"], row["people"])
+    for unit, code, households, people in counted:
+        by_unit.add(unit, code, households, people)
+    # A list may have grown since the labels were written.
+    codes = {**labels, **{part: part for part in by_unit.of(asked.division.code) if part not in labels}}
 
     def row_of(unit: dict[str, Any], code: str) -> ProfileRow:
-        counted = [by_unit.of(code, part) for part in codes]
-        households, people = (sum(each) for each in zip(*counted, strict=True))
-        parts: list[Part] = [
-            {"code": part, "label": label, "households": n, "people": m, "percent": rules.percent(n, households)}
-            for (part, label), (n, m) in zip(codes.items(), counted, strict=True)
-        ]
+        counts = by_unit.of(code)
+        households, people = (sum(each) for each in zip(*counts.values(), strict=True)) if counts else _NONE
+        parts: list[Part] = []
+        for part, label in codes.items():
+            n, m = counts.get(part, _NONE)
+            share = rules.percent(n, households)
+            parts.append({"code": part, "label": label, "households": n, "people": m, "percent": share})
         return ProfileRow(**unit, households=households, people=people, parts=parts)
 
     return await _shown(asked, row_of)
@@ -201,10 +217,10 @@ async def _broken_down(asked: Asked, rows: Sequence[Any], column: str, labels: M
 async def exits(pg: Pg, asked: Asked, since: date) -> ExitStatistics:
     """What changed the stock from a day on, up to the day asked about."""
     by_unit = _ByUnit(asked.division.code)
-    for row in await _steps(pg, asked, since):
-        step = rules.step(row["before"], row["after"])
+    for unit, before, after, households, people in await _counted(pg, asked, _STEPS, since):
+        step = rules.step(before, after)
         if step is not None:
-            by_unit.add(row["unit"], step, row["households"], row["people"])
+            by_unit.add(unit, step, households, people)
 
     def row_of(unit: dict[str, Any], code: str) -> ExitsRow:
         return ExitsRow(**unit, **by_unit.named(code, get_args(Step)))
@@ -228,31 +244,27 @@ async def villages(asked: Asked) -> VillageStatistics:
     return VillageStatistics(as_of=asked.day, **await _shown(asked, row_of))
 
 
-async def _counted(pg: Pg, asked: Asked, table: str, *also: str) -> Sequence[Any]:
-    """Households and people of a day by unit, standing and what else is asked for."""
-    if asked.known_at is not None:
-        return await known.counted_on(
-            pg, asked.known_at, asked.day, within=asked.within, code=asked.division.code, by=asked.by
-        )
-    columns = ", ".join(("standing", *also))
-    return await pg.fetch(
-        f"SELECT {asked.by} AS unit, {columns}, sum(households)::int AS households, sum(people)::int AS people "
-        f"FROM {table} WHERE {asked.within} = $1 AND on_day <= $2 GROUP BY {asked.by}, {columns}",
-        asked.division.code,
-        asked.day,
-    )
+def _summed(sums: str, entries: str, names: str, condition: str = "true") -> str:
+    """The query for households and people by unit and other columns, as known at an instant or now.
+
+    What was known then is what is counted now less what was entered since (none, where the instant is null).
+    """
+    where = f"{{within}} = $1 AND on_day <= $2 AND {condition}"
+    return f"""
+        SELECT unit, {names}, sum(households)::int, sum(people)::int FROM (
+            SELECT {{by}} AS unit, {names}, households, people FROM {sums} WHERE {where}
+            UNION ALL
+            SELECT {{by}}, {names}, -households, -people FROM {entries} WHERE recorded_at > $3 AND {where}
+        ) counted GROUP BY unit, {names} HAVING sum(households) <> 0 OR sum(people) <> 0"""
 
 
-async def _steps(pg: Pg, asked: Asked, since: date) -> Sequence[Any]:
-    if asked.known_at is not None:
-        return await known.steps(
-            pg, asked.known_at, since, asked.day, within=asked.within, code=asked.division.code, by=asked.by
-        )
-    return await pg.fetch(
-        f"SELECT {asked.by} AS unit, before, after, sum(households)::int AS households, sum(people)::int AS people "
-        f"FROM standing_change WHERE {asked.within} = $1 AND on_day BETWEEN $2 AND $3 "
-        f"GROUP BY {asked.by}, before, after",
-        asked.division.code,
-        since,
-        asked.day,
-    )
+_POPULATION = _summed("population_change", "profile_entry", "standing")
+_CAUSES = _summed("profile_change", "profile_entry", "cause", "standing = ANY($4::text[])")
+_WELFARE = _summed("profile_change", "profile_entry", "welfare", "standing = ANY($4::text[])")
+_STEPS = _summed("standing_change", "standing_entry", "before, after", "on_day >= $4")
+
+
+async def _counted(pg: Pg, asked: Asked, query: str, *arguments: Any) -> Sequence[Any]:
+    """Rows: a unit, what it is broken down by, households and people of the day or up to it."""
+    statement = query.format(within=asked.within, by=asked.by)
+    return await pg.fetch(statement, asked.division.code, asked.day, asked.known_at, *arguments)

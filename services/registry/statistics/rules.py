@@ -1,14 +1,17 @@
 """What counts as what, and how ratios are rounded. Pure."""
 
-from collections.abc import Iterable, Mapping
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, get_args
 
-from shared.contracts.household import SERVED, STOCK
+from shared.contracts.household import SERVED, STOCK, Standing
 
 Among = Literal["stock", "served", "registered"]
 Step = Literal["exited", "relapsed", "added", "removed"]
-_POOR: frozenset[str] = frozenset(STOCK)
-_SERVED: frozenset[str] = frozenset(SERVED)
+POPULATIONS: Mapping[Among, frozenset[str]] = {
+    "stock": frozenset(STOCK), "served": frozenset(SERVED), "registered": frozenset(get_args(Standing))
+}  # fmt: skip
+"""The standings of the households that belong to each."""
+_POOR = POPULATIONS["stock"]
 _EXITED = frozenset({"exited_supported", "exited"})
 
 CAUSES: Mapping[str, str] = {
@@ -20,15 +23,6 @@ CAUSES: Mapping[str, str] = {
 WELFARE: Mapping[str, str] = {
     "none": "无", "dibao": "低保", "tekun": "特困", "dibao_and_tekun": "低保和特困"
 }  # fmt: skip
-
-
-def populations(standing: str) -> Iterable[Among]:
-    """The populations that a household of this standing belongs to."""
-    yield "registered"
-    if standing in _SERVED:
-        yield "served"
-    if standing in _POOR:
-        yield "stock"
 
 
 def step(before: str, after: str) -> Step | None:

@@ -2,12 +2,13 @@
 
 What a unit had on a day is the sum of the dated changes up to it, and what happened in a span of days is the sum of
 the steps within it. A village's sums carry the divisions above it as they were frozen, so that they serve every
-level.
+level. What is added is also entered with the instant of its recording: what was known then is what is counted now
+less what was entered since.
 """
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, datetime
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -42,8 +43,8 @@ class _Sums:
         self._people.update(other._people)
 
     def columns(self) -> list[list[Any]]:
-        """What remains, a column each, in key order: so two writers of one village wait instead of deadlocking."""
-        found = ((*key, self._households[key], self._people[key]) for key in sorted(self._households))
+        """What remains, a column each."""
+        found = ((*key, count, self._people[key]) for key, count in self._households.items())
         return [list(column) for column in zip(*(row for row in found if row[-1] or row[-2]), strict=True)]
 
 
@@ -55,13 +56,13 @@ class PopulationChanges:
         self.steps = _Sums()
         self.profiles = _Sums()
 
-    def add(self, periods: Iterable[Period], profile: Profile) -> None:
+    def add(self, periods: Iterable[Period], profile: Profile, recorded_at: datetime) -> None:
         """Count the stretches of a household from now on."""
-        self._sum(list(periods), profile, 1)
+        self._sum(list(periods), profile, recorded_at, 1)
 
-    def take_away(self, periods: Iterable[Period], profile: Profile) -> None:
+    def take_away(self, periods: Iterable[Period], profile: Profile, recorded_at: datetime) -> None:
         """Count the stretches of a household no longer."""
-        self._sum(list(periods), profile, -1)
+        self._sum(list(periods), profile, recorded_at, -1)
 
     def include(self, others: "PopulationChanges") -> None:
         """Add what was gathered elsewhere."""
@@ -72,28 +73,31 @@ class PopulationChanges:
         ):
             own.include(other)
 
-    def _sum(self, periods: list[Period], profile: Profile, sign: int) -> None:
+    def _sum(self, periods: list[Period], profile: Profile, recorded_at: datetime, sign: int) -> None:
         for period in periods:
-            self._change(period.valid_from, period, profile, sign)
+            self._change(recorded_at, period.valid_from, period, profile, sign)
             if period.valid_to is not None:
-                self._change(period.valid_to, period, profile, -sign)
+                self._change(recorded_at, period.valid_to, period, profile, -sign)
         for before, after in pairwise([None, *periods]):
             if after is not None and (before is None or before.standing != after.standing):
-                self._step(after.valid_from, before and before.standing, after.standing, after, sign)
+                self._step(recorded_at, after.valid_from, before and before.standing, after.standing, after, sign)
         last = periods[-1] if periods else None
         if last is not None and last.valid_to is not None:
-            self._step(last.valid_to, last.standing, None, last, sign)
+            self._step(recorded_at, last.valid_to, last.standing, None, last, sign)
 
-    def _change(self, day: date, period: Period, profile: Profile, sign: int) -> None:
+    def _change(self, recorded_at: datetime, day: date, period: Period, profile: Profile, sign: int) -> None:
         village, *above = _place(period.path)
         people = sign * period.people
         self.population.change((village, day, period.standing, *above), sign, people)
-        key = (village, day, period.standing, profile.cause or "", profile.welfare, *above)
+        key = (recorded_at, village, day, period.standing, profile.cause or "", profile.welfare, *above)
         self.profiles.change(key, sign, people)
 
-    def _step(self, day: date, before: str | None, after: str | None, period: Period, sign: int) -> None:
+    def _step(
+        self, recorded_at: datetime, day: date, before: str | None, after: str | None, period: Period, sign: int
+    ) -> None:
         village, *above = _place(period.path)
-        self.steps.change((village, day, before or "", after or "", *above), sign, sign * period.people)
+        key = (recorded_at, village, day, before or "", after or "", *above)
+        self.steps.change(key, sign, sign * period.people)
 
 
 def _place(path: Path) -> tuple[str, str, str, str]:
@@ -101,27 +105,35 @@ def _place(path: Path) -> tuple[str, str, str, str]:
     return path.village or "", path.township or "", path.managing_unit, path.city
 
 
-def _add(table: str, **keys: str) -> str:
-    """The statement that adds sums to those there are."""
-    columns = {**keys, "households": "int", "people": "int"}
+def _add(sums: str, entries: str | None = None, **keys: str) -> str:
+    """The statement that adds to the sums there are, in key order, and enters what it adds with its instant."""
+    dated = {} if entries is None else {"recorded_at": "timestamptz"}
+    columns = {**dated, **keys, "households": "int", "people": "int"}
     arrays = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(columns.values(), start=1))
+    names, own = ", ".join(columns), ", ".join(keys)
+    entered = "" if entries is None else f", entered AS (INSERT INTO {entries} ({names}) SELECT * FROM given)"
     return (
-        f"INSERT INTO {table} AS held ({', '.join(columns)}) SELECT * FROM unnest({arrays}) "
-        f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET "
+        f"WITH given AS (SELECT * FROM unnest({arrays}) AS given ({names})){entered} "
+        f"INSERT INTO {sums} AS held ({own}, households, people) "
+        f"SELECT {own}, sum(households), sum(people) FROM given GROUP BY {own} ORDER BY {own} "
+        f"ON CONFLICT ({own}) DO UPDATE SET "
         "households = held.households + excluded.households, people = held.people + excluded.people"
     )
 
 
 _ABOVE = {"township": "text", "managing_unit": "text", "city": "text"}
 _ADD_POPULATION = _add("population_change", village="text", on_day="date", standing="text", **_ABOVE)
-_ADD_STEPS = _add("standing_change", village="text", on_day="date", before="text", after="text", **_ABOVE)
-_ADD_PROFILES = _add(
-    "profile_change", village="text", on_day="date", standing="text", cause="text", welfare="text", **_ABOVE
+_ADD_STEPS = _add(
+    "standing_change", "standing_entry", village="text", on_day="date", before="text", after="text", **_ABOVE
 )
+_ADD_PROFILES = _add(
+    "profile_change", "profile_entry", village="text", on_day="date", standing="text", cause="text", welfare="text",
+    **_ABOVE,
+)  # fmt: skip
 
 
 async def count(pg: Pg, changes: PopulationChanges) -> None:
-    """Write changes, table by table, each in key order."""
+    """Write changes, table by table, each in key order: so two writers of one village wait instead of deadlocking."""
     for statement, sums in (
         (_ADD_POPULATION, changes.population), (_ADD_STEPS, changes.steps), (_ADD_PROFILES, changes.profiles)
     ):  # fmt: skip

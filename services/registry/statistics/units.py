@@ -6,10 +6,11 @@ Households count for the managing unit, not for the county in the code (ranking.
 from collections.abc import Mapping
 from datetime import date
 from functools import lru_cache
+from typing import Literal
 
-from services.registry.households.known import Place
 from shared.contracts.division import DivisionEvent, DivisionTree, Level
 
+Place = Literal["city", "managing_unit", "township", "village"]
 COLUMNS: dict[Level, Place] = {
     "city": "city", "county": "managing_unit", "township": "township", "village": "village"
 }  # fmt: skip

@@ -4,7 +4,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.http.fields import Instant, ShortText
+from services.registry.freetext import FreeText
+from shared.http.fields import Instant
 
 
 class LockIn(BaseModel):
@@ -14,7 +15,7 @@ class LockIn(BaseModel):
         strict=True, extra="forbid", json_schema_extra={"examples": [{"reason": "2018 年度数据已上报"}]}
     )
 
-    reason: ShortText = Field(description="Why 锁定原因.")
+    reason: FreeText = Field(description="Why 锁定原因.")
 
 
 class LockedYear(BaseModel):

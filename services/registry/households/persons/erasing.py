@@ -5,7 +5,7 @@ from datetime import date
 
 from services.registry.commands import command
 from services.registry.context import Registry
-from services.registry.households.erasing import AT_ONCE, erased, forget
+from services.registry.households.erasing import AT_ONCE, erased, forget, forget_copies
 from services.registry.households.persons import reading, store
 from services.registry.households.persons.records import Unattached, next_version
 from services.registry.households.reading import scope
@@ -45,6 +45,7 @@ async def erase_expired(registry: Registry, caller: Caller, deregistered_before:
 
 
 async def _write(pg: Pg, registry: Registry, olds: Sequence[Unattached], author: Author) -> list[Unattached]:
+    await forget_copies(pg, registry, [old.id for old in olds], author.now)
     news = [next_version(old, erased(old), author) for old in olds]
     await store.write(pg, registry, news)
     await forget(pg, [new.id for new in news])

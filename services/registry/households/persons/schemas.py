@@ -4,6 +4,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.registry.freetext import FreeText
 from services.registry.households.rules import Relation
 from services.registry.households.schemas import (
     Given,
@@ -15,7 +16,7 @@ from services.registry.households.schemas import (
 )
 from shared.contracts.base import Instant
 from shared.contracts.division import Path
-from shared.http.fields import Day, Division, ShortText
+from shared.http.fields import Day, Division
 
 
 class PersonIn(PersonFields):
@@ -70,7 +71,7 @@ class Placement(BaseModel):
     household: HouseholdRef = Field(description="The household joined 转入户.")
     relation: Relation = Field(description="Relation to its head 与户主关系.")
     effective_on: Day | None = Field(default=None, description="First day there 生效日期; default today.")
-    reason: ShortText = Field(description="Why 落户原因.")
+    reason: FreeText = Field(description="Why 落户原因.")
 
 
 class Departure(BaseModel):
@@ -84,7 +85,7 @@ class Departure(BaseModel):
 
     village: Division | None = Field(default=None, description="Village 所在村; default: that of the household.")
     effective_on: Day | None = Field(default=None, description="First day without a household; default today.")
-    reason: ShortText = Field(description="Why 离户原因.")
+    reason: FreeText = Field(description="Why 离户原因.")
 
 
 class Membership(BaseModel):

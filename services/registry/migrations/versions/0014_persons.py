@@ -1,14 +1,14 @@
 """Persons without a household: a place of their own instead of a household. Monitoring of households.
 
-Revision ID: 0011
+Revision ID: 0014
 """
 
 from alembic import op
 
 from services.registry import rowsecurity
 
-revision = "0011"
-down_revision = "0009"
+revision = "0014"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 

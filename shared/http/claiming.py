@@ -42,3 +42,9 @@ async def complete(pg: Pg, key: IdempotencyKey, resource_id: UUID, version: int)
             resource_id,
             version,
         )
+
+
+async def forget(pg: Pg, key: IdempotencyKey) -> None:
+    """Give the key back: this request made nothing. In the transaction of ``claim``."""
+    if key.value is not None:
+        await pg.execute("DELETE FROM idempotency WHERE scope = $1 AND key = $2", key.scope, key.value)

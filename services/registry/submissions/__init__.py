@@ -1,0 +1,1 @@
+"""Households that other systems submit through Kafka, identities encrypted to us (architecture rule 8)."""
