@@ -74,12 +74,14 @@ class Registering:
         """The households of some rows, or what is wrong with them."""
 
         def look() -> Ahead:
-            read, judged = list[Read](), list[Judged | list[Fault]]()
+            found = Ahead([], [])
             for group in groups:
-                read.append(self.reader.household(group))
-                judged += judge_all(_contents(read[-1:]), self.around)
-                time.sleep(0)  # after those who prepare what is written now: this is to be done while they wait for it
-            return Ahead(read, judged)
+                household = self.reader.household(group)
+                found.read.append(household)
+                found.judged.extend(judge_all(_contents([household]), self.around))
+                # Hands the interpreter to whoever prepares what is written now: reading is for while they wait.
+                time.sleep(0)
+            return found
 
         return await households.prepared(len(groups), look)
 
