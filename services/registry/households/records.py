@@ -194,3 +194,9 @@ def changed_members(old: Household, new: Household) -> Iterable[Person]:
     """The members that ``new`` adds or changes."""
     known = {member.stay: member.version for member in old.members}
     return (member for member in new.members if known.get(member.stay) != member.version)
+
+
+def new_members(old: Household, new: Household) -> Iterable[Person]:
+    """The members that ``new`` adds, whether they are new to the register or come from elsewhere on it."""
+    known = {member.stay for member in old.members}
+    return (member for member in new.members if member.stay not in known)

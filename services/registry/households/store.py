@@ -14,7 +14,7 @@ from services.registry.exchange import changes as exchange
 from services.registry.households import attributes, incomes, monitoring
 from services.registry.households.auditing import entries_of
 from services.registry.households.models import HOUSEHOLD, PERIOD, PERSON, insert, supersede
-from services.registry.households.records import Household, Individual, Person, changed_members
+from services.registry.households.records import Household, Individual, Person, changed_members, new_members
 from services.registry.identity import Vault
 from services.registry.statistics import service as statistics
 from services.registry.statistics.service import PopulationChanges, Profile
@@ -85,7 +85,7 @@ async def change(
         raise MovedOnError("household")
     await pg.execute("DELETE FROM household_period WHERE household_id = ANY($1)", [new.id for new in households])
     await _write_rest(pg, columns)
-    arrivals = ((new.id, [m.id for m in changed_members(old, new) if m.version == 1]) for old, new in pairs)
+    arrivals = ((new.id, [member.id for member in new_members(old, new)]) for old, new in pairs)
     await exchange.note(pg, exchange.NEW_MEMBER, [(i, joined) for i, joined in arrivals if joined])
 
 
