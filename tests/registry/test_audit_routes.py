@@ -157,17 +157,21 @@ async def _moves(client: httpx.AsyncClient) -> None:
 
 
 async def _persons(client: httpx.AsyncClient, knowing: dict[str, str]) -> None:
-    alone = await done(await client.post("/v1/persons", json=person()))
-    url, home = f"/v1/persons/{alone['id']}", await make(client)
+    alone, home = await done(await client.post("/v1/persons", json=person())), await make(client)
+    url = f"/v1/persons/{alone['id']}"
     await done(await client.post(f"{url}/reveal", json={"purpose": "law", "reason": "核查"}, headers=knowing))
-    await done(await client.patch(url, json={"phone": "13800000000", "reason": "更正"}, headers=matching(1)))
-    placed = await done(await client.post(f"{url}/placement", json=placement(home), headers=matching(2)))
+    phone = {"phone": "13800000000", "reason": "更正"}
+    changed = await done(await client.patch(url, json=phone, headers=matching(alone["version"])))
+    joins = placement(home)
+    await done(await client.post(f"{url}/placement", json=joins, headers=matching(changed["version"])))
+    joined = (await client.get(f"/v1/households/{home['id']}")).json()
     leaving = {"effective_on": "2018-10-01", "reason": "离户独居"}
     departure = f"/v1/households/{home['id']}/members/{alone['id']}/departure"
-    await done(await client.post(departure, json=leaving, headers=matching(2)))
-    version = placed["version"] + 1
-    await done(await client.post(f"{url}/deregistration", json={"reason": "迁出"}, headers=matching(version)))
-    await done(await client.post(f"{url}/erasure", json={"reason": "本人申请"}, headers=matching(version + 1)))
+    left = await done(await client.post(departure, json=leaving, headers=matching(joined["version"])))
+    off = {"headers": matching(left["person"]["version"]), "json": {"reason": "迁出"}}
+    gone = await done(await client.post(f"{url}/deregistration", **off))
+    erasure = {"reason": "本人申请"}
+    await done(await client.post(f"{url}/erasure", json=erasure, headers=matching(gone["version"])))
 
 
 async def _identities(client: httpx.AsyncClient, knowing: dict[str, str]) -> None:
