@@ -382,6 +382,8 @@ async def test_persons_follow_when_divisions_change(own_registry: httpx.AsyncCli
     assert (found["village"], found["version"]) == ("411323102202", 2)
     assert (await events(own_app, "person"))[-1]["path"] == found["path"]
     assert (await own_registry.get(f"/v1/persons/{gone['id']}")).json()["village"] == VILLAGE
+    back = await own_registry.patch(f"/v1/persons/{gone['id']}", json={"status": "active"}, headers=matching(2))
+    assert (back.status_code, back.json()["village"], back.json()["until"]) == (200, "411323102202", None)
     handover = {"unit": ZONE, "valid_from": day, **why}
     handed = await own_registry.post("/v1/divisions/411323102202/managing-unit", json=handover, headers=matching(1))
     assert handed.status_code == 200, handed.text

@@ -25,7 +25,7 @@ from shared.http.etag import check_version
 
 P = TypeVar("P", bound=Individual)
 AT_ONCE = 200
-"""Households a call erases whose retention is over."""
+"""Households, or persons without one, that a call erases whose retention is over."""
 _FORGET_PERSONS = (
     "UPDATE person_version SET name = NULL, id_number = NULL, id_number_index = NULL, phone = NULL, "
     "disability_number = NULL, bank_card = NULL, birth_date = date_trunc('year', birth_date)::date "
@@ -76,7 +76,12 @@ async def erase_expired(
         found = await pg.fetch(_EXPIRED, deregistered_before, list(caller.divisions), AT_ONCE + 1)
         identifiers = [row["id"] for row in found[:AT_ONCE]]
         households = await reading.several(pg, identifiers, registry.vault, lock=True)
-        members = {member.id for each in households for member in each.members if member.status != "erased"}
+        members = {
+            member.id
+            for each in households
+            for member in each.members
+            if member.status not in ("erased", "transferred")  # who left for elsewhere stays on the register there
+        }
         await _write(pg, registry, households, members, author_of(registry, caller, reason))
     return len(households), len(members), len(found) > AT_ONCE
 
@@ -122,7 +127,8 @@ async def forget_copies(pg: Pg, registry: Registry, members: Collection[UUID], n
 
 
 def _without(old: Household, members: Collection[UUID]) -> Household:
-    left = tuple(erased(each) if each.id in members else each for each in old.members)
+    # A stay that ended is one of the versions before.
+    left = tuple(erased(each) if each.id in members and each.status != "transferred" else each for each in old.members)
     return replace(old, members=left, content=os.urandom(32))
 
 

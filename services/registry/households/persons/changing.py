@@ -11,12 +11,12 @@ from services.registry.households.attributes import HouseholdAttributes
 from services.registry.households.changing import checked, day_of, patched_person, present_member
 from services.registry.households.facts import person_facts
 from services.registry.households.judging import EARLIEST, Surroundings, day_faults, identify
-from services.registry.households.moving import parted
+from services.registry.households.moving import earliest, parted
 from services.registry.households.persons.records import Unattached, latest_path
 from services.registry.households.persons.schemas import Departure, PersonIn, PersonPatch, Placement
 from services.registry.households.records import Author, Household, Person
 from services.registry.households.registering import told
-from services.registry.households.rules import NotValidThenError, Since, dated
+from services.registry.households.rules import NotValidThenError, Since, dated, value_on
 from services.registry.households.schemas import Deregistration
 from shared import errors
 from shared.contracts.division import Path
@@ -52,17 +52,19 @@ def patched(patch: PersonPatch) -> Decision:
         if patch.village is not None:
             day = day_of("/effective_on", patch.effective_on, old.joined_on, around.today)
             new = _settled(new, dated(old.residences, Since(day, patch.village)), around)
+        elif patch.status == "active":  # the village may have gone into another one meanwhile
+            new = _settled(new, old.residences, around)
         return _checked(old, new, around)
 
     return decide
 
 
 def deregistered(body: Deregistration) -> Decision:
-    """Off the register. Raises 422."""
+    """Off the register; from that day on retention counts, also of who died or moved away before. Raises 422."""
 
     def decide(old: Unattached, around: Surroundings) -> Unattached:
-        day = day_of("/effective_on", body.effective_on, old.joined_on, around.today)
-        return replace(old, status="deregistered", left_on=old.left_on or day)
+        day = day_of("/effective_on", body.effective_on, old.left_on or old.joined_on, around.today)
+        return replace(old, status="deregistered", left_on=day)
 
     return decide
 
@@ -71,8 +73,7 @@ def placed(old: Unattached, joined: Household, body: Placement, around: Surround
     """The stay without a household, ended, and the household with its new member. Raises 422."""
     if not old.present:
         raise errors.invalid(fault("", "person_gone", "deceased or moved away", "该人员已死亡或迁出"))
-    first = max(old.joined_on, joined.registered_on)
-    day = day_of("/effective_on", body.effective_on, first, around.today)
+    day = day_of("/effective_on", body.effective_on, earliest(joined, [old]), around.today)
     member = Person(
         **old.common()
         | {"version": old.version + 2, "joined_on": day},  # the one in between ends the stay without a household
@@ -91,7 +92,7 @@ def departed(left: Household, member: UUID, body: Departure, around: Surrounding
     if sum(each.present for each in left.members) == 1:
         raise errors.invalid(fault("/member", "last_member", "deregister the household instead", "请改为注销该户"))
     day = day_of("/effective_on", body.effective_on, person.joined_on, around.today)
-    residences = (Since(day, body.village or left.latest.path.village or ""),)
+    residences = (Since(day, body.village or value_on(left.residences, day)),)
     path = _path(residences, around)
     if path is None:
         raise errors.invalid(_unknown_village())

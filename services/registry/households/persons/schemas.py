@@ -83,7 +83,9 @@ class Departure(BaseModel):
         json_schema_extra={"examples": [{"effective_on": "2018-10-01", "reason": "离户独居"}]},
     )
 
-    village: Division | None = Field(default=None, description="Village 所在村; default: that of the household.")
+    village: Division | None = Field(
+        default=None, description="Village 所在村; default: that of the household on that day."
+    )
     effective_on: Day | None = Field(default=None, description="First day without a household; default today.")
     reason: FreeText = Field(description="Why 离户原因.")
 
