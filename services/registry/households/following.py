@@ -21,7 +21,7 @@ _LIVING = "(township = ANY($1) OR village = ANY($1)) AND (valid_to IS NULL OR va
 
 @dataclass(frozen=True, slots=True)
 class Residents:
-    """The households of the register, as divisions see them; changes are the author's."""
+    """Who is on the register, with a household or without one, as divisions see them; changes are the author's."""
 
     registry: Registry
     author: Author
