@@ -168,10 +168,9 @@ async def _persons(client: httpx.AsyncClient, knowing: dict[str, str]) -> None:
     leaving = {"effective_on": "2018-10-01", "reason": "离户独居"}
     departure = f"/v1/households/{home['id']}/members/{alone['id']}/departure"
     left = await done(await client.post(departure, json=leaving, headers=matching(joined["version"])))
-    off = {"headers": matching(left["person"]["version"]), "json": {"reason": "迁出"}}
-    gone = await done(await client.post(f"{url}/deregistration", **off))
-    erasure = {"reason": "本人申请"}
-    await done(await client.post(f"{url}/erasure", json=erasure, headers=matching(gone["version"])))
+    alone, why = left["person"], {"reason": "本人申请"}
+    gone = await done(await client.post(f"{url}/deregistration", json=why, headers=matching(alone["version"])))
+    await done(await client.post(f"{url}/erasure", json=why, headers=matching(gone["version"])))
 
 
 async def _identities(client: httpx.AsyncClient, knowing: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ import httpx
 from fastapi import FastAPI
 
 from services.registry.audit.command import verify_audit
-from tests.registry.conftest import OTHER_VILLAGE, VILLAGE, events, faults, make, matching, member
+from tests.registry.conftest import OTHER_VILLAGE, VILLAGE, events, faults, household, make, matching, member
 from tests.registry.sheets import counts, ended, head, imported, wife, workbook
 from tests.registry.test_moves import body as going
 from tests.registry.test_persons import NUMBER, people, placement, register
@@ -133,6 +133,18 @@ async def test_an_erasure_reaches_every_stay(registry: httpx.AsyncClient, app: F
     assert all(row[name] is None for row in rows for name in ("name", "id_number", "id_number_index", "phone"))
     assert await people(registry, "2018-07-01") == 2
     assert (await events(app, "person"))[-1]["status"] == "erased"
+
+
+async def test_what_a_household_was_registered_with_is_forgotten_with_who_left_it(registry: httpx.AsyncClient) -> None:
+    members = [member(), member("other", id_number=NUMBER, birth_date=None)]
+    body = household(members=members, number="41132310221701")
+    made = (await registry.post("/v1/households", json=body)).json()
+    assert (await registry.post("/v1/households", json=body)).status_code == 200
+    alone = await departed(registry, made["id"], made["members"][1]["id"], 1, "2018-06-01")
+    assert (await registry.post("/v1/households", json=body)).status_code == 200
+    url = f"/v1/persons/{alone['id']}/erasure"
+    assert (await registry.post(url, json={"reason": "本人申请"}, headers=matching(3))).status_code == 200
+    assert faults(await registry.post("/v1/households", json=body), 409) == {("/number", "number_taken")}
 
 
 async def test_retention_of_the_dead_counts_from_their_deregistration(registry: httpx.AsyncClient) -> None:

@@ -39,6 +39,13 @@ _FORGET_CONTENTS = (
     "UPDATE household_version SET content = household.content FROM household "
     "WHERE household.id = household_version.id AND household.id = ANY($1::uuid[])"
 )
+_FORGET_REGISTRATIONS = """
+WITH former AS (
+    SELECT id FROM household WHERE id IN (SELECT household_id FROM person_version WHERE id = ANY($1::uuid[]))
+    ORDER BY id FOR UPDATE
+)
+UPDATE household SET content = sha256($2 || uuid_send(household.id)) FROM former WHERE household.id = former.id
+RETURNING household.id"""
 _EXPIRED = (
     "SELECT id FROM household WHERE status = 'deregistered' AND valid_to < $1 AND "
     f"{reading.scope(2)} AND EXISTS (SELECT FROM person WHERE household_id = household.id AND status <> 'erased') "
@@ -107,6 +114,15 @@ async def _write(
 async def forget(pg: Pg, persons: Collection[UUID]) -> None:
     """Destroy the identities in the versions before the newest."""
     await pg.execute(_FORGET_PERSONS, list(persons))
+
+
+async def forget_registrations(pg: Pg, persons: Collection[UUID]) -> None:
+    """Destroy the index of what households were registered with that these persons were once members of.
+
+    Locks those households: for who holds the lock of no other one.
+    """
+    former = await pg.fetch(_FORGET_REGISTRATIONS, list(persons), os.urandom(32))
+    await pg.execute(_FORGET_CONTENTS, [row["id"] for row in former])
 
 
 async def forget_copies(pg: Pg, registry: Registry, members: Collection[UUID], now: datetime) -> None:

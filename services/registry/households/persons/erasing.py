@@ -5,7 +5,7 @@ from datetime import date
 
 from services.registry.commands import command
 from services.registry.context import Registry
-from services.registry.households.erasing import AT_ONCE, erased, forget, forget_copies
+from services.registry.households.erasing import AT_ONCE, erased, forget, forget_copies, forget_registrations
 from services.registry.households.persons import reading, store
 from services.registry.households.persons.records import Unattached, next_version
 from services.registry.households.reading import scope
@@ -48,5 +48,7 @@ async def _write(pg: Pg, registry: Registry, olds: Sequence[Unattached], author:
     await forget_copies(pg, registry, [old.id for old in olds], author.now)
     news = [next_version(old, erased(old), author) for old in olds]
     await store.write(pg, registry, news)
-    await forget(pg, [new.id for new in news])
+    persons = [new.id for new in news]
+    await forget(pg, persons)
+    await forget_registrations(pg, persons)
     return news

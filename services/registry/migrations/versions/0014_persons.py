@@ -33,7 +33,6 @@ STATEMENTS = (
     "COMMENT ON COLUMN person.village IS 'Of a person without a household: of the latest state; like those above it'",
     "COMMENT ON COLUMN person.residences IS 'Of a person without a household, JSON: [[day, village], ...]'",
     "CREATE INDEX person_alone ON person (id) WHERE household_id IS NULL",
-    "CREATE INDEX person_alone_village ON person (village text_pattern_ops) WHERE household_id IS NULL",
     *rowsecurity.PERSONS_ALONE,
     "ALTER TABLE household ADD COLUMN monitoring text NOT NULL DEFAULT '[]'",
     "ALTER TABLE household_version ADD COLUMN monitoring text NOT NULL DEFAULT '[]'",
