@@ -25,6 +25,9 @@ from services.registry.households import incomes_api, members_api, moves_api
 from services.registry.households import service as households
 from services.registry.households.changing import DEREGISTERED, ERASED
 from services.registry.households.following import Residents
+from services.registry.households.persons import api as persons_api
+from services.registry.households.persons import service as persons
+from services.registry.households.persons.reading import IN_HOUSEHOLD
 from services.registry.households.registering import TAKEN
 from services.registry.identities import api as identities_api
 from services.registry.identity import agree_on_keys
@@ -84,6 +87,7 @@ households through Kafka, identities encrypted (`bangfu.registry.household-submi
 
 TAGS = [
     {"name": "households", "description": "The register of households and their members 农户与家庭成员"},
+    {"name": "persons", "description": "Persons without a household 无户人员"},
     {"name": "standing", "description": "Identification, exit and relapse as reviewed decisions 状态认定"},
     {"name": "certificates", "description": "Honour certificates of exits 脱贫光荣证"},
     {"name": "imports", "description": "Files of clerks 导入"},
@@ -110,6 +114,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
         count = await divisions.republish(pg, settings)
         count += await keys.republish(pg, settings, clock.now())
         count += await standing.republish(pg, registry)
+        count += await persons.republish(pg, registry)
         return count + await households.republish(pg, registry)
 
     runtime = Runtime(settings, database, Relay(settings, database, PUBLISHED, republish=republish), clock)
@@ -154,6 +159,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
         routers=[
             households_api.routes,
             members_api.routes,
+            persons_api.routes,
             imports_api.routes,
             incomes_api.routes,
             moves_api.routes,
@@ -181,7 +187,17 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
         ],
         publishes=PUBLISHED,
         reads=(HOUSEHOLD_SUBMISSIONS,),
-        kinds=(REUSED, DEREGISTERED, ERASED, TAKEN, NOT_UNDOABLE, division_rules.CODE_TAKEN, *standing_rules.KINDS),
+        kinds=(
+            REUSED,
+            DEREGISTERED,
+            ERASED,
+            TAKEN,
+            IN_HOUSEHOLD,
+            persons.DEREGISTERED,
+            NOT_UNDOABLE,
+            division_rules.CODE_TAKEN,
+            *standing_rules.KINDS,
+        ),
         tags=TAGS,
         on_start=[seed],
         jobs=[

@@ -45,6 +45,17 @@ def by_household(table: str, column: str) -> list[str]:
     return _protected(table, f"EXISTS (SELECT FROM household seen WHERE seen.id = {table}.{column})")
 
 
+PERSONS_ALONE = (
+    "ALTER POLICY scope ON person USING ((SELECT caller_scope()) IS NULL "
+    "OR ARRAY[city, managing_unit, township, village] && (SELECT caller_scope()) "
+    "OR EXISTS (SELECT FROM household seen WHERE seen.id = person.household_id))",
+    "ALTER POLICY scope ON person_version USING ((SELECT caller_scope()) IS NULL "
+    "OR (household_id IS NULL AND EXISTS (SELECT FROM person seen WHERE seen.id = person_version.id)) "
+    "OR EXISTS (SELECT FROM household seen WHERE seen.id = person_version.household_id))",
+)
+"""Statements that let persons without a household be seen where they belong, and their past with them."""
+
+
 def _protected(table: str, within: str) -> list[str]:
     return [
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",

@@ -50,6 +50,10 @@ class PersonEvent(Contract):
     status: Literal["active", "deceased", "moved_away", "deregistered", "erased"]
     number: Number14 = Field(description="Person number 人编号, 14 digits, opaque.")
     household_id: UUID | None
+    path: Path | None = Field(
+        default=None,
+        description="Where a person without a household belongs; of a member the household tells.",
+    )
     sex: Literal["unknown", "male", "female", "unspecified"]
     birth_year: int = Field(ge=1850, le=2200)
     employable: Literal["full", "partial", "lost", "none"] = Field(description="Labour ability 劳动能力.")

@@ -8,7 +8,11 @@ from pydantic import Field
 from shared.contracts.base import Contract, Day, DivisionCode, Instant, Number14, topic
 from shared.contracts.division import Path
 
-DecisionKind = Literal["identification", "exit", "relapse", "village_exit", "county_exit"]
+DecisionKind = Literal[
+    "identification", "exit", "relapse", "village_exit", "county_exit", "monitoring", "monitoring_end"
+]
+MonitoringCategory = Literal["unstable_exit", "marginal", "sudden_hardship"]
+"""脱贫不稳定户, 边缘易致贫户, 突发严重困难户."""
 DecisionState = Literal["open", "contested", "concluded", "refused", "withdrawn"]
 StepCode = Literal[
     "application",
@@ -59,6 +63,7 @@ class StandingEvent(Contract):
     division: DivisionCode = Field(description="The village or county decided on, or the household's village.")
     path: Path = Field(description="As of the day it was proposed.")
     year: int | None = Field(default=None, description="Year whose income an exit rests on 脱贫年度.")
+    category: MonitoringCategory | None = Field(default=None, description="Category of monitoring 监测对象类别.")
     steps: list[StepTaken]
     objections: list[ObjectionRaised] = Field(default=[])
     ended_on: Day | None = None

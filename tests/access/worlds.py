@@ -82,6 +82,9 @@ async def running(service: ServiceName, url: str) -> AsyncIterator[World]:
         yield world
 
 
+_ALONE = {"name": "测试丙", "sex": "male", "birth_date": "1950-02-03"}
+
+
 async def _registry(world: World, city: str) -> None:
     ours = await world.post("/v1/households", household(village=VILLAGE), city)
     theirs = await world.post("/v1/households", household(village=OTHER_VILLAGE), city)
@@ -94,6 +97,10 @@ async def _registry(world: World, city: str) -> None:
         {"household": theirs["id"], "member": other_head["id"]},
         {"household": home["id"], "member": other_head["id"]},
     )
+    alone = [
+        await world.post("/v1/persons", {**_ALONE, "village": village}, city) for village in (VILLAGE, OTHER_VILLAGE)
+    ]
+    world.add("person", *({"person": made["id"]} for made in alone), {"person": other_head["id"]})
     body = {"name": "测试", "roles": ["reader"]}
     keys = [await world.post("/v1/keys", {**body, "divisions": [code]}, city) for code in (XIXIA, CITY, "411325000000")]
     world.add("key", *({"key_id": key["id"]} for key in keys))

@@ -24,6 +24,7 @@ from tests.registry.sheets import counts, ended, head, imported, workbook
 from tests.registry.standing import DOCUMENT, INSURED, Office, able
 from tests.registry.test_moves import body as going
 from tests.registry.test_moves import family
+from tests.registry.test_persons import person, placement
 
 LEAVES = {
     "register_household": "household.registered", "register_households": "household.registered",
@@ -31,6 +32,10 @@ LEAVES = {
     "set_income": "income.reported", "add_member": "person.registered", "change_member": "person.changed",
     "transfer_member": "household.changed", "split_household": "household.registered",
     "merge_households": "household.deregistered",
+    "register_person": "person.registered", "change_person": "person.changed",
+    "deregister_person": "person.deregistered",
+    "place_person": "person.changed", "release_member": "person.changed",
+    "reveal_person": "person.revealed", "erase_person": "person.erased",
     "reveal_member": "person.revealed", "look_up_persons": "person.looked_up", "erase_member": "person.erased",
     "erase_expired_households": "person.erased",
     "propose_standing_decision": "decision.proposed", "take_standing_step": "decision.concluded",
@@ -148,6 +153,23 @@ async def _moves(client: httpx.AsyncClient) -> None:
         "reason": "并户",
     }
     await done(await client.post(f"{url}/merger", json=joins, headers=matching(3)))
+
+
+async def _persons(client: httpx.AsyncClient, knowing: dict[str, str]) -> None:
+    alone, home = await done(await client.post("/v1/persons", json=person())), await make(client)
+    url = f"/v1/persons/{alone['id']}"
+    await done(await client.post(f"{url}/reveal", json={"purpose": "law", "reason": "核查"}, headers=knowing))
+    phone = {"phone": "13800000000", "reason": "更正"}
+    changed = await done(await client.patch(url, json=phone, headers=matching(alone["version"])))
+    joins = placement(home)
+    await done(await client.post(f"{url}/placement", json=joins, headers=matching(changed["version"])))
+    joined = (await client.get(f"/v1/households/{home['id']}")).json()
+    leaving = {"effective_on": "2018-10-01", "reason": "离户独居"}
+    departure = f"/v1/households/{home['id']}/members/{alone['id']}/departure"
+    left = await done(await client.post(departure, json=leaving, headers=matching(joined["version"])))
+    alone, why = left["person"], {"reason": "本人申请"}
+    gone = await done(await client.post(f"{url}/deregistration", json=why, headers=matching(alone["version"])))
+    await done(await client.post(f"{url}/erasure", json=why, headers=matching(gone["version"])))
 
 
 async def _identities(client: httpx.AsyncClient, knowing: dict[str, str]) -> None:
@@ -275,6 +297,7 @@ async def test_every_route_that_changes_something_leaves_an_entry(own_app: FastA
         await done(await client.post(f"/v1/keys/{key}/revocation", headers=matching(1)))
         await _register(client)
         await _moves(client)
+        await _persons(client, knowing)
         await _identities(client, knowing)
         await _standing(client, knowing)
         await _imports(client)

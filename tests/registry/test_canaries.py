@@ -9,7 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from tests.registry.conftest import household, id_number, issue_revealing, make, matching, member
+from tests.registry.conftest import VILLAGE, household, id_number, issue_revealing, make, matching, member
 from tests.registry.dci import Partner, by_predicate, now, searching, term
 from tests.registry.sheets import HEADER, ended, send, workbook
 from tests.registry.sheets import head as row_of
@@ -24,7 +24,7 @@ PLANTED = [
         "disability_number": id_number("19680312", 101 + 2 * n) + "44",
         "bank_card": f"621799887766554{n}",
     }
-    for n, letter in enumerate("甲乙丙丁戊己庚")
+    for n, letter in enumerate("甲乙丙丁戊己庚辛壬")
 ]
 CANARIES = sorted({value for planted in PLANTED for value in planted.values()})
 JSONL = {"Content-Type": "application/jsonl"}
@@ -54,8 +54,11 @@ async def _leaks(app: FastAPI) -> list[str]:
 
 async def _plant(client: httpx.AsyncClient) -> Iterator[httpx.Response]:
     """Every way of writing identities, and every way of writing them wrong; the answers."""
-    alone, added, patched, sent_in_bulk, *_ = PLANTED
+    alone, added, patched, sent_in_bulk, *_, without, corrected = PLANTED
     answers = []
+    single = await client.post("/v1/persons", json={"village": VILLAGE, **without}, headers={"Idempotency-Key": "c"})
+    person = f"/v1/persons/{single.json()['id']}"
+    answers += [single, await client.patch(person, json=corrected, headers=matching(1))]
     made = await make(client, members=[member(**alone)])
     url, head = f"/v1/households/{made['id']}", made["members"][0]["id"]
     body = member("other", **added)
@@ -63,7 +66,7 @@ async def _plant(client: httpx.AsyncClient) -> Iterator[httpx.Response]:
     answers.append(await client.patch(f"{url}/members/{head}", json=patched, headers=matching(2)))
     lines = json.dumps(household(members=[member(**sent_in_bulk)]))
     answers.append(await client.post("/v1/households/bulk", content=lines, headers=JSONL))
-    assert [answer.status_code for answer in answers] == [201, 200, 200]
+    assert [answer.status_code for answer in answers] == [201, 200, 201, 200, 200]
     wrong = sent_in_bulk["id_number"][:-1] + "?"
     for refused in (
         await client.post("/v1/households", json=household(members=[member(**sent_in_bulk)], cause="disability")),
@@ -74,6 +77,8 @@ async def _plant(client: httpx.AsyncClient) -> Iterator[httpx.Response]:
         await client.patch(f"{url}/members/{head}", json={**added, "reason": "更正"}, headers=matching(3)),
         await client.post("/v1/persons/lookup", json={"purpose": "law", "id_numbers": [wrong]}),
         await client.get("/v1/households", params={"q": alone["name"]}),
+        await client.post("/v1/persons", json={"village": VILLAGE, **corrected}),
+        await client.patch(person, json={**alone, "phone": alone["bank_card"]}, headers=matching(2)),
     ):
         assert refused.status_code >= 400 or refused.json()["status"] == "rejected", refused.text
         answers.append(refused)
@@ -86,6 +91,8 @@ async def _plant(client: httpx.AsyncClient) -> Iterator[httpx.Response]:
         await client.get(url),
         await client.get(f"{url}/members"),
         await client.get(f"{url}/versions"),
+        await client.get("/v1/persons"),
+        await client.get(person),
         await client.get("/v1/audit?limit=500"),
         await client.get("/metrics"),
         await client.get("/readyz"),

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from services.registry.exchange.callbacks import NotDeliveredError, allowed, post
 from tests.registry.conftest import OTHER_VILLAGE, XIXIA, app_on, client_of, make, matching, member
 from tests.registry.dci import Json, Partner, Receiver, by_expression, now, receiving, searching, verify
+from tests.registry.test_persons import person, placement
 
 POOR = by_expression({"standing": "poor"})
 
@@ -116,6 +117,13 @@ async def test_a_new_member_is_notified_until_unsubscribed(partner: Partner, rec
     notice = await receiver.next("/dci/notify")
     [record] = notice["message"]["notify_event"][0]["data"]["reg_records"]
     assert (record["relationship_type"], record["demographic_info"]["birth_year"]) == ("son", 2010)
+    alone = (await partner.client.post("/v1/persons", json=person())).json()
+    placing = f"/v1/persons/{alone['id']}/placement"
+    placed = await partner.client.post(placing, json=placement(home), headers=matching(1))
+    assert placed.status_code == 200, placed.text
+    notice = await receiver.next("/dci/notify")
+    [record] = notice["message"]["notify_event"][0]["data"]["reg_records"]
+    assert (record["relationship_type"], record["demographic_info"]["birth_year"]) == ("other", 1950)
     ending = {"transaction_id": "t4", "timesstamp": now(), "sunscription_codes": [code]}
     await acknowledged(partner, "/unsubscribe", "unsubscribe", ending)
     answer = (await receiver.next("/dci/on-unsubscribe"))["message"]
@@ -123,7 +131,7 @@ async def test_a_new_member_is_notified_until_unsubscribed(partner: Partner, rec
     await acknowledged(partner, "/unsubscribe", "unsubscribe", ending)
     again = (await receiver.next("/dci/on-unsubscribe"))["message"]
     assert again["status_reason_code"] == "rjct.event.already_unsubscribed"
-    await partner.client.post(path, json={**child, "name": "测试己"}, headers=matching(2))
+    await partner.client.post(path, json={**child, "name": "测试己"}, headers=matching(3))
     await acknowledged(partner, "/search", "search", searching(POOR))
     assert (await receiver.next("/dci/on-search"))["header"]["status"] == "succ"
     assert receiver.posted.empty()

@@ -39,7 +39,7 @@ async def in_full(
         holder, certificate, head = await _held(pg, registry, caller, household)
         if head.status == "erased":
             raise Problem(errors.NOT_FOUND)
-        left = await take_reveal(pg, registry, caller, holder, head, asked)
+        left = await take_reveal(pg, registry, caller, head, holder.latest.path, asked)
         await service.note_printed(pg, certificate, holder.latest.path, caller, registry.runtime.clock.now(), asked)
     return certificate, await _page(registry, certificate, head.name), left
 

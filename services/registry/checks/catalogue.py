@@ -7,12 +7,18 @@ CATALOGUE: tuple[Rule, ...] = (
     *kinship.RULES, *numbers.RULES, *persons.RULES, *households.RULES, *exits.RULES, *standings.RULES
 )  # fmt: skip
 _ERRORS = tuple(rule for rule in CATALOGUE if rule.severity == "error")
+_ERRORS_ALONE = tuple(rule for rule in (*numbers.RULES, *persons.RULES) if rule.severity == "error")
 _NOTES = tuple(rule for rule in CATALOGUE if rule.severity != "error")
 
 
 def errors(facts: Facts) -> list[Finding]:
     """What refuses a record."""
     return list(findings(_ERRORS, facts))
+
+
+def errors_alone(facts: Facts) -> list[Finding]:
+    """What refuses somebody without a household: the rules that read one person."""
+    return list(findings(_ERRORS_ALONE, facts))
 
 
 def notes(facts: Facts) -> list[Finding]:

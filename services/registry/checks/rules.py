@@ -25,7 +25,8 @@ Severity = Literal["error", "warning", "exit_blocker"]
 class MemberFacts:
     """A member who is present. Identity data is left out of its representation."""
 
-    relation: Relation
+    relation: Relation | None
+    """None: belongs to no household."""
     sex: Sex
     birth_date: date
     id_number: str | None = field(repr=False)

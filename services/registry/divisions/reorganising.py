@@ -21,10 +21,10 @@ from shared.errors import Fault, Problem, fault
 
 
 class Residents(Protocol):
-    """The households that live in divisions, as far as a change of divisions concerns them."""
+    """Who lives in divisions, in households or without one, as far as a change of divisions concerns them."""
 
     async def any_in(self, pg: Pg, code: str, day: date) -> bool:
-        """Whether one lives in a division on a day or later."""
+        """Whether somebody lives in a division on a day or later."""
         ...
 
     async def follow(
@@ -93,7 +93,7 @@ async def end(
     if _below(tree, code, body.valid_to) or any(code in _runs(each, body.valid_to) for each in tree):
         raise errors.invalid(fault("", "division_in_use", "divisions lie below it, or are run by it", "仍有下辖区划"))
     if await residents.any_in(pg, code, body.valid_to):
-        raise errors.invalid(fault("", "division_inhabited", "households live there: merge it", "仍有农户,请用合并"))
+        raise errors.invalid(fault("", "division_inhabited", "people live there: merge it", "仍有农户或人员,请用合并"))
     return await service.changed(pg, registry, caller, found, lambda: rules.ended(found, body.valid_to), body.reason)
 
 

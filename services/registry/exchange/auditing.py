@@ -17,10 +17,10 @@ from shared.db import Pg
 
 _ASKED = {"search": "searched", "subscribe": "subscribed", "unsubscribe": "unsubscribed"}
 """Of the actions of a party; whatever else it sends is received."""
-_SCOPES = "array_remove(ARRAY[city, managing_unit, township, village], NULL) AS scopes"
+_SCOPES = "array_remove(ARRAY[home.city, home.managing_unit, home.township, home.village], NULL) AS scopes"
 _PLACES = {
-    "Group": f"SELECT id, {_SCOPES} FROM household WHERE id = ANY($1::uuid[])",
-    "Member": f"SELECT person.id, {_SCOPES} FROM person JOIN household ON household.id = person.household_id "
+    "Group": f"SELECT home.id, {_SCOPES} FROM household home WHERE home.id = ANY($1::uuid[])",
+    "Member": f"SELECT person.id, {_SCOPES} FROM person JOIN household home ON home.id = person.household_id "
     "WHERE person.id = ANY($1::uuid[]) AND person.left_on IS NULL",
 }
 _OBJECTS = {"Group": "household", "Member": "person"}

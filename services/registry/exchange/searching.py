@@ -102,11 +102,11 @@ def _order(criteria: SearchCriteria, entity: Entity) -> list[tuple[str, bool]]:
 
 
 async def read_records(pg: Pg, exchange: Exchange, entity: Entity, ids: Sequence[UUID]) -> list[dict[str, Any]]:
-    """The records of these households or persons, in this order."""
+    """The records of these households or members, in this order; who left for no household meanwhile is left out."""
     vault = exchange.registry.vault
     if entity == "Group":
         households = {household.id: household for household in await reading.several(pg, ids, vault)}
         return [records.group(households[identifier]) for identifier in ids]
-    rows = await pg.fetch("SELECT * FROM person WHERE id = ANY($1)", ids)
+    rows = await pg.fetch("SELECT * FROM person WHERE id = ANY($1) AND household_id IS NOT NULL", ids)
     persons = {row["id"]: reading.person_of(row, vault) for row in rows}
-    return [records.member(persons[identifier]) for identifier in ids]
+    return [records.member(persons[identifier]) for identifier in ids if identifier in persons]

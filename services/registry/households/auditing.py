@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from services.registry.audit.rules import Entry, digest_of
-from services.registry.households.records import Household, Person
+from services.registry.households.records import Household, Individual, Person
 
 
 def entries_of(
@@ -30,9 +30,23 @@ def entries_of(
 
     yield entry(f"household.{new.verb()}", new.id, new.version, row)
     for person, stored in persons:
-        verb = "erased" if person.status == "erased" else person.verb()
-        yield entry(f"person.{verb}", person.id, person.version, stored)
+        yield person_entry(person, divisions, stored)
     known = set(() if old is None else old.incomes)
     for income in new.incomes:
         if income not in known:
             yield entry("income.reported", f"{new.id}/{income.year}", new.version, [income.model_dump_json()])
+
+
+def person_entry(person: Individual, divisions: tuple[str, ...], stored: Sequence[Any]) -> Entry:
+    """The entry of a person who is written, given the row that is stored."""
+    verb = "erased" if person.status == "erased" else person.verb()
+    return Entry(
+        recorded_at=person.author.now,
+        key_id=person.author.key_id,
+        operation=f"person.{verb}",
+        object_id=str(person.id),
+        version=person.version,
+        reason=person.author.reason,
+        divisions=divisions,
+        digest=digest_of(stored),
+    )

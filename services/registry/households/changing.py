@@ -9,15 +9,23 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from services.registry.checks import catalogue
-from services.registry.households import rules
+from services.registry.households import monitoring, rules
 from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
 from services.registry.households.facts import facts_of
 from services.registry.households.incomes import Income, with_income
 from services.registry.households.judging import Surroundings, day_faults, identify, year_locked
-from services.registry.households.records import Author, Household, Person
+from services.registry.households.monitoring import Monitoring
+from services.registry.households.records import Author, Household, Individual, Person
 from services.registry.households.registering import TAKEN, draw_numbers, new_person
 from services.registry.households.rules import NotValidThenError, Relation, Since
-from services.registry.households.schemas import Deregistration, HouseholdPatch, MemberIn, MemberPatch, RelationChange
+from services.registry.households.schemas import (
+    Deregistration,
+    HouseholdPatch,
+    MemberIn,
+    MemberPatch,
+    PersonChanges,
+    RelationChange,
+)
 from services.registry.identity import Vault
 from shared import errors
 from shared.contracts.household import Standing
@@ -34,6 +42,7 @@ ERASED = errors.kind(
     "What was erased does not come back; register the person anew.", "已删除的身份信息不可恢复,如需请重新登记。",
 )  # fmt: skip
 A = TypeVar("A", HouseholdAttributes, PersonAttributes)
+P = TypeVar("P", bound=Individual)
 Decision = Callable[[Household, Surroundings], Household]
 
 
@@ -92,6 +101,16 @@ def decided(standing: Standing, day: date, *, cause: Cause | None = None) -> Dec
         return checked(old, new, replace(around, standing_by_decision=False))  # this is the decision
 
     return decide
+
+
+def monitored(stretch: Monitoring) -> Decision:
+    """Monitored from a day on, as a decision found."""
+    return lambda old, _: replace(old, monitoring=(*old.monitoring, stretch))
+
+
+def no_longer_monitored(day: date) -> Decision:
+    """Monitored no longer from a day on, as a decision found."""
+    return lambda old, _: replace(old, monitoring=monitoring.ended(old.monitoring, day))
 
 
 def _related(old: Household, relations: Iterable[RelationChange]) -> Household:
@@ -176,7 +195,9 @@ def member_patched(member_id: UUID, patch: MemberPatch) -> Decision:
             raise Problem(errors.NOT_FOUND)
         if member.status == "erased":
             raise Problem(ERASED)
-        changed = _with_status(_with_identity(_with_attributes(member, patch), patch, around), patch, around)
+        changed = patched_person(member, patch, around)
+        if patch.status not in (None, "active") and changed.relation == "head":
+            raise errors.invalid(fault("/status", "head_leaves", "name another head first", "须先变更户主"))
         members = tuple(changed if each is member else each for each in old.members)
         return checked(old, replace(old, members=members), around)
 
@@ -189,44 +210,47 @@ _PLAIN = (
 _IDENTITY = frozenset({"id_number", "sex", "birth_date"})
 
 
-def _with_attributes(member: Person, patch: MemberPatch) -> Person:
+def patched_person(person: P, patch: PersonChanges, around: Surroundings) -> P:
+    """Attributes, identity, death, departure or return of anybody. Raises 422."""
+    return _with_status(_with_identity(_with_attributes(person, patch), patch, around), patch, around)
+
+
+def _with_attributes(person: P, patch: PersonChanges) -> P:
     given: dict[str, Any] = {name: getattr(patch, name) for name in _PLAIN if name in patch.model_fields_set}
     if patch.attributes is not None:
-        given["attributes"] = _merged(PersonAttributes, member.attributes, patch.attributes)
-    return replace(member, **given)
+        given["attributes"] = _merged(PersonAttributes, person.attributes, patch.attributes)
+    return replace(person, **given)
 
 
-def _with_identity(member: Person, patch: MemberPatch, around: Surroundings) -> Person:
+def _with_identity(person: P, patch: PersonChanges, around: Surroundings) -> P:
     if not _IDENTITY & patch.model_fields_set:
-        return member
+        return person
     new_number = "id_number" in patch.model_fields_set
-    id_number = patch.id_number if new_number else member.id_number
+    id_number = patch.id_number if new_number else person.id_number
     # What is not stated follows a new number; without a number it stays as it was.
     stays = not new_number or id_number is None
     identity = identify(
         id_number,
-        patch.sex or (member.sex if stays else None),
-        patch.birth_date or (member.birth_date if stays else None),
+        patch.sex or (person.sex if stays else None),
+        patch.birth_date or (person.birth_date if stays else None),
         around,
     )
     if isinstance(identity, list):
         raise errors.invalid(*identity)
-    return replace(member, id_number=identity.id_number, sex=identity.sex, birth_date=identity.birth_date)
+    return replace(person, id_number=identity.id_number, sex=identity.sex, birth_date=identity.birth_date)
 
 
-def _with_status(member: Person, patch: MemberPatch, around: Surroundings) -> Person:
+def _with_status(person: P, patch: PersonChanges, around: Surroundings) -> P:
     if patch.status is None:
         if patch.effective_on is not None:
             raise errors.invalid(fault("/effective_on", "without_status", "goes with a status", "须与状态一并填写"))
-        return member
+        return person
     if patch.status == "active":
-        return replace(member, status="active", left_on=None)
-    if member.relation == "head":
-        raise errors.invalid(fault("/status", "head_leaves", "name another head first", "须先变更户主"))
-    if not member.present and patch.effective_on is None:
-        return replace(member, status=patch.status)
-    day = day_of("/effective_on", patch.effective_on, member.joined_on, around.today)
-    return replace(member, status=patch.status, left_on=day)
+        return replace(person, status="active", left_on=None)
+    if not person.present and patch.effective_on is None:
+        return replace(person, status=patch.status)
+    day = day_of("/effective_on", patch.effective_on, person.joined_on, around.today)
+    return replace(person, status=patch.status, left_on=day)
 
 
 async def with_member(pg: Pg, old: Household, member: MemberIn, around: Surroundings, author: Author) -> Household:
@@ -248,8 +272,13 @@ async def with_member(pg: Pg, old: Household, member: MemberIn, around: Surround
 
 async def check_id_numbers(pg: Pg, vault: Vault, old: Household, new: Household) -> None:
     """Raises 409 when a member now holds an ID number that another person on the register holds."""
-    held_before = {member.id: _held(member) for member in old.members}
-    wanted = {_held(m): m.id for m in new.members if _held(m) is not None and held_before.get(m.id) != _held(m)}
+    await check_held(pg, vault, old.members, new.members)
+
+
+async def check_held(pg: Pg, vault: Vault, before: Iterable[Individual], after: Iterable[Individual]) -> None:
+    """As ``check_id_numbers``, of anybody."""
+    held_before = {person.id: _held(person) for person in before}
+    wanted = {_held(p): p.id for p in after if _held(p) is not None and held_before.get(p.id) != _held(p)}
     if not wanted:
         return
     indexes = [vault.index(number, "id_number") for number in wanted if number is not None]
@@ -263,9 +292,9 @@ async def check_id_numbers(pg: Pg, vault: Vault, old: Household, new: Household)
         raise Problem(TAKEN, faults=[fault("/id_number", "id_number_taken", "registered already", "已登记")])
 
 
-def _held(member: Person) -> str | None:
+def _held(person: Individual) -> str | None:
     """The ID number that nobody else may have while this person is on the register."""
-    return member.id_number if member.status in ("active", "deceased") else None
+    return person.id_number if person.status in ("active", "deceased") else None
 
 
 def checked(

@@ -4,13 +4,14 @@ import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import date, datetime
+from typing import TypeVar
 from uuid import UUID
 
 from services.registry.commands import command
 from services.registry.context import Registry
 from services.registry.exchange import forgetting as exchange
 from services.registry.households import reading, store
-from services.registry.households.records import Author, Household, Person, next_version
+from services.registry.households.records import Author, Household, Individual, next_version
 from services.registry.households.service import author_of
 from services.registry.identities.traces import Traces
 from services.registry.imports import forgetting as imports
@@ -22,8 +23,9 @@ from shared.db import Pg
 from shared.errors import Problem
 from shared.http.etag import check_version
 
+P = TypeVar("P", bound=Individual)
 AT_ONCE = 200
-"""Households a call erases whose retention is over."""
+"""Households, or persons without one, that a call erases whose retention is over."""
 _FORGET_PERSONS = (
     "UPDATE person_version SET name = NULL, id_number = NULL, id_number_index = NULL, phone = NULL, "
     "disability_number = NULL, bank_card = NULL, birth_date = date_trunc('year', birth_date)::date "
@@ -37,6 +39,13 @@ _FORGET_CONTENTS = (
     "UPDATE household_version SET content = household.content FROM household "
     "WHERE household.id = household_version.id AND household.id = ANY($1::uuid[])"
 )
+_FORGET_REGISTRATIONS = """
+WITH former AS (
+    SELECT id FROM household WHERE id IN (SELECT household_id FROM person_version WHERE id = ANY($1::uuid[]))
+    ORDER BY id FOR UPDATE
+)
+UPDATE household SET content = sha256($2 || uuid_send(household.id)) FROM former WHERE household.id = former.id
+RETURNING household.id"""
 _EXPIRED = (
     "SELECT id FROM household WHERE status = 'deregistered' AND valid_to < $1 AND "
     f"{reading.scope(2)} AND EXISTS (SELECT FROM person WHERE household_id = household.id AND status <> 'erased') "
@@ -74,7 +83,12 @@ async def erase_expired(
         found = await pg.fetch(_EXPIRED, deregistered_before, list(caller.divisions), AT_ONCE + 1)
         identifiers = [row["id"] for row in found[:AT_ONCE]]
         households = await reading.several(pg, identifiers, registry.vault, lock=True)
-        members = {member.id for each in households for member in each.members if member.status != "erased"}
+        members = {
+            member.id
+            for each in households
+            for member in each.members
+            if member.status not in ("erased", "transferred")  # who left for elsewhere stays on the register there
+        }
         await _write(pg, registry, households, members, author_of(registry, caller, reason))
     return len(households), len(members), len(found) > AT_ONCE
 
@@ -87,17 +101,31 @@ async def _write(
     So does the index of what was registered, which could confirm a guess; and so do the sealed copies elsewhere:
     rejected rows of imports, and what the exchange keeps.
     """
-    await _forget_copies(pg, registry, members, author.now)
+    await forget_copies(pg, registry, members, author.now)
     pairs = [(old, next_version(old, _without(old, members), author)) for old in olds]
     changes = PopulationChanges()
     await store.change(pg, registry, pairs, changes)
     await statistics.count(pg, changes)
-    await pg.execute(_FORGET_PERSONS, list(members))
+    await forget(pg, members)
     await pg.execute(_FORGET_CONTENTS, [old.id for old in olds])
     return [new for _, new in pairs]
 
 
-async def _forget_copies(pg: Pg, registry: Registry, members: Collection[UUID], now: datetime) -> None:
+async def forget(pg: Pg, persons: Collection[UUID]) -> None:
+    """Destroy the identities in the versions before the newest."""
+    await pg.execute(_FORGET_PERSONS, list(persons))
+
+
+async def forget_registrations(pg: Pg, persons: Collection[UUID]) -> None:
+    """Destroy the index of what households were registered with that these persons were once members of.
+
+    Locks those households: for who holds the lock of no other one.
+    """
+    former = await pg.fetch(_FORGET_REGISTRATIONS, list(persons), os.urandom(32))
+    await pg.execute(_FORGET_CONTENTS, [row["id"] for row in former])
+
+
+async def forget_copies(pg: Pg, registry: Registry, members: Collection[UUID], now: datetime) -> None:
     """Destroy what else names them, while it is still known what they are called."""
     if not members:
         return
@@ -115,19 +143,20 @@ async def _forget_copies(pg: Pg, registry: Registry, members: Collection[UUID], 
 
 
 def _without(old: Household, members: Collection[UUID]) -> Household:
-    left = tuple(_erased(each) if each.id in members else each for each in old.members)
+    # A stay that ended is one of the versions before.
+    left = tuple(erased(each) if each.id in members and each.status != "transferred" else each for each in old.members)
     return replace(old, members=left, content=os.urandom(32))
 
 
-def _erased(member: Person) -> Person:
+def erased(person: P) -> P:
     """Without what names or finds a person; of the birth the year is left, which events tell and figures need."""
     return replace(
-        member,
+        person,
         status="erased",
         name="",
         id_number=None,
         phone=None,
         disability_number=None,
         bank_card=None,
-        birth_date=member.birth_date.replace(month=1, day=1),
+        birth_date=person.birth_date.replace(month=1, day=1),
     )

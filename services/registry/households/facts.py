@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import date
 
 from services.registry.checks.rules import Facts, MemberFacts
-from services.registry.households.records import Household, Person
-from services.registry.households.rules import value_on
+from services.registry.households.records import Household, Individual, Person
+from services.registry.households.rules import Relation, value_on
 from shared.contracts.household import Standing
 
 
@@ -26,18 +26,20 @@ def facts_of(household: Household, day: date, undecided: Sequence[tuple[Standing
 
 def member_facts(members: Sequence[Person]) -> list[MemberFacts]:
     """Members, in their order."""
-    return [
-        MemberFacts(
-            relation=member.relation,
-            sex=member.sex,
-            birth_date=member.birth_date,
-            id_number=member.id_number,
-            phone=member.phone,
-            disability_number=member.disability_number,
-            employable=member.employable,
-            in_school=member.in_school,
-            disability_level=member.disability_level,
-            attributes=member.attributes,
-        )
-        for member in members
-    ]
+    return [person_facts(member, member.relation) for member in members]
+
+
+def person_facts(person: Individual, relation: Relation | None) -> MemberFacts:
+    """Anybody, with the relation to the head if there is one."""
+    return MemberFacts(
+        relation=relation,
+        sex=person.sex,
+        birth_date=person.birth_date,
+        id_number=person.id_number,
+        phone=person.phone,
+        disability_number=person.disability_number,
+        employable=person.employable,
+        in_school=person.in_school,
+        disability_level=person.disability_level,
+        attributes=person.attributes,
+    )

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from services.registry.context import Registry
 from services.registry.households import reading, rules, store
+from services.registry.households.persons import following as persons
 from services.registry.households.records import Author, Household, next_version
 from services.registry.households.rules import Since
 from services.registry.statistics import service as statistics
@@ -20,19 +21,20 @@ _LIVING = "(township = ANY($1) OR village = ANY($1)) AND (valid_to IS NULL OR va
 
 @dataclass(frozen=True, slots=True)
 class Residents:
-    """The households of the register, as divisions see them; changes are the author's."""
+    """Who is on the register, with a household or without one, as divisions see them; changes are the author's."""
 
     registry: Registry
     author: Author
 
     async def any_in(self, pg: Pg, code: str, day: date) -> bool:
-        """Whether one lives in a division on a day or later."""
-        return bool(await pg.fetchval(f"SELECT EXISTS (SELECT FROM household_period WHERE {_LIVING})", [code], day))
+        """Whether somebody lives in a division on a day or later."""
+        living = await pg.fetchval(f"SELECT EXISTS (SELECT FROM household_period WHERE {_LIVING})", [code], day)
+        return bool(living) or await persons.any_in(pg, code, day)
 
     async def follow(
         self, pg: Pg, tree: DivisionTree, codes: Sequence[str], day: date, moves: Mapping[str, str]
     ) -> frozenset[str]:
-        """Bring the paths of households in these divisions in line with the tree, from a day on.
+        """Bring the paths of households and persons in these divisions in line with the tree, from a day on.
 
         ``moves`` names households by number that go into another village on that day; returns those that did.
         """
@@ -55,6 +57,7 @@ class Residents:
                     pairs.append((old, next_version(old, new, self.author)))
             await store.change(pg, self.registry, pairs, changes)
         await statistics.count(pg, changes)
+        await persons.follow(pg, self.registry, self.author, tree, codes, day)
         return frozenset(went)
 
 

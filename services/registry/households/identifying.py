@@ -12,20 +12,24 @@ from shared.db import Pg
 
 _BY_INDEX = (
     "SELECT person.id, person.number, person.name, person.id_number, person.id_number_index, person.status, "
+    "person.city, person.managing_unit, person.township, person.village, "
     "household.number AS household, household.standing, household.welfare, household.event FROM person "
-    "JOIN household ON household.id = person.household_id "
-    "WHERE person.id_number_index = ANY($1::bytea[]) AND person.status IN ('active', 'deceased') AND "
+    "LEFT JOIN household ON household.id = person.household_id "
+    "WHERE person.id_number_index = ANY($1::bytea[]) AND person.status IN ('active', 'deceased') "
+    f"AND ({scope(2)} OR {scope(2, 'person')})"
 )
 
 
 async def by_indexes(pg: Pg, indexes: Sequence[bytes], caller: Caller) -> dict[bytes, Any]:
     """Rows of those who hold these ID numbers, living or dead, by blind index."""
-    rows = await pg.fetch(_BY_INDEX + scope(2), indexes, list(caller.divisions))
+    rows = await pg.fetch(_BY_INDEX, indexes, list(caller.divisions))
     return {row["id_number_index"]: row for row in rows}
 
 
 def scopes_of(row: Any) -> tuple[str, ...]:
-    """The divisions that a row's household lies in."""
+    """The divisions that a row's household lies in, or that the person belongs to who has none."""
+    if row["event"] is None:
+        return row["city"], row["managing_unit"], row["township"], row["village"]
     return HouseholdEvent.model_validate_json(row["event"]).timeline[-1].path.scopes()
 
 

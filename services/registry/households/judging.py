@@ -10,7 +10,7 @@ from services.registry.checks.standings import by_decision
 from services.registry.households import rules
 from services.registry.households.incomes import Income
 from services.registry.households.rules import NotValidThenError, Sex, Since
-from services.registry.households.schemas import HouseholdIn, MemberIn
+from services.registry.households.schemas import HouseholdIn, PersonFields
 from services.registry.identity import Vault
 from services.registry.idnumbers import BadIdNumberError, read_id_number
 from shared.auth import Caller
@@ -130,10 +130,10 @@ def _facts(
     )
 
 
-def in_school(member: MemberIn) -> bool:
-    """Whether a member goes to school: as stated, else as the grade says."""
-    stated = member.in_school
-    return member.attributes.schooling not in (None, "none") if stated is None else stated
+def in_school(person: PersonFields) -> bool:
+    """Whether somebody goes to school: as stated, else as the grade says."""
+    stated = person.in_school
+    return person.attributes.schooling not in (None, "none") if stated is None else stated
 
 
 def _locked_faults(content: HouseholdIn, around: Surroundings) -> Iterator[Fault]:

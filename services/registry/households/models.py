@@ -1,7 +1,8 @@
 """Columns of the register's tables. Direct identifiers are sealed; everything else may be published in events.
 
 ``household`` and ``person`` hold the newest version of each; ``household_version`` and ``person_version`` have the
-same columns and hold the versions before. ``household_period`` is derived: stretches in which nothing changed that
+same columns and hold the versions before. A person without a household has a place of its own instead of a
+household, a relation and a position. ``household_period`` is derived: stretches in which nothing changed that
 statistics count.
 """
 
@@ -12,12 +13,13 @@ HOUSEHOLD: Mapping[str, str] = {
     "external_id": "text", "content": "bytea", "city": "text", "managing_unit": "text", "township": "text",
     "village": "text", "standing": "text", "registered_on": "date", "valid_to": "date", "cause": "text",
     "welfare": "text", "residences": "text", "standings": "text", "event": "text",
-    "attributes": "text", "incomes": "text", "first_recorded_at": "timestamptz", "recorded_at": "timestamptz",
-    "changed_by": "uuid", "reason": "text",
+    "attributes": "text", "incomes": "text", "monitoring": "text",
+    "first_recorded_at": "timestamptz", "recorded_at": "timestamptz", "changed_by": "uuid", "reason": "text",
 }  # fmt: skip
 PERSON: Mapping[str, str] = {
-    "id": "uuid", "version": "int", "household_id": "uuid", "household_version": "int", "number": "text",
-    "status": "text", "position": "smallint", "relation": "text", "sex": "text", "birth_date": "date",
+    "id": "uuid", "version": "int", "household_id": "uuid", "household_version": "int", "position": "smallint",
+    "relation": "text", "city": "text", "county": "text", "managing_unit": "text", "township": "text",
+    "village": "text", "residences": "text", "number": "text", "status": "text", "sex": "text", "birth_date": "date",
     "employable": "text", "in_school": "boolean", "disability_level": "smallint", "joined_on": "date",
     "left_on": "date", "name": "bytea", "id_number": "bytea", "id_number_index": "bytea", "phone": "bytea",
     "disability_number": "bytea", "bank_card": "bytea", "attributes": "text",

@@ -3,16 +3,16 @@
 A person keeps id and number. The stay in the household left is ended there and kept; a new one begins elsewhere.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 from services.registry.households.attributes import HouseholdAttributes
 from services.registry.households.changing import checked, day_of, deregistered, present_member
 from services.registry.households.judging import Surroundings
-from services.registry.households.records import Author, Household, Person
+from services.registry.households.records import Author, Household, Individual, Person
 from services.registry.households.rules import NotValidThenError, Relation, Since, inherited, timeline
 from services.registry.households.schemas import Deregistration, HouseholdMerger, HouseholdSplit, MemberTransfer
 from shared import errors
@@ -33,7 +33,7 @@ def transferred(left: Household, joined: Household, member: UUID, body: MemberTr
     others = [each for each in left.members if each.present and each is not person]
     if not others:
         raise errors.invalid(fault("/member", "last_member", "merge the households instead", "请改为合并户"))
-    day = day_of("/effective_on", body.effective_on, _earliest(joined, [person]), around.today)
+    day = day_of("/effective_on", body.effective_on, earliest(joined, [person]), around.today)
     return _moved(left, joined, {person.id: body.relation}, day, around)
 
 
@@ -45,8 +45,8 @@ def merged(left: Household, joined: Household, body: HouseholdMerger, around: Su
     going = [each for each in left.members if each.present]
     if {each.id for each in going} != relations.keys():
         raise errors.invalid(fault("/relations", "relations_missing", "one for every member", "须逐一填写成员关系"))
-    day = day_of("/effective_on", body.effective_on, _earliest(joined, going), around.today)
-    ended, received = _parted(left, relations, day), _received(left, joined, relations, day)
+    day = day_of("/effective_on", body.effective_on, earliest(joined, going), around.today)
+    ended, received = parted(left, relations, day), _received(left, joined, relations, day)
     gone = deregistered(Deregistration(effective_on=day, reason=body.reason))(ended, around)
     return Moved(gone, checked(joined, received, around))
 
@@ -65,7 +65,7 @@ def split(
     day = day_of("/effective_on", body.effective_on, max(_since(going), left.registered_on), around.today)
     made = _founded(left, body, day, around, author, seq=seq, number=number)
     received = _received(left, made, relations, day)
-    return Moved(checked(left, _parted(left, relations, day), around), checked(None, received, around, origin=left))
+    return Moved(checked(left, parted(left, relations, day), around), checked(None, received, around, origin=left))
 
 
 def _founded(
@@ -111,16 +111,16 @@ def _no_village() -> errors.Fault:
 def _moved(
     left: Household, joined: Household, relations: Mapping[UUID, Relation], day: date, around: Surroundings
 ) -> Moved:
-    ended, received = _parted(left, relations, day), _received(left, joined, relations, day)
+    ended, received = parted(left, relations, day), _received(left, joined, relations, day)
     return Moved(checked(left, ended, around), checked(joined, received, around))
 
 
-def _parted(left: Household, relations: Mapping[UUID, Relation], day: date) -> Household:
+def parted(left: Household, going: Container[UUID], day: date) -> Household:
     """Without those who go: their stays end on the day."""
     return replace(
         left,
         members=tuple(
-            replace(each, status="transferred", left_on=day) if each.present and each.id in relations else each
+            replace(each, status="transferred", left_on=day) if each.present and each.id in going else each
             for each in left.members
         ),
     )
@@ -151,9 +151,12 @@ def _newcomer(person: Person, joined: Household, relation: Relation, place: int,
     )
 
 
-def _since(people: Sequence[Person]) -> date:
+def _since(people: Sequence[Individual]) -> date:
     return max(each.joined_on for each in people)
 
 
-def _earliest(joined: Household, people: Sequence[Person]) -> date:
-    return max(_since(people), joined.registered_on)
+def earliest(joined: Household, people: Sequence[Individual]) -> date:
+    """The first day that people may come on; two stays of somebody in one household never begin on one day."""
+    coming = {each.id for each in people}
+    again = [each.joined_on + timedelta(days=1) for each in joined.members if each.id in coming]
+    return max(_since(people), joined.registered_on, *again)

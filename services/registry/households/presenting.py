@@ -7,7 +7,7 @@ from typing import Any
 from services.registry.checks import catalogue
 from services.registry.households.facts import facts_of
 from services.registry.households.incomes import IncomeOut
-from services.registry.households.records import Household, Person
+from services.registry.households.records import Household, Individual, Person
 from services.registry.households.schemas import FindingOut, HouseholdDetail, HouseholdOut, MemberOut, VersionOut
 from services.registry.identity import Vault, masked_bank_card, masked_id_number, masked_name, masked_phone
 from shared import errors
@@ -81,6 +81,7 @@ def detailed(household: Household, today: date, day: date | None = None) -> Hous
         poverty_attribute=household.poverty_attribute(today.year),
         attributes=household.attributes,
         incomes=[IncomeOut.of(income) for income in household.incomes],
+        monitoring=list(household.monitoring),
         members=[member(each) for each in members],
         findings=[
             FindingOut(rule=each.rule.code, severity=each.rule.severity, pointer=each.pointer)
@@ -98,26 +99,28 @@ def _state(event: HouseholdEvent, day: date | None) -> HouseholdState:
 
 def member(person: Person) -> MemberOut:
     """One member."""
-    return MemberOut(
-        id=person.id,
-        number=person.number,
-        version=person.version,
-        status=person.status,
-        relation=person.relation,
-        name=masked_name(person.name),
-        id_number=None if person.id_number is None else masked_id_number(person.id_number),
-        phone=None if person.phone is None else masked_phone(person.phone),
-        sex=person.sex,
-        birth_year=person.birth_date.year,
-        employable=person.employable,
-        in_school=person.in_school,
-        disability_level=person.disability_level,
-        disability_number=None if person.disability_number is None else masked_id_number(person.disability_number),
-        bank_card=None if person.bank_card is None else masked_bank_card(person.bank_card),
-        attributes=person.attributes,
-        joined_on=person.joined_on,
-        left_on=person.left_on,
-    )
+    return MemberOut(relation=person.relation, joined_on=person.joined_on, left_on=person.left_on, **masked(person))
+
+
+def masked(person: Individual) -> dict[str, Any]:
+    """What is shown of anybody: the fields of ``PersonShown``."""
+    return {
+        "id": person.id,
+        "number": person.number,
+        "version": person.version,
+        "status": person.status,
+        "name": masked_name(person.name),
+        "id_number": None if person.id_number is None else masked_id_number(person.id_number),
+        "phone": None if person.phone is None else masked_phone(person.phone),
+        "sex": person.sex,
+        "birth_year": person.birth_date.year,
+        "employable": person.employable,
+        "in_school": person.in_school,
+        "disability_level": person.disability_level,
+        "disability_number": None if person.disability_number is None else masked_id_number(person.disability_number),
+        "bank_card": None if person.bank_card is None else masked_bank_card(person.bank_card),
+        "attributes": person.attributes,
+    }
 
 
 def version(row: Any) -> VersionOut:

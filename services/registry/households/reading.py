@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from services.registry.households import incomes
+from services.registry.households import incomes, monitoring
 from services.registry.households.attributes import HouseholdAttributes, PersonAttributes
 from services.registry.households.records import Author, Household, Person
 from services.registry.households.rules import Since
@@ -40,7 +40,7 @@ def scope(argument: int, table: str = "household") -> str:
 
 async def find(pg: Pg, name: str, caller: Caller, vault: Vault, *, lock: bool = False) -> Household:
     """A household by id or number. Raises 404 when there is none, or none within the caller's divisions."""
-    identifier, number = _named(name)
+    identifier, number = named(name)
     row = await pg.fetchrow(
         f"SELECT * FROM household WHERE (id = $1 OR number = $2) AND {scope(3)} {'FOR UPDATE' if lock else ''}",
         identifier,
@@ -52,7 +52,7 @@ async def find(pg: Pg, name: str, caller: Caller, vault: Vault, *, lock: bool = 
     return household_of(row, await pg.fetch(_MEMBERS, [row["id"]]), vault)
 
 
-def _named(name: str) -> tuple[UUID | None, str | None]:
+def named(name: str) -> tuple[UUID | None, str | None]:
     """Fourteen digits are a number, anything else must be an id."""
     if _NUMBER.fullmatch(name):
         return None, name
@@ -100,7 +100,7 @@ async def several(pg: Pg, identifiers: Sequence[UUID], vault: Vault, *, lock: bo
 
 async def standings_of(pg: Pg, household_id: UUID) -> tuple[Since, ...]:
     """The dated standings of a household that is there, whoever asks; they name nobody."""
-    return _entries(await pg.fetchval("SELECT standings FROM household WHERE id = $1", household_id))
+    return dated_entries(await pg.fetchval("SELECT standings FROM household WHERE id = $1", household_id))
 
 
 async def versions(pg: Pg, household_id: UUID) -> Sequence[Any]:
@@ -124,21 +124,23 @@ def household_of(row: Any, members: Iterable[Any], vault: Vault) -> Household:
         source_system=row["source_system"],
         external_id=row["external_id"],
         content=row["content"],
-        residences=_entries(row["residences"]),
-        standings=_entries(row["standings"]),
+        residences=dated_entries(row["residences"]),
+        standings=dated_entries(row["standings"]),
         timeline=tuple(event.timeline),
         valid_to=row["valid_to"],
         cause=row["cause"],
         welfare=row["welfare"],
         attributes=HouseholdAttributes.model_validate_json(row["attributes"]),
         incomes=incomes.read(row["incomes"]),
+        monitoring=monitoring.read(row["monitoring"]),
         first_recorded_at=row["first_recorded_at"],
         author=_author(row),
         members=tuple(person_of(member, vault) for member in members),
     )
 
 
-def _entries(text: str) -> tuple[Since, ...]:
+def dated_entries(text: str) -> tuple[Since, ...]:
+    """What ``store.dated_text`` wrote."""
     return tuple(Since(date.fromisoformat(valid_from), value) for valid_from, value in json.loads(text))
 
 
@@ -147,33 +149,40 @@ def _author(row: Any) -> Author:
 
 
 def person_of(row: Any, vault: Vault) -> Person:
-    """The person in a row, identity data opened."""
+    """The member in a row, identity data opened."""
+    return Person(
+        household_id=row["household_id"],
+        household_version=row["household_version"],
+        position=row["position"],
+        relation=row["relation"],
+        **common_of(row, vault),
+    )
+
+
+def common_of(row: Any, vault: Vault) -> dict[str, Any]:
+    """What a row says of anybody, identity data opened: the fields of ``Individual``."""
     identifier: UUID = row["id"]
 
     def opened(column: str) -> str | None:
         return None if row[column] is None else vault.open(row[column], column, identifier)
 
-    return Person(
-        id=identifier,
-        version=row["version"],
-        household_id=row["household_id"],
-        household_version=row["household_version"],
-        number=row["number"],
-        status=row["status"],
-        position=row["position"],
-        relation=row["relation"],
-        sex=row["sex"],
-        birth_date=row["birth_date"],
-        employable=row["employable"],
-        in_school=row["in_school"],
-        disability_level=row["disability_level"],
-        joined_on=row["joined_on"],
-        left_on=row["left_on"],
-        name=opened("name") or "",
-        id_number=opened("id_number"),
-        phone=opened("phone"),
-        disability_number=opened("disability_number"),
-        bank_card=opened("bank_card"),
-        attributes=PersonAttributes.model_validate_json(row["attributes"]),
-        author=_author(row),
-    )
+    return {
+        "id": identifier,
+        "version": row["version"],
+        "number": row["number"],
+        "status": row["status"],
+        "sex": row["sex"],
+        "birth_date": row["birth_date"],
+        "employable": row["employable"],
+        "in_school": row["in_school"],
+        "disability_level": row["disability_level"],
+        "joined_on": row["joined_on"],
+        "left_on": row["left_on"],
+        "name": opened("name") or "",
+        "id_number": opened("id_number"),
+        "phone": opened("phone"),
+        "disability_number": opened("disability_number"),
+        "bank_card": opened("bank_card"),
+        "attributes": PersonAttributes.model_validate_json(row["attributes"]),
+        "author": _author(row),
+    }

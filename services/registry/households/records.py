@@ -1,23 +1,25 @@
 """A household and its members as the register holds them, and how a change makes the next version of them. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from services.registry.codes.rules import Welfare, poverty_attribute
 from services.registry.households import rules
 from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
 from services.registry.households.incomes import Income
+from services.registry.households.monitoring import Monitored
 from services.registry.households.rules import Membership, Period, Relation, Sex, Since
+from shared.contracts.division import Path
 from shared.contracts.household import HouseholdEvent, HouseholdState, PersonEvent
 
 Verb = Literal["registered", "changed", "deregistered"]
 Employable = Literal["full", "partial", "lost", "none"]
 HouseholdStatus = Literal["active", "deregistered", "erased"]
 PersonStatus = Literal["active", "deceased", "moved_away", "deregistered", "erased", "transferred"]
-"""transferred: went to another household of the register; a stay that ended, kept where it was."""
+"""transferred: went to another household of the register, or to none; a stay that ended, kept where it was."""
 Stay = tuple[UUID, date]
 """A person may belong to a household more than once: who, and since when."""
 
@@ -32,18 +34,13 @@ class Author:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
-    """A member of a household. Identity data is left out of its representation."""
+class Individual:
+    """What the register holds of somebody, in a household or not. Identity data is left out of its representation."""
 
     id: UUID
     version: int
-    household_id: UUID
-    household_version: int
-    """The version of the household that this version of the person came with."""
     number: str
     status: PersonStatus
-    position: int
-    relation: Relation
     sex: Sex
     birth_date: date
     employable: Employable
@@ -64,19 +61,25 @@ class Person:
     def present(self) -> bool:
         return self.left_on is None
 
-    @property
-    def stay(self) -> Stay:
-        return self.id, self.joined_on
+    def verb(self) -> Verb:
+        if self.version == 1:
+            return "registered"
+        return "deregistered" if self.status == "deregistered" else "changed"
 
-    def event(self) -> PersonEvent:
-        """The public state: coded attributes only. An ended stay has none: the household joined tells of the person."""
+    def common(self) -> dict[str, Any]:
+        """What stays when somebody comes into a household, or leaves one for none."""
+        return {each.name: getattr(self, each.name) for each in fields(Individual)}
+
+    def _event(self, household_id: UUID | None, path: Path | None) -> PersonEvent:
+        """The public state: coded attributes only. An ended stay has none: what came after it tells of the person."""
         assert self.status != "transferred"
         return PersonEvent(
             id=self.id,
             version=self.version,
             status=self.status,
             number=self.number,
-            household_id=self.household_id,
+            household_id=household_id,
+            path=path,
             sex=self.sex,
             birth_year=self.birth_date.year,
             employable=self.employable,
@@ -84,10 +87,24 @@ class Person:
             disability_level=self.disability_level,
         )
 
-    def verb(self) -> Verb:
-        if self.version == 1:
-            return "registered"
-        return "deregistered" if self.status == "deregistered" else "changed"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person(Individual):
+    """A member of a household."""
+
+    household_id: UUID
+    household_version: int
+    """The version of the household that this version of the person came with."""
+    position: int
+    relation: Relation
+
+    @property
+    def stay(self) -> Stay:
+        return self.id, self.joined_on
+
+    def event(self) -> PersonEvent:
+        """The public state; where a member belongs, the household tells."""
+        return self._event(self.household_id, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +129,8 @@ class Household:
     attributes: HouseholdAttributes
     incomes: tuple[Income, ...]
     """By year, oldest first."""
+    monitoring: Monitored = ()
+    """Oldest first."""
     first_recorded_at: datetime
     author: Author
     members: tuple[Person, ...]
@@ -175,3 +194,9 @@ def changed_members(old: Household, new: Household) -> Iterable[Person]:
     """The members that ``new`` adds or changes."""
     known = {member.stay: member.version for member in old.members}
     return (member for member in new.members if known.get(member.stay) != member.version)
+
+
+def new_members(old: Household, new: Household) -> Iterable[Person]:
+    """The members that ``new`` adds, whether they are new to the register or come from elsewhere on it."""
+    known = {member.stay for member in old.members}
+    return (member for member in new.members if member.stay not in known)

@@ -13,7 +13,7 @@ from services.registry.households.judging import Identity, Judged, Surroundings,
 from services.registry.households.reading import scope
 from services.registry.households.records import Author, Household, Person
 from services.registry.households.rules import Since
-from services.registry.households.schemas import MemberIn
+from services.registry.households.schemas import MemberIn, PersonFields
 from services.registry.statistics.service import PopulationChanges
 from shared import errors
 from shared.db import Pg
@@ -240,26 +240,33 @@ def new_person(
 ) -> Person:
     """A member of a household, in a first version that came with the household's first."""
     return Person(
-        id=uuid7(),
-        version=1,
         household_id=household_id,
         household_version=1,
-        number=member.number or number,
-        status="active",
         position=place,
         relation=member.relation,
-        sex=identity.sex,
-        birth_date=identity.birth_date,
-        employable=member.employable,
-        in_school=in_school(member),
-        disability_level=member.disability_level,
-        joined_on=joined_on,
-        left_on=None,
-        name=member.name,
-        id_number=identity.id_number,
-        phone=member.phone,
-        disability_number=member.disability_number,
-        bank_card=member.bank_card,
-        attributes=member.attributes,
-        author=author,
+        **told(member, identity, number=number, joined_on=joined_on, author=author),
     )
+
+
+def told(content: PersonFields, identity: Identity, *, number: str, joined_on: date, author: Author) -> dict[str, Any]:
+    """The first version of anybody, as told: the fields of ``Individual``."""
+    return {
+        "id": uuid7(),
+        "version": 1,
+        "number": content.number or number,
+        "status": "active",
+        "sex": identity.sex,
+        "birth_date": identity.birth_date,
+        "employable": content.employable,
+        "in_school": in_school(content),
+        "disability_level": content.disability_level,
+        "joined_on": joined_on,
+        "left_on": None,
+        "name": content.name,
+        "id_number": identity.id_number,
+        "phone": content.phone,
+        "disability_number": content.disability_number,
+        "bank_card": content.bank_card,
+        "attributes": content.attributes,
+        "author": author,
+    }

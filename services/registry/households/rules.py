@@ -74,19 +74,29 @@ def timeline(tree: DivisionTree, residences: Sequence[Since], standings: Sequenc
     A state begins with a move, a change of standing, or a change of the divisions above: another unit runs them,
     they lie elsewhere now, or the village went into its successor. Raises ``NotValidThenError``.
     """
-    villages = tuple(_succeeded(tree, residences))
-    days = {entry.valid_from for entry in (*villages, *standings)}
-    for residence, end in _stretches(villages):
-        days |= {day for day in tree.turns(residence.value) if residence.valid_from < day < end}
     states: list[HouseholdState] = []
-    for day in sorted(days):
-        path = tree.path(value_on(villages, day), day)
-        if path is None or path.village is None:
-            raise NotValidThenError
+    for day, path in whereabouts(tree, residences, [entry.valid_from for entry in standings]):
         standing: Standing = value_on(standings, day)  # type: ignore[assignment]  # entered as one, stored as text
         if not states or (states[-1].standing, states[-1].path) != (standing, path):
             states.append(HouseholdState(valid_from=day, standing=standing, path=path))
     return states
+
+
+def whereabouts(
+    tree: DivisionTree, residences: Sequence[Since], also_on: Iterable[date] = ()
+) -> list[tuple[date, Path]]:
+    """The path of every day on which it may be another one, and of the days asked for. Raises ``NotValidThenError``."""
+    villages = tuple(_succeeded(tree, residences))
+    days = {*also_on, *(entry.valid_from for entry in villages)}
+    for residence, end in _stretches(villages):
+        days |= {day for day in tree.turns(residence.value) if residence.valid_from < day < end}
+    found = []
+    for day in sorted(days):
+        path = tree.path(value_on(villages, day), day)
+        if path is None or path.village is None:
+            raise NotValidThenError
+        found.append((day, path))
+    return found
 
 
 def _stretches(residences: Sequence[Since]) -> Iterator[tuple[Since, date]]:

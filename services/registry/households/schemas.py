@@ -1,6 +1,6 @@
 """HTTP shapes of households and members. What is shown of identity data is masked."""
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
@@ -12,6 +12,7 @@ from services.registry.codes.rules import Welfare
 from services.registry.freetext import FreeText
 from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
 from services.registry.households.incomes import IncomeOut, Incomes
+from services.registry.households.monitoring import Monitoring
 from services.registry.households.records import Employable, HouseholdStatus, PersonStatus
 from services.registry.households.rules import Relation, Sex
 from services.registry.idnumbers import normalised_id_number
@@ -40,13 +41,37 @@ Given = Annotated[T | SkipJsonSchema[None], BeforeValidator(_refuse_null)]
 """Of a patch: may be left out, which changes nothing, but cannot be null."""
 
 
-class MemberIn(BaseModel):
+class PersonFields(BaseModel):
+    """What is told of anybody who is registered 人员."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    number: Number | None = Field(default=None, description="Person number 人编号; issued when not given.")
+    name: Name = Field(description="Name 姓名; encrypted.")
+    id_number: IdNumber | None = Field(default=None, description="Citizen ID number 公民身份号码; encrypted.")
+    sex: Sex | None = Field(default=None, description="Sex 性别; taken from the ID number when there is one.")
+    birth_date: Day | None = Field(default=None, description="Day of birth 出生日期; as with sex.")
+    employable: Employable = Field(default="none", description="Labour ability 劳动能力: full, partial, lost, none.")
+    in_school: bool | None = Field(default=None, description="In school 在校; default: as `schooling` says, else no.")
+    disability_level: int | None = Field(default=None, ge=1, le=4, description="Disability level 残疾等级, 1 worst.")
+    phone: Phone | None = Field(default=None, description="Mobile phone 手机; encrypted.")
+    disability_number: DisabilityNumber | None = Field(
+        default=None, description="Number of the disability card 残疾人证号, 20 or 22 characters; encrypted."
+    )
+    bank_card: BankCard | None = Field(default=None, description="Bank card for benefits 惠农一卡通账号; encrypted.")
+    attributes: PersonAttributes = PersonAttributes()
+
+    @model_validator(mode="after")
+    def _born(self) -> Self:
+        if self.id_number is None and (self.sex is None or self.birth_date is None):
+            raise PydanticCustomError("identity", "without an ID number, sex and birth_date are needed")
+        return self
+
+
+class MemberIn(PersonFields):
     """A member of a household 家庭成员."""
 
     model_config = ConfigDict(
-        strict=True,
-        extra="forbid",
-        frozen=True,
         json_schema_extra={
             "examples": [
                 {
@@ -60,30 +85,10 @@ class MemberIn(BaseModel):
         },
     )
 
-    number: Number | None = Field(default=None, description="Person number 人编号; issued when not given.")
-    name: Name = Field(description="Name 姓名; encrypted.")
     relation: Relation = Field(description="Relation to the head 与户主关系.")
-    id_number: IdNumber | None = Field(default=None, description="Citizen ID number 公民身份号码; encrypted.")
-    sex: Sex | None = Field(default=None, description="Sex 性别; taken from the ID number when there is one.")
-    birth_date: Day | None = Field(default=None, description="Day of birth 出生日期; as with sex.")
-    employable: Employable = Field(default="none", description="Labour ability 劳动能力: full, partial, lost, none.")
-    in_school: bool | None = Field(default=None, description="In school 在校; default: as `schooling` says, else no.")
-    disability_level: int | None = Field(default=None, ge=1, le=4, description="Disability level 残疾等级, 1 worst.")
-    phone: Phone | None = Field(default=None, description="Mobile phone 手机; encrypted.")
-    disability_number: DisabilityNumber | None = Field(
-        default=None, description="Number of the disability card 残疾人证号, 20 or 22 characters; encrypted."
-    )
-    bank_card: BankCard | None = Field(default=None, description="Bank card for benefits 惠农一卡通账号; encrypted.")
-    attributes: PersonAttributes = PersonAttributes()
     joined_on: Day | None = Field(
         default=None, description="Member since 加入日期; default: the registration or the birth, whichever is later."
     )
-
-    @model_validator(mode="after")
-    def _born(self) -> "MemberIn":
-        if self.id_number is None and (self.sex is None or self.birth_date is None):
-            raise PydanticCustomError("identity", "without an ID number, sex and birth_date are needed")
-        return self
 
 
 class HouseholdIn(BaseModel):
@@ -193,8 +198,8 @@ class Deregistration(BaseModel):
     reason: FreeText = Field(description="Why 注销原因.")
 
 
-class MemberPatch(BaseModel):
-    """What changes about a member; what is not named stays."""
+class PersonChanges(BaseModel):
+    """What changes about anybody; what is not named stays."""
 
     model_config = ConfigDict(
         strict=True,
@@ -203,7 +208,6 @@ class MemberPatch(BaseModel):
     )
 
     name: Given[Name] = Field(default=None, description="Name 姓名; encrypted.")
-    relation: Given[Relation] = Field(default=None, description="Relation to the head 与户主关系.")
     id_number: IdNumber | None = Field(default=None, description="Citizen ID number 公民身份号码; null takes it away.")
     sex: Given[Sex] = Field(default=None, description="Sex 性别; follows a new ID number.")
     birth_date: Given[Day] = Field(default=None, description="Day of birth 出生日期; follows a new ID number.")
@@ -221,6 +225,12 @@ class MemberPatch(BaseModel):
     status: Given[Literal["active", "deceased", "moved_away"]] = Field(default=None, description="Status 生存状态.")
     effective_on: Day | None = Field(default=None, description="Day of a change of status 生效日期; default today.")
     reason: FreeText | None = Field(default=None, description="Why 变更原因.")
+
+
+class MemberPatch(PersonChanges):
+    """What changes about a member; what is not named stays."""
+
+    relation: Given[Relation] = Field(default=None, description="Relation to the head 与户主关系.")
 
 
 class HouseholdRef(BaseModel):
@@ -307,14 +317,13 @@ class HouseholdMerger(BaseModel):
     reason: FreeText = Field(description="Why 并户原因.")
 
 
-class MemberOut(BaseModel):
-    """A member, masked."""
+class PersonShown(BaseModel):
+    """What is shown of anybody, masked."""
 
     id: UUID
     number: str = Field(description="Person number 人编号.")
     version: int
     status: PersonStatus = Field(description="Status 生存状态. May be extended.")
-    relation: Relation
     name: str = Field(description="Name, masked 姓名(脱敏).", examples=["张*丰"])
     id_number: str | None = Field(description="ID number, masked 身份号码(脱敏).", examples=["4***************34"])
     phone: str | None = Field(description="Phone, masked 手机(脱敏).", examples=["138****0000"])
@@ -326,6 +335,12 @@ class MemberOut(BaseModel):
     disability_number: str | None = Field(description="Disability card, masked 残疾人证号(脱敏).")
     bank_card: str | None = Field(description="Bank card, masked 银行卡号(脱敏).", examples=["6217***********0018"])
     attributes: PersonAttributes
+
+
+class MemberOut(PersonShown):
+    """A member, masked."""
+
+    relation: Relation
     joined_on: Day
     left_on: Day | None = Field(description="First day no longer a member.")
 
@@ -368,6 +383,7 @@ class HouseholdDetail(HouseholdOut):
     poverty_attribute: str = Field(description="贫困户属性 AAC006 of this year.", examples=["04"])
     attributes: HouseholdAttributes
     incomes: list[IncomeOut] = Field(description="Incomes by year 家庭年收入, oldest first.")
+    monitoring: list[Monitoring] = Field(description="Stretches of monitoring 监测情况, oldest first.")
     members: list[MemberOut]
     findings: list[FindingOut] = Field(description="What the rules find about it as it is now 疑点与退出障碍.")
 

@@ -6,16 +6,16 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from services.registry.audit import service as audit
 from services.registry.audit.rules import Entry
 from services.registry.context import Registry
 from services.registry.exchange import changes as exchange
-from services.registry.households import attributes, incomes
+from services.registry.households import attributes, incomes, monitoring
 from services.registry.households.auditing import entries_of
 from services.registry.households.models import HOUSEHOLD, PERIOD, PERSON, insert, supersede
-from services.registry.households.records import Household, Person, changed_members
+from services.registry.households.records import Household, Individual, Person, changed_members, new_members
 from services.registry.identity import Vault
 from services.registry.statistics import service as statistics
 from services.registry.statistics.service import PopulationChanges, Profile
@@ -47,8 +47,7 @@ class _Columns:
     """Everything a batch writes: arrays for ``unnest``, and rows of events and of the audit log."""
 
     households: list[list[Any]]
-    new_persons: list[list[Any]]
-    changed_persons: list[list[Any]]
+    persons: "PersonColumns"
     periods: list[list[Any]]
     events: list[tuple[Any, ...]]
     audited: list[Entry]
@@ -107,7 +106,7 @@ async def change(
         raise MovedOnError("household")
     await pg.execute("DELETE FROM household_period WHERE household_id = ANY($1)", [new.id for new in households])
     await _write_rest(pg, columns)
-    arrivals = ((new.id, [m.id for m in changed_members(old, new) if m.version == 1]) for old, new in pairs)
+    arrivals = ((new.id, [member.id for member in new_members(old, new)]) for old, new in pairs)
     await exchange.note(pg, exchange.NEW_MEMBER, [(i, joined) for i, joined in arrivals if joined])
 
 
@@ -123,13 +122,33 @@ def _profile(household: Household) -> Profile:
 
 
 async def _write_rest(pg: Pg, columns: _Columns) -> None:
-    changed = len(columns.changed_persons[0])
-    if changed and len(await pg.fetch(_SUPERSEDE_PERSONS, *columns.changed_persons)) != changed:
-        raise MovedOnError("person")
-    await pg.execute(_INSERT_PERSONS, *columns.new_persons)
+    await write_persons(pg, columns.persons)
     await pg.execute(_INSERT_PERIODS, *columns.periods)
     await outbox.write(pg, columns.events)
     await audit.record(pg, columns.audited)
+
+
+class PersonColumns(NamedTuple):
+    """Rows of persons, as arrays for ``unnest``."""
+
+    new: list[list[Any]]
+    changed: list[list[Any]]
+
+
+def person_columns(persons: Sequence[tuple[Individual, tuple[Any, ...]]]) -> PersonColumns:
+    """Persons and their rows, sorted into first and later versions."""
+    return PersonColumns(
+        new=_transposed(PERSON, (row for person, row in persons if person.version == 1)),
+        changed=_transposed(PERSON, (row for person, row in persons if person.version > 1)),
+    )
+
+
+async def write_persons(pg: Pg, columns: PersonColumns) -> None:
+    """Raises ``MovedOnError``, and ``asyncpg.UniqueViolationError`` when a number or an ID number is taken."""
+    changed = len(columns.changed[0])
+    if changed and len(await pg.fetch(_SUPERSEDE_PERSONS, *columns.changed)) != changed:
+        raise MovedOnError("person")
+    await pg.execute(_INSERT_PERSONS, *columns.new)
 
 
 def _columns(registry: Registry, households: Sequence[Household], olds: Sequence[Household]) -> _Columns:
@@ -137,7 +156,7 @@ def _columns(registry: Registry, households: Sequence[Household], olds: Sequence
     before = {old.id: old for old in olds}
     touched = [_touched(before.get(household.id), household) for household in households]
     rows = [_household_row(household) for household in households]
-    written = [[(person, _person_row(registry.vault, person)) for person in persons] for persons in touched]
+    written = [[(person, _member_row(registry.vault, person)) for person in persons] for persons in touched]
     events = [event for each, persons in zip(households, touched, strict=True) for event in events_of(each, persons)]
     audited = [
         entry
@@ -147,8 +166,7 @@ def _columns(registry: Registry, households: Sequence[Household], olds: Sequence
     persons = list(chain.from_iterable(written))
     return _Columns(
         households=_transposed(HOUSEHOLD, rows),
-        new_persons=_transposed(PERSON, (row for person, row in persons if person.version == 1)),
-        changed_persons=_transposed(PERSON, (row for person, row in persons if person.version > 1)),
+        persons=person_columns(persons),
         periods=_transposed(PERIOD, chain.from_iterable(map(_period_rows, households))),
         events=outbox.rows(registry.runtime.settings, events),
         audited=audited,
@@ -185,30 +203,37 @@ def _household_row(household: Household) -> tuple[Any, ...]:
         household.id, household.version, household.seq, household.number, household.status, household.source_system,
         household.external_id, household.content, path.city, path.managing_unit, path.township, path.village,
         household.latest.standing, household.registered_on, household.valid_to, household.cause, household.welfare,
-        _json(household.residences), _json(household.standings), household.event().model_dump_json(),
-        attributes.stored(household.attributes), incomes.stored(household.incomes), household.first_recorded_at,
-        household.author.now, household.author.key_id, household.author.reason,
+        dated_text(household.residences), dated_text(household.standings), household.event().model_dump_json(),
+        attributes.stored(household.attributes), incomes.stored(household.incomes),
+        monitoring.stored(household.monitoring), household.first_recorded_at, household.author.now,
+        household.author.key_id, household.author.reason,
     )  # fmt: skip
 
 
-def _json(entries: Iterable[tuple[Any, str]]) -> str:
+def dated_text(entries: Iterable[tuple[Any, str]]) -> str:
+    """As dated entries are kept in a column."""
     return json.dumps([[valid_from.isoformat(), value] for valid_from, value in entries])
 
 
-def _person_row(vault: Vault, person: Person) -> tuple[Any, ...]:
+def _member_row(vault: Vault, person: Person) -> tuple[Any, ...]:
+    belongs = (person.household_id, person.household_version, person.position, person.relation)
+    return person_row(vault, person, (*belongs, None, None, None, None, None, None))
+
+
+def person_row(vault: Vault, person: Individual, where: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row of ``person``; ``where`` is its columns from ``household_id`` to ``residences``."""
     number = person.id_number
 
     def sealed(value: str | None, column: str) -> bytes | None:
         return None if value is None else vault.seal(value, column, person.id)
 
     return (
-        person.id, person.version, person.household_id, person.household_version, person.number, person.status,
-        person.position, person.relation, person.sex, person.birth_date, person.employable, person.in_school,
-        person.disability_level, person.joined_on, person.left_on, sealed(person.name or None, "name"),
-        sealed(number, "id_number"), None if number is None else vault.index(number, "id_number"),
-        sealed(person.phone, "phone"), sealed(person.disability_number, "disability_number"),
-        sealed(person.bank_card, "bank_card"), attributes.stored(person.attributes), person.author.now,
-        person.author.key_id, person.author.reason,
+        person.id, person.version, *where, person.number, person.status, person.sex, person.birth_date,
+        person.employable, person.in_school, person.disability_level, person.joined_on, person.left_on,
+        sealed(person.name or None, "name"), sealed(number, "id_number"),
+        None if number is None else vault.index(number, "id_number"), sealed(person.phone, "phone"),
+        sealed(person.disability_number, "disability_number"), sealed(person.bank_card, "bank_card"),
+        attributes.stored(person.attributes), person.author.now, person.author.key_id, person.author.reason,
     )  # fmt: skip
 
 

@@ -182,7 +182,10 @@ def _reinstated(old: Household, content: HouseholdIn, around: Surroundings) -> H
     day = content.registered_on or around.today
     residences, standings = (Since(day, content.village),), (Since(day, content.standing),)
     members = tuple(
-        replace(member, status="active", left_on=None, joined_on=max(day, member.birth_date)) for member in old.members
+        member
+        if member.status == "transferred"
+        else replace(member, status="active", left_on=None, joined_on=max(day, member.birth_date))
+        for member in old.members
     )
     return replace(
         old,
@@ -197,8 +200,10 @@ def _reinstated(old: Household, content: HouseholdIn, around: Surroundings) -> H
 
 def _without_strangers(old: Household, new: Household, matched: set[UUID]) -> tuple[Person, ...]:
     """The members given; those of before that are not among them stay off the register."""
-    before = {member.id: member for member in old.members if member.id not in matched}
-    return tuple(before.get(member.id, member) for member in new.members)
+    before = {
+        member.id: member for member in old.members if member.id not in matched and member.status != "transferred"
+    }
+    return tuple(member if member.status == "transferred" else before.get(member.id, member) for member in new.members)
 
 
 class _HouseholdMerge:
@@ -270,7 +275,7 @@ class _HouseholdMerge:
         return incomes
 
     async def _members(self, pg: Pg, author: Author) -> tuple[Person, ...]:
-        members = {member.id: member for member in self._old.members}
+        members = {member.stay: member for member in self._old.members}
         fresh: list[tuple[int, MemberIn, Identity]] = []
         for position, given in enumerate(self._content.members):
             identity = identify(given.id_number, given.sex, given.birth_date, self._around)
@@ -280,7 +285,7 @@ class _HouseholdMerge:
                 fresh.append((position, given, identity))
             else:
                 self.matched.add(held.id)
-                members[held.id] = self._member(held, given, identity, f"/members/{position}")
+                members[held.stay] = self._member(held, given, identity, f"/members/{position}")
         added = await self._added(pg, fresh, author) if fresh else []
         return (*members.values(), *added)
 

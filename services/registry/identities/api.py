@@ -7,6 +7,10 @@ from fastapi import Depends, Request, Response
 from services.registry.context import READERS, Admin, Registry, RegistryDep, today
 from services.registry.households import erasing, presenting
 from services.registry.households.api import Expected
+from services.registry.households.persons import erasing as persons_erasing
+from services.registry.households.persons import presenting as persons
+from services.registry.households.persons.reading import alone
+from services.registry.households.persons.schemas import PersonOut
 from services.registry.households.schemas import HouseholdDetail
 from services.registry.identities import service
 from services.registry.identities.denials import denials_noted
@@ -21,7 +25,7 @@ from services.registry.identities.schemas import (
     RevealIn,
 )
 from shared import errors
-from shared.app import NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
+from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
 from shared.auth import AnyCaller, Caller, requires
 from shared.contracts.key import Role
 from shared.errors import fault
@@ -42,7 +46,8 @@ async def admitted(registry: Registry, caller: Caller, operation: str, object_id
 
 
 async def _revealer(request: Request, caller: AnyCaller, registry: RegistryDep) -> Caller:
-    return await admitted(registry, caller, "person.reveal_denied", request.path_params["member"], "identity:reveal")
+    name = request.path_params.get("member") or request.path_params["person"]
+    return await admitted(registry, caller, "person.reveal_denied", name, "identity:reveal")
 
 
 async def _looker(caller: AnyCaller, registry: RegistryDep) -> Caller:
@@ -72,6 +77,26 @@ async def reveal_member(
     _never_kept(response)
     left.tell(response)
     return IdentityOut(**{name: getattr(person, name) for name in IdentityOut.model_fields})
+
+
+@routes.post(
+    "/persons/{person}/reveal",
+    operation_id="reveal_person",
+    summary="Reveal a person's identity 查看身份信息明文",
+    responses={**NOT_FOUND_RESPONSE, **QUOTA_RESPONSE},
+)
+async def reveal_person(
+    person: str,
+    body: RevealIn,
+    response: Response,
+    caller: Annotated[Caller, Depends(_revealer)],
+    registry: RegistryDep,
+) -> IdentityOut:
+    """As of a member, of anybody by id or number, with or without a household."""
+    seen, left = await service.reveal_person(registry, caller, person, body)
+    _never_kept(response)
+    left.tell(response)
+    return IdentityOut(**{name: getattr(seen, name) for name in IdentityOut.model_fields})
 
 
 @routes.post(
@@ -117,15 +142,34 @@ async def erase_member(
     return presenting.detailed(changed, today(registry))
 
 
+@routes.post(
+    "/persons/{person}/erasure",
+    operation_id="erase_person",
+    summary="Erase the identity of a person without a household 删除无户人员身份信息",
+    responses={**NOT_FOUND_RESPONSE, **CONFLICT_RESPONSE, **VERSION_RESPONSES},
+)
+async def erase_person(
+    person: str, body: ErasureIn, response: Response, caller: Admin, expected: Expected, registry: RegistryDep
+) -> PersonOut:
+    """As of a member, for good, in every version; also of somebody off the register. Members are erased there: 409."""
+    changed = await persons_erasing.erase(registry, caller, person, expected, body.reason)
+    set_etag(response, changed.version)
+    return persons.shown(alone(changed))
+
+
 @routes.post("/households/erasures", operation_id="erase_expired_households", summary="Erase after retention 到期删除")
 async def erase_expired_households(body: ExpiryIn, caller: Admin, registry: RegistryDep) -> ExpiryOut:
     """Everyone of your households that left the register so long ago that the retention period 保存期 is over.
 
-    At most 200 households a call: call again while `more` is true. Safe to repeat.
+    And everyone without a household who did. At most 200 of each a call: call again while `more` is true. Safe to
+    repeat.
     """
     latest = latest_expired(today(registry), registry.retention_years)
     if body.deregistered_before > latest:
         wrong = fault("/deregistered_before", "still_retained", f"at most {latest}", f"保存期未满,不得晚于 {latest}")
         raise errors.invalid(wrong)
-    households, persons, more = await erasing.erase_expired(registry, caller, body.deregistered_before, body.reason)
-    return ExpiryOut(households=households, persons=persons, more=more)
+    households, members, more = await erasing.erase_expired(registry, caller, body.deregistered_before, body.reason)
+    alone_erased, alone_more = await persons_erasing.erase_expired(
+        registry, caller, body.deregistered_before, body.reason
+    )
+    return ExpiryOut(households=households, persons=members + alone_erased, more=more or alone_more)

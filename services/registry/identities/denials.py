@@ -15,7 +15,7 @@ from shared.errors import Problem
 
 _DENIALS = (errors.FORBIDDEN, errors.NOT_FOUND, errors.TOO_MANY)
 _NAME = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9]{14}")
-"""An id, or the number of a household: other text from an address could itself be an identity."""
+"""An id, or the number of a household or person: other text from an address could itself be an identity."""
 
 
 @asynccontextmanager

@@ -67,11 +67,11 @@ class PersonFound(BaseModel):
 
     found: bool
     person: str | None = Field(description="Person number 人编号.")
-    household: str | None = Field(description="Household number 户编号.")
+    household: str | None = Field(description="Household number 户编号; null: belongs to none.")
     name: str | None = Field(description="Name, masked 姓名(脱敏).", examples=["张*丰"])
     id_number: str | None = Field(description="ID number, masked 身份号码(脱敏).", examples=["4***************34"])
     status: PersonStatus | None = Field(description="Status 生存状态.")
-    standing: Standing | None = Field(description="Standing of the household 状态.")
+    standing: Standing | None = Field(description="Standing of the household 状态; null: has none.")
     welfare: Welfare | None = Field(description="Welfare category 社会救助类别.")
 
 
@@ -91,7 +91,7 @@ class ExpiryIn(BaseModel):
         json_schema_extra={"examples": [{"deregistered_before": "2018-01-01", "reason": "保存期届满"}]},
     )
 
-    deregistered_before: Day = Field(description="Households that left the register before this day 注销日期早于.")
+    deregistered_before: Day = Field(description="Who left the register before this day 注销日期早于.")
     reason: FreeText = Field(description="Why 删除原因; kept in the history and the audit log.")
 
 

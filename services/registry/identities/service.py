@@ -9,7 +9,8 @@ from services.registry.audit.rules import Entry, digest_of
 from services.registry.commands import command
 from services.registry.context import Registry, scopes, today
 from services.registry.households import identifying, reading
-from services.registry.households.records import Household, Person
+from services.registry.households.persons import reading as persons
+from services.registry.households.records import Individual, Person
 from services.registry.identities.denials import denials_noted
 from services.registry.identities.quota import Left
 from services.registry.identities.schemas import LookupIn, LookupOut, PersonFound, RevealIn
@@ -17,6 +18,7 @@ from services.registry.identity import Vault, masked_id_number, masked_name
 from services.registry.idnumbers import BadIdNumberError, read_id_number
 from shared import errors
 from shared.auth import Caller
+from shared.contracts.division import Path
 from shared.db import Pg
 from shared.errors import Fault, Problem
 from shared.ids import uuid7
@@ -34,12 +36,23 @@ async def reveal(
         person = found.member(member)
         if person is None:
             raise Problem(errors.NOT_FOUND)
-        left = await take_reveal(pg, registry, caller, found, person, asked)
+        left = await take_reveal(pg, registry, caller, person, found.latest.path, asked)
     return person, left
 
 
+async def reveal_person(registry: Registry, caller: Caller, name: str, asked: RevealIn) -> tuple[Individual, Left]:
+    """As ``reveal``, of anybody by id or number, with or without a household. Raises 404, 429."""
+    async with (
+        denials_noted(registry, caller, "person.reveal_denied", name, asked),
+        command(registry.runtime) as pg,
+    ):
+        found = await persons.find(pg, name, caller, registry.vault)
+        left = await take_reveal(pg, registry, caller, found.person, found.path, asked)
+    return found.person, left
+
+
 async def take_reveal(
-    pg: Pg, registry: Registry, caller: Caller, household: Household, person: Person, asked: RevealIn
+    pg: Pg, registry: Registry, caller: Caller, person: Individual, path: Path, asked: RevealIn
 ) -> Left:
     """Count a reveal and tell the audit log of it, in the transaction that it is read in. Raises 429."""
     now = registry.runtime.clock.now()
@@ -52,7 +65,7 @@ async def take_reveal(
         version=person.version,
         purpose=asked.purpose,
         reason=asked.reason,
-        divisions=household.latest.path.scopes(),
+        divisions=path.scopes(),
     )
     await audit.record(pg, [entry])
     return left

@@ -89,8 +89,11 @@ def _withdrawn(household: Household) -> Household:
 async def _restored(pg: Pg, registry: Registry, household: Household, version: int) -> Household:
     """As one of its versions had it; members that came later are taken off."""
     before = await reading.at_version(pg, household.id, version, registry.vault)
-    known = {member.id: member for member in before.members}
-    members = tuple(_member_restored(member, known.get(member.id)) for member in household.members)
+    known = {member.id: member for member in before.members if member.status != "transferred"}
+    members = tuple(
+        member if member.status == "transferred" else _member_restored(member, known.get(member.id))
+        for member in household.members
+    )
     return replace(before, version=household.version, author=household.author, members=members)
 
 

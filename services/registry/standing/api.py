@@ -91,10 +91,10 @@ async def list_standing_decisions(
 async def propose_standing_decision(
     body: Proposal, response: Response, caller: Proposer, key: Key, registry: RegistryDep, dry_run: DryRun = False
 ) -> DecisionOut:
-    """Identification, exit or relapse of a household, exit of a village or county; takes the first step.
+    """Identification, exit, relapse or monitoring of a household, exit of a village or county; takes the first step.
 
     An exit whose test is not passed is refused with every check that fails; nothing overrides it. One decision at
-    a time of each household, village and county.
+    a time of each household, village and county. Monitoring 监测对象 is refused where it is not turned on.
     """
     decision, replayed = await service.propose(registry, caller, body, key, dry_run=dry_run)
     if replayed:

@@ -8,6 +8,7 @@ from services.registry.divisions import service as divisions
 from services.registry.households import changing
 from services.registry.households import service as households
 from services.registry.households.judging import Surroundings
+from services.registry.households.monitoring import Monitoring
 from services.registry.households.records import Household
 from services.registry.standing import judging, rules
 from services.registry.standing.records import Decision
@@ -37,14 +38,25 @@ async def conclude(pg: Pg, registry: Registry, caller: Caller, decision: Decisio
 
 
 async def _household(pg: Pg, registry: Registry, caller: Caller, decision: Decision, day: date) -> Household:
-    give = changing.decided(rules.TO[decision.kind], day, cause=decision.cause)
+    give = _given(decision, day)
 
     def decide(old: Household, around: Surroundings) -> Household:
-        judging.check_household(registry, old, decision.kind, day, decision.year)
+        judging.check_household(registry, old, decision.kind, day, decision.year, decision.category)
         return give(old, around)
 
     reason = f"{rules.PROCEDURES[decision.kind][-1].title} {decision.id}"
     return await households.change_within(pg, registry, caller, str(decision.household_id), None, decide, reason)
+
+
+def _given(decision: Decision, day: date) -> changing.Decision:
+    """What the decision makes of its household from a day on."""
+    if decision.kind == "monitoring_end":
+        return changing.no_longer_monitored(day)
+    if decision.category is not None and decision.cause is not None:
+        return changing.monitored(
+            Monitoring(category=decision.category, cause=decision.cause, valid_from=day, decision_id=decision.id)
+        )
+    return changing.decided(rules.TO[decision.kind], day, cause=decision.cause)
 
 
 async def _certified(pg: Pg, registry: Registry, decision: Decision, household: Household) -> Decision:

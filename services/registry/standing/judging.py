@@ -14,7 +14,7 @@ from services.registry.statistics import reading as statistics
 from shared import errors
 from shared.auth import Caller
 from shared.contracts.division import DesignationKind, DivisionEvent, DivisionTree, Path
-from shared.contracts.standing import DecisionKind
+from shared.contracts.standing import DecisionKind, MonitoringCategory
 from shared.db import Pg
 from shared.errors import Problem, fault
 
@@ -28,17 +28,46 @@ def household_test(registry: Registry, household: Household, year: int, day: dat
     return exit_tests.household_checks(facts_of(household, day), year, line_fen)
 
 
-def check_household(registry: Registry, household: Household, kind: DecisionKind, day: date, year: int | None) -> None:
+def check_household(
+    registry: Registry,
+    household: Household,
+    kind: DecisionKind,
+    day: date,
+    year: int | None,
+    category: MonitoringCategory | None,
+) -> None:
     """Raises 409 for one off the register, 422 where its standing does not fit or its exit test fails."""
     if household.status != "active":
         raise Problem(DEREGISTERED)
+    if kind == "monitoring_end":
+        _check_monitored(household, day)
+        return
     last = household.standings[-1]
-    if last.value not in rules.FROM[kind]:
+    if last.value not in (rules.FROM[kind] if category is None else rules.MONITORED[category][0]):
         raise errors.invalid(fault("/household", "standing_unfit", "its standing does not fit", "该户状态不符"))
     if last.valid_from > day:
         raise errors.invalid(fault("/on", "standing_later", "its standing changed later", "该户状态在此日后已变更"))
+    if category is not None:
+        _check_unmonitored(household, category, day)
     if kind == "exit" and year is not None:
         refuse_failing(household_test(registry, household, year, day), "/household")
+
+
+def _check_unmonitored(household: Household, category: MonitoringCategory, day: date) -> None:
+    first = rules.MONITORED[category][1]
+    if day < first:
+        raise errors.invalid(fault("/on", "category_later", f"none before {first}", f"该类别自 {first} 起实行"))
+    last = household.monitoring[-1] if household.monitoring else None
+    if last is not None and (last.valid_to is None or last.valid_to > day):
+        raise errors.invalid(fault("/household", "monitored_already", "monitored already", "该户已纳入监测"))
+
+
+def _check_monitored(household: Household, day: date) -> None:
+    last = household.monitoring[-1] if household.monitoring else None
+    if last is None or last.valid_to is not None:
+        raise errors.invalid(fault("/household", "not_monitored", "it is not monitored", "该户未纳入监测"))
+    if last.valid_from >= day:
+        raise errors.invalid(fault("/on", "monitored_later", "monitored only later", "该户在此日后才纳入监测"))
 
 
 def refuse_failing(checks: Sequence[Check], pointer: str) -> None:

@@ -17,6 +17,7 @@ from shared.contracts.division import Path
 from shared.contracts.standing import (
     DecisionKind,
     DecisionState,
+    MonitoringCategory,
     ObjectionRaised,
     StandingEvent,
     StepCode,
@@ -77,7 +78,7 @@ class Decision(_Record):
     version: int
     kind: DecisionKind = Field(
         description="identification 贫困户识别, exit 贫困户退出, relapse 返贫, village_exit 贫困村退出, "
-        "county_exit 贫困县退出"
+        "county_exit 贫困县退出, monitoring 纳入监测, monitoring_end 监测风险消除"
     )
     state: DecisionState = Field(
         description="open 办理中, contested 有异议, concluded 已办结, refused 异议成立终止, withdrawn 已撤回. "
@@ -88,7 +89,8 @@ class Decision(_Record):
     division: str = Field(description="The village or county decided on, or the household's village.")
     path: Path = Field(description="As of the day it was proposed.")
     year: int | None = Field(description="Year whose income an exit rests on 脱贫年度.")
-    cause: Cause | None = Field(description="Cause of the poverty found 致贫或返贫原因.")
+    cause: Cause | None = Field(description="Cause of the poverty found 致贫或返贫原因, or the risk 监测风险.")
+    category: MonitoringCategory | None = Field(default=None, description="Category of monitoring 监测对象类别.")
     village: VillageEvidence | None
     county: CountySurvey | None
     steps: tuple[Step, ...] = Field(description="Steps taken, oldest first 办理环节.")
@@ -122,6 +124,7 @@ class Decision(_Record):
             division=self.division,
             path=self.path,
             year=self.year,
+            category=self.category,
             steps=[
                 StepTaken(
                     step=step.step,

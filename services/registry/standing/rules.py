@@ -12,7 +12,7 @@ from uuid import UUID
 from services.registry.standing.records import Act, Decision, Objection, Resolution, Step
 from shared import errors
 from shared.contracts.household import STOCK, Standing
-from shared.contracts.standing import DecisionKind, StepCode
+from shared.contracts.standing import DecisionKind, MonitoringCategory, StepCode
 from shared.errors import Problem, fault
 
 DECISION_OPEN = errors.kind(
@@ -41,7 +41,14 @@ OWN_PROPOSAL = errors.kind(
     "own_proposal", 403, "Somebody else must review it", "不得审核本人提出的认定",
     "A decision is reviewed by another key than the one that proposed it.", "审核人不得是提出人。",
 )  # fmt: skip
-KINDS = (DECISION_OPEN, DECISION_ENDED, OBJECTION_OPEN, OBJECTION_RESOLVED, OUTSIDE_WINDOW, OWN_PROPOSAL)
+MONITORING_OFF = errors.kind(
+    "monitoring_off", 409, "Monitoring is not kept here", "未启用监测对象管理",
+    "Categories of monitoring date from 2020; the operator turns them on with BANGFU_REGISTRY_MONITORING.",
+    "监测对象为 2020 年起的类别,由运维人员通过 BANGFU_REGISTRY_MONITORING 启用。",
+)  # fmt: skip
+KINDS = (
+    DECISION_OPEN, DECISION_ENDED, OBJECTION_OPEN, OBJECTION_RESOLVED, OUTSIDE_WINDOW, OWN_PROPOSAL, MONITORING_OFF
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,21 @@ PROCEDURES: Mapping[DecisionKind, tuple[StepRule, ...]] = {
         StepRule("public_notice", "公示", notice=True),
         StepRule("provincial_approval", "省政府批准", "reviewer"),
     ),
+    # No source names the steps of these two: they go as a relapse does.
+    "monitoring": (
+        StepRule("report", "监测对象申报"),
+        StepRule("verification", "入户核实"),
+        StepRule("public_notice", "村内公示", notice=True),
+        StepRule("county_recheck", "县级复审", "reviewer"),
+        StepRule("announcement", "公告"),
+    ),
+    "monitoring_end": (
+        StepRule("report", "风险消除申报"),
+        StepRule("verification", "入户核实"),
+        StepRule("public_notice", "村内公示", notice=True),
+        StepRule("county_recheck", "县级复审", "reviewer"),
+        StepRule("announcement", "公告"),
+    ),
 }
 """The first step of each is taken by proposing, the last one concludes."""
 
@@ -108,6 +130,14 @@ TO: Mapping[DecisionKind, Standing] = {
     "identification": "poor", "exit": "exited_supported", "relapse": "relapsed"
 }  # fmt: skip
 """What a concluded decision makes of a household."""
+_EXITED: frozenset[Standing] = frozenset({"exited_supported", "exited"})
+_NEVER_POOR: frozenset[Standing] = frozenset({"ordinary", "welfare_only"})
+MONITORED: Mapping[MonitoringCategory, tuple[frozenset[Standing], date]] = {
+    "unstable_exit": (_EXITED, date(2020, 3, 1)),
+    "marginal": (_NEVER_POOR, date(2020, 3, 1)),
+    "sudden_hardship": (_EXITED | _NEVER_POOR, date(2021, 1, 1)),
+}
+"""Which households each category of monitoring is for, and since when there is such a category."""
 
 
 def next_step(decision: Decision) -> StepRule | None:

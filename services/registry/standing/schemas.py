@@ -10,7 +10,7 @@ from services.registry.households.incomes import Year
 from services.registry.standing.evidence import CountySurvey, VillageEvidence
 from services.registry.standing.exit_tests import Check, Result, Value
 from services.registry.standing.records import Decision, Evidence
-from shared.contracts.standing import DecisionKind, StepCode
+from shared.contracts.standing import DecisionKind, MonitoringCategory, StepCode
 from shared.errors import Language
 from shared.http.fields import Day, Division
 
@@ -48,17 +48,23 @@ class Proposal(DocumentedIn):
 
     kind: DecisionKind = Field(
         description="identification 贫困户识别, exit 贫困户退出, relapse 返贫, village_exit 贫困村退出, "
-        "county_exit 贫困县退出"
+        "county_exit 贫困县退出, monitoring 纳入监测, monitoring_end 监测风险消除"
     )
     household: str | None = Field(
-        default=None, max_length=40, description="Of identification, exit, relapse: household id or number 农户."
+        default=None, max_length=40, description="Household id or number 农户, of kinds about one."
     )
     division: Division | None = Field(default=None, description="Of village_exit, county_exit: what exits.")
     year: Year | None = Field(
         default=None, description="Of exit: year whose income counts, and in which it takes effect 脱贫年度."
     )
     cause: Cause | None = Field(
-        default=None, description="Of relapse: its cause 返贫原因; of identification: main cause 主要致贫原因."
+        default=None,
+        description="Of relapse: its cause 返贫原因; of identification: main cause 主要致贫原因; "
+        "of monitoring: main risk 主要风险.",
+    )
+    category: MonitoringCategory | None = Field(
+        default=None,
+        description="Of monitoring: unstable_exit 脱贫不稳定户, marginal 边缘易致贫户, sudden_hardship 突发严重困难户.",
     )
     village: VillageEvidence | None = Field(default=None, description="Of village_exit 村退出指标.")
     county: CountySurvey | None = Field(default=None, description="Of county_exit 县退出评估数据.")

@@ -30,9 +30,11 @@ _NEEDED: dict[str, frozenset[str]] = {
     "relapse": frozenset({"household", "cause"}),
     "village_exit": frozenset({"division", "village"}),
     "county_exit": frozenset({"division", "county"}),
+    "monitoring": frozenset({"household", "category", "cause"}),
+    "monitoring_end": frozenset({"household"}),
 }
 _ALLOWED = {**_NEEDED, "identification": frozenset({"household", "cause"})}
-_SUBJECT = ("household", "division", "year", "cause", "village", "county")
+_SUBJECT = ("household", "division", "year", "cause", "category", "village", "county")
 
 
 async def propose(
@@ -40,6 +42,8 @@ async def propose(
 ) -> tuple[Decision, bool]:
     """Open a decision; the decision, and whether it answers an earlier request. Raises 409, 422."""
     now, last = registry.runtime.clock.now(), today(registry)
+    if body.kind in ("monitoring", "monitoring_end") and not registry.standing.monitoring:
+        raise Problem(rules.MONITORING_OFF)
     _check_fields(body)
     async with command(registry.runtime, dry_run=dry_run) as pg:
         earlier = await claim(pg, key)
@@ -59,6 +63,7 @@ async def propose(
             **await _subject(pg, registry, caller, body, step.on),
             year=body.year,
             cause=body.cause,
+            category=body.category,
             village=body.village,
             county=body.county,
             steps=(step,),
@@ -92,7 +97,7 @@ async def _subject(pg: Pg, registry: Registry, caller: Caller, body: Proposal, d
     """What the decision is about, after it has passed its test. Raises 409, 422."""
     if body.household is not None:
         household = await _household(pg, registry, caller, body.household)
-        judging.check_household(registry, household, body.kind, day, body.year)
+        judging.check_household(registry, household, body.kind, day, body.year, body.category)
         state: HouseholdState = household.latest
         return {
             "household_id": household.id,

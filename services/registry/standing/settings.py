@@ -43,6 +43,9 @@ class StandingSettings(BaseModel):
         default=False, description="village boards 村公示栏 name heads of households in full"
     )
     windows: tuple[Window, ...] = Field(default=(), description="when identifications and exits are open 动态管理")
+    monitoring: bool = Field(
+        default=False, description="categories of monitoring 监测对象, of 2020 and later, are kept"
+    )
     exit_lines: dict[int, int] = Field(default={}, description="working exit line 省定脱贫线 by year, yuan")
 
     @classmethod

@@ -15,12 +15,14 @@ from fastapi import Header, Query, Request, Response
 
 from services.registry.context import Divisions, Registry, RegistryDep, today
 from services.registry.divisions.api import known_tree
+from services.registry.standing.rules import MONITORING_OFF
 from services.registry.statistics import export, reading, units
 from services.registry.statistics.reading import Asked
 from services.registry.statistics.schemas import (
     DayQuery,
     ExitStatistics,
     Format,
+    MonitoringStatistics,
     PovertyStatistics,
     ProfileQuery,
     ProfileStatistics,
@@ -28,7 +30,7 @@ from services.registry.statistics.schemas import (
     VillageStatistics,
 )
 from shared import errors
-from shared.app import NOT_FOUND_RESPONSE, router
+from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, router
 from shared.auth import AnyCaller, Caller
 from shared.clock import SHANGHAI
 from shared.contracts.division import DivisionTree
@@ -38,7 +40,7 @@ from shared.http.etag import holds
 routes = router("statistics")
 CSV, XLSX = "text/csv", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MEDIA_TYPES: Mapping[Format, str] = {"json": "application/json", "csv": f"{CSV}; charset=utf-8", "xlsx": XLSX}
-Answer = PovertyStatistics | ExitStatistics | ProfileStatistics | VillageStatistics
+Answer = PovertyStatistics | ExitStatistics | ProfileStatistics | MonitoringStatistics | VillageStatistics
 IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match", description="The ETag you hold.")]
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
@@ -148,6 +150,30 @@ async def welfare_statistics(
     async with registry.runtime.database.driver() as pg:
         found = await reading.welfare(pg, asked, query.among)
     return await _answer(request, query.format, found, "社会救助类别统计表", asked.day, if_none_match)
+
+
+@routes.get(
+    "/statistics/monitoring",
+    operation_id="monitoring_statistics",
+    summary="Monitored households on a day, by category 监测对象统计",
+    response_model=MonitoringStatistics,
+    responses={**ANSWERS, **CONFLICT_RESPONSE},
+)
+async def monitoring_statistics(
+    query: Annotated[DayQuery, Query()],
+    request: Request,
+    caller: AnyCaller,
+    tree: Divisions,
+    registry: RegistryDep,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """脱贫不稳定户, 边缘易致贫户, 突发严重困难户 by dated decisions. Refused where monitoring is not turned on."""
+    if not registry.standing.monitoring:
+        raise Problem(MONITORING_OFF)
+    asked = await _asked(registry, caller, tree, query, query.as_of)
+    async with registry.runtime.database.driver() as pg:
+        found = await reading.monitoring(pg, asked)
+    return await _answer(request, query.format, found, "监测对象统计表", asked.day, if_none_match)
 
 
 @routes.get(

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, TypeVar, get_args
 
+from services.registry.households import known
+from services.registry.households.monitoring import LABELS
 from services.registry.statistics import denominators, rules, units
 from services.registry.statistics.rules import Among, Step
 from services.registry.statistics.schemas import (
     ExitsRow,
     ExitStatistics,
+    MonitoringStatistics,
     Part,
     PovertyRow,
     PovertyStatistics,
@@ -177,9 +180,24 @@ async def welfare(pg: Pg, asked: Asked, among: Among) -> ProfileStatistics:
 
 
 async def _profile(pg: Pg, asked: Asked, among: Among, sums: str, labels: Mapping[str, str]) -> ProfileStatistics:
+    counted = await _counted(pg, asked, sums, sorted(rules.POPULATIONS[among]))
+    return ProfileStatistics(as_of=asked.day, among=among, **await _broken_down(asked, counted, labels))
+
+
+async def monitoring(pg: Pg, asked: Asked) -> MonitoringStatistics:
+    """Monitored households of a day by category."""
+    rows = await known.monitored_on(
+        pg, asked.known_at, asked.day, within=asked.within, code=asked.division.code, by=asked.by
+    )
+    counted = [(row["unit"], row["category"], row["households"], row["people"]) for row in rows]
+    return MonitoringStatistics(as_of=asked.day, **await _broken_down(asked, counted, LABELS))
+
+
+async def _broken_down(asked: Asked, counted: Iterable[Any], labels: Mapping[Any, str]) -> dict[str, Any]:
+    """Counts by unit and code, in the order of the labels, with what every answer has."""
     by_unit = _ByUnit(asked.division.code)
-    for counted in await _counted(pg, asked, sums, sorted(rules.POPULATIONS[among])):
-        by_unit.add(*counted)
+    for unit, code, households, people in counted:
+        by_unit.add(unit, code, households, people)
     # A list may have grown since the labels were written.
     codes = {**labels, **{part: part for part in by_unit.of(asked.division.code) if part not in labels}}
 
@@ -193,7 +211,7 @@ async def _profile(pg: Pg, asked: Asked, among: Among, sums: str, labels: Mappin
             parts.append({"code": part, "label": label, "households": n, "people": m, "percent": share})
         return ProfileRow(**unit, households=households, people=people, parts=parts)
 
-    return ProfileStatistics(as_of=asked.day, among=among, **await _shown(asked, row_of))
+    return await _shown(asked, row_of)
 
 
 async def exits(pg: Pg, asked: Asked, since: date) -> ExitStatistics:

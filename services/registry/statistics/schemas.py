@@ -163,6 +163,17 @@ class ProfileStatistics(_Answer[ProfileRow]):
     among: Among = Field(description="The population broken down.")
 
 
+class MonitoringStatistics(_Answer[ProfileRow]):
+    """Monitored households by category 监测对象统计."""
+
+    model_config = _example({
+        "households": 10, "people": 23,
+        "parts": [{"code": "marginal", "label": "边缘易致贫户", "households": 6, "people": 13, "percent": "60.00"}],
+    }, as_of="2021-12-31")  # fmt: skip
+
+    as_of: Day = Field(description="Day the figures hold for 截至日期.")
+
+
 class VillageStatistics(_Answer[VillagesRow]):
     """Villages by designation 村认定统计."""
 

@@ -1,0 +1,145 @@
+"""Decisions about persons without a household: registered, changed, placed; and about members who leave. Pure."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from uuid import UUID
+
+from services.registry.checks import catalogue
+from services.registry.checks.rules import Facts
+from services.registry.households.attributes import HouseholdAttributes
+from services.registry.households.changing import checked, day_of, patched_person, present_member
+from services.registry.households.facts import person_facts
+from services.registry.households.judging import EARLIEST, Surroundings, day_faults, identify
+from services.registry.households.moving import earliest, parted
+from services.registry.households.persons.records import Unattached, latest_path
+from services.registry.households.persons.schemas import Departure, PersonIn, PersonPatch, Placement
+from services.registry.households.records import Author, Household, Person
+from services.registry.households.registering import told
+from services.registry.households.rules import NotValidThenError, Since, dated, value_on
+from services.registry.households.schemas import Deregistration
+from shared import errors
+from shared.contracts.division import Path
+from shared.errors import Fault, fault
+
+Decision = Callable[[Unattached, Surroundings], Unattached]
+
+
+def registered(content: PersonIn, around: Surroundings, author: Author, number: str) -> Unattached:
+    """The person as registered; ``number`` is for one who brings none. Raises 422 with every fault."""
+    identity = identify(content.id_number, content.sex, content.birth_date, around)
+    found = identity if isinstance(identity, list) else []
+    born = EARLIEST if isinstance(identity, list) else identity.birth_date
+    day = content.registered_on or around.today
+    found = [*found, *day_faults("/registered_on", day, max(EARLIEST, born), around.today)]
+    residences = (Since(day, content.village),)
+    path = _path(residences, around)
+    if path is None:
+        found.append(_unknown_village())
+    if isinstance(identity, list) or path is None or found:
+        raise errors.invalid(*found)
+    common = told(content, identity, number=number, joined_on=day, author=author)
+    return _checked(None, Unattached(residences=residences, path=path, **common), around)
+
+
+def patched(patch: PersonPatch) -> Decision:
+    """Attributes, identity, village, death, departure, return. Raises 422."""
+
+    def decide(old: Unattached, around: Surroundings) -> Unattached:
+        # The day is that of the village where the status stays.
+        changes = patch if patch.village is None or patch.status else patch.model_copy(update={"effective_on": None})
+        new = patched_person(old, changes, around)
+        if patch.village is not None:
+            day = day_of("/effective_on", patch.effective_on, old.joined_on, around.today)
+            new = _settled(new, dated(old.residences, Since(day, patch.village)), around)
+        elif patch.status == "active":  # the village may have gone into another one meanwhile
+            new = _settled(new, old.residences, around)
+        return _checked(old, new, around)
+
+    return decide
+
+
+def deregistered(body: Deregistration) -> Decision:
+    """Off the register; from that day on retention counts, also of who died or moved away before. Raises 422."""
+
+    def decide(old: Unattached, around: Surroundings) -> Unattached:
+        day = day_of("/effective_on", body.effective_on, old.left_on or old.joined_on, around.today)
+        return replace(old, status="deregistered", left_on=day)
+
+    return decide
+
+
+def placed(old: Unattached, joined: Household, body: Placement, around: Surroundings) -> tuple[Unattached, Household]:
+    """The stay without a household, ended, and the household with its new member. Raises 422."""
+    if not old.present:
+        raise errors.invalid(fault("", "person_gone", "deceased or moved away", "该人员已死亡或迁出"))
+    day = day_of("/effective_on", body.effective_on, earliest(joined, [old]), around.today)
+    member = Person(
+        **old.common()
+        | {"version": old.version + 2, "joined_on": day},  # the one in between ends the stay without a household
+        household_id=joined.id,
+        household_version=joined.version,
+        position=1 + max((each.position for each in joined.members), default=-1),
+        relation=body.relation,
+    )
+    received = checked(joined, replace(joined, members=(*joined.members, member)), around)
+    return replace(old, status="transferred", left_on=day), received
+
+
+def departed(left: Household, member: UUID, body: Departure, around: Surroundings) -> tuple[Household, Unattached]:
+    """The household without a member, and the member without a household. Raises 422."""
+    person = present_member(left, member, "/member")
+    if sum(each.present for each in left.members) == 1:
+        raise errors.invalid(fault("/member", "last_member", "deregister the household instead", "请改为注销该户"))
+    day = day_of("/effective_on", body.effective_on, person.joined_on, around.today)
+    residences = (Since(day, body.village or value_on(left.residences, day)),)
+    path = _path(residences, around)
+    if path is None:
+        raise errors.invalid(_unknown_village())
+    alone = Unattached(
+        **person.common() | {"version": person.version + 2, "joined_on": day}, residences=residences, path=path
+    )
+    return checked(left, parted(left, {member}, day), around), alone
+
+
+def _path(residences: tuple[Since, ...], around: Surroundings) -> Path | None:
+    """Where somebody belongs; None where that is no village of the caller's."""
+    try:
+        path = latest_path(around.tree, residences)
+    except NotValidThenError:
+        return None
+    return path if around.caller.reaches(path) else None
+
+
+def _settled(person: Unattached, residences: tuple[Since, ...], around: Surroundings) -> Unattached:
+    path = _path(residences, around)
+    if path is None:
+        raise errors.invalid(_unknown_village())
+    return replace(person, residences=residences, path=path)
+
+
+def _unknown_village() -> Fault:
+    return fault("/village", "division_unknown", "no such village of yours", "辖区内无此村")
+
+
+def _checked(old: Unattached | None, new: Unattached, around: Surroundings) -> Unattached:
+    """Raises 422 where a change breaks a rule of the catalogue; what was wrong before does not stand in its way."""
+    before = set() if old is None else set(_found(old, around.today))
+    faults = [each for each in _found(new, around.today) if each not in before]
+    if faults:
+        raise errors.invalid(*faults)
+    return new
+
+
+def _found(person: Unattached, day: date) -> list[Fault]:
+    facts = Facts(
+        day=day,
+        standing="ordinary",
+        welfare="none",
+        cause=None,
+        attributes=HouseholdAttributes(),
+        incomes=(),
+        members=[person_facts(person, None)],
+    )
+    found = (each.fault() for each in catalogue.errors_alone(facts))
+    return [replace(each, pointer=each.pointer.removeprefix("/members/0")) for each in found]

@@ -1,0 +1,54 @@
+"""Destroying identities of persons without a household, in every version of them (architecture rule 2)."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from services.registry.commands import command
+from services.registry.context import Registry
+from services.registry.households.erasing import AT_ONCE, erased, forget, forget_copies, forget_registrations
+from services.registry.households.persons import reading, store
+from services.registry.households.persons.records import Unattached, next_version
+from services.registry.households.reading import scope
+from services.registry.households.records import Author
+from services.registry.households.service import author_of
+from shared.auth import Caller
+from shared.db import Pg
+from shared.http.etag import check_version
+
+_EXPIRED = (
+    "SELECT * FROM person WHERE household_id IS NULL AND status = 'deregistered' AND left_on < $1 "
+    f"AND {scope(2, 'person')} ORDER BY id LIMIT $3 FOR UPDATE"
+)
+
+
+async def erase(registry: Registry, caller: Caller, name: str, expected: int, reason: str) -> Unattached:
+    """The person without an identity; as they were where there was none left.
+
+    Also of somebody off the register. Raises 404, 409 for a member of a household, 412.
+    """
+    async with command(registry.runtime) as pg:
+        old = await reading.locked(pg, name, caller, registry.vault)
+        check_version(old.version, expected)
+        if old.status == "erased":
+            return old
+        [new] = await _write(pg, registry, [old], author_of(registry, caller, reason))
+    return new
+
+
+async def erase_expired(registry: Registry, caller: Caller, deregistered_before: date, reason: str) -> tuple[int, bool]:
+    """Erase everybody who left the register before a day, so many at a time: how many, and whether more are left."""
+    async with command(registry.runtime) as pg:
+        rows = await pg.fetch(_EXPIRED, deregistered_before, list(caller.divisions), AT_ONCE + 1)
+        olds = [reading.unattached_of(row, registry.vault) for row in rows[:AT_ONCE]]
+        await _write(pg, registry, olds, author_of(registry, caller, reason))
+    return len(olds), len(rows) > AT_ONCE
+
+
+async def _write(pg: Pg, registry: Registry, olds: Sequence[Unattached], author: Author) -> list[Unattached]:
+    await forget_copies(pg, registry, [old.id for old in olds], author.now)
+    news = [next_version(old, erased(old), author) for old in olds]
+    await store.write(pg, registry, news)
+    persons = [new.id for new in news]
+    await forget(pg, persons)
+    await forget_registrations(pg, persons)
+    return news

@@ -1,0 +1,32 @@
+"""Persons without a household follow when divisions change, as households do."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+
+from services.registry.context import Registry
+from services.registry.households.persons import reading, store
+from services.registry.households.persons.records import latest_path, next_version
+from services.registry.households.records import Author
+from shared.contracts.division import DivisionTree
+from shared.db import Pg
+
+_BELONGING = (
+    "FROM person WHERE household_id IS NULL AND (township = ANY($1) OR village = ANY($1)) "
+    "AND (left_on IS NULL OR left_on > $2)"
+)
+
+
+async def any_in(pg: Pg, code: str, day: date) -> bool:
+    """Whether somebody without a household belongs to a division on a day or later."""
+    return bool(await pg.fetchval(f"SELECT EXISTS (SELECT {_BELONGING})", [code], day))
+
+
+async def follow(
+    pg: Pg, registry: Registry, author: Author, tree: DivisionTree, codes: Sequence[str], day: date
+) -> None:
+    """Bring the paths of those who belong to these divisions in line with the tree, from a day on."""
+    rows = await pg.fetch(f"SELECT * {_BELONGING} ORDER BY id FOR UPDATE", codes, day)
+    olds = [reading.unattached_of(row, registry.vault) for row in rows]
+    news = [(old, replace(old, path=latest_path(tree, old.residences))) for old in olds]
+    await store.write(pg, registry, [next_version(old, new, author) for old, new in news if new != old])
