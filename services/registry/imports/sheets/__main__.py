@@ -9,6 +9,7 @@ lines: first ``{"format", "row", "names", "expected"}``, then ``{"groups": [...]
 
 import io
 import json
+import os
 import resource
 import sys
 from collections.abc import Sequence
@@ -49,6 +50,7 @@ def _limit(memory: int, seconds: int) -> None:
     }
     for kind, most in limits.items():
         resource.setrlimit(kind, (most, most))
+    os.nice(10)  # reading waits for us, and need not be quick: requests and the database come first
 
 
 def _answer(raw: io.BytesIO, request: dict[str, Any]) -> None:
