@@ -229,6 +229,24 @@ async def test_what_is_held_otherwise_is_kept_or_overwritten(
     assert kept == {"never": {"主要致贫原因", "联系电话"}, "if_empty": {"主要致贫原因"}, "always": set()}[overwrite]
 
 
+async def test_what_is_wrong_with_an_updated_household_is_said_of_the_row_that_says_it(
+    registry: httpx.AsyncClient,
+) -> None:
+    """Rows may come in another order than the members are held in, and leave some of them out."""
+    number, header = "41132300000001", (*HEADER, "文化程度", "在校生状况")
+    son = [*[""] * 7, "测试丙", "之子", id_number("20050601", 11)]
+    await imported(registry, workbook([[*head(number), "小学"], [*wife(), "小学"], [*son, "小学"]], header))
+    wife_first = [*head(number)[:7], *wife()[7:]]
+    at_school = [[*wife_first, "", "高中一年级"], [*[""] * 7, *head()[7:], "初中", ""]]
+    job = await imported(registry, workbook(at_school, header), overwrite="always")
+    assert found(job) == {(2, "在校生状况", "education_and_schooling")}
+    child = [*[""] * 7, "测试丁", "之女", id_number("20120601", 12), "残疾"]
+    rows = [[*wife_first, ""], child, [*[""] * 7, *head()[7:], ""]]
+    job = await imported(registry, workbook(rows, (*HEADER, "健康状况")), overwrite="always")
+    assert counts(job) == {"received": 1, "updated": 1}
+    assert {row for row, _, code in found(job, "warning") if code == "disability_incomplete"} == {3}
+
+
 async def test_a_policy_of_its_own_for_a_column(registry: httpx.AsyncClient) -> None:
     await imported(registry, workbook([head("41132300000001")]))
     content = workbook([[*head("41132300000001", cause="因学"), "13800000000"]], (*HEADER, "联系电话"))

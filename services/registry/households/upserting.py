@@ -4,7 +4,7 @@ A household is recognised by its number or its name in the source; a member by n
 either, by name and day of birth. Members that are not named stay as they are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
@@ -49,6 +49,22 @@ class Updated:
     """The version before."""
     kept: tuple[str, ...]
     """Pointers to what is held otherwise than given, and stays so."""
+    positions: Mapping[UUID, int]
+    """Where in the content its members stand that were given."""
+
+    def as_given(self, found: Fault) -> Fault:
+        """A fault of the household as it is held, with the pointer to where the content has it."""
+        return _as_given(found, self.household, self.positions)
+
+
+def _as_given(found: Fault, household: Household, positions: Mapping[UUID, int]) -> Fault:
+    """What is wrong with a member who was not given is a matter of the members as a whole."""
+    steps = found.pointer.split("/")[1:]
+    if len(steps) < 2 or steps[0] != "members":
+        return found
+    position = positions.get(household.members[int(steps[1])].id)
+    below = [] if position is None else [str(position), *steps[2:]]
+    return replace(found, pointer="/".join(["", "members", *below]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +80,7 @@ class _Merge(NamedTuple):
     old: Household
     new: Household
     kept: tuple[str, ...]
+    positions: Mapping[UUID, int]
 
 
 async def upsert(
@@ -133,7 +150,7 @@ async def _updated(
         else:
             new = next_version(old, merged.new, author)
             pairs.append((old, new))
-            outcomes[place] = Updated(new, old.version, merged.kept)
+            outcomes[place] = Updated(new, old.version, merged.kept, merged.positions)
     await store.change(pg, registry, pairs, changes)
     return outcomes
 
@@ -169,12 +186,15 @@ async def _merged(
     try:
         new = await merge.run(pg, author)
         if withdrawn:
-            new = replace(new, members=_without_strangers(old, new, merge.matched))
+            new = replace(new, members=_without_strangers(old, new, merge.positions))
         await changing.check_id_numbers(pg, around.vault, old, new)
-        changing.checked(old, new, around)
     except Problem as problem:
         return list(problem.faults)
-    return _Merge(old, new, tuple(merge.kept))
+    try:
+        changing.checked(old, new, around)
+    except Problem as problem:
+        return [_as_given(each, new, merge.positions) for each in problem.faults]
+    return _Merge(old, new, tuple(merge.kept), merge.positions)
 
 
 def _reinstated(old: Household, content: HouseholdIn, around: Surroundings) -> Household:
@@ -198,11 +218,9 @@ def _reinstated(old: Household, content: HouseholdIn, around: Surroundings) -> H
     )
 
 
-def _without_strangers(old: Household, new: Household, matched: set[UUID]) -> tuple[Person, ...]:
+def _without_strangers(old: Household, new: Household, given: Collection[UUID]) -> tuple[Person, ...]:
     """The members given; those of before that are not among them stay off the register."""
-    before = {
-        member.id: member for member in old.members if member.id not in matched and member.status != "transferred"
-    }
+    before = {member.id: member for member in old.members if member.id not in given and member.status != "transferred"}
     return tuple(member if member.status == "transferred" else before.get(member.id, member) for member in new.members)
 
 
@@ -212,8 +230,8 @@ class _HouseholdMerge:
     def __init__(self, old: Household, content: HouseholdIn, around: Surroundings, overwriting: Overwriting) -> None:
         self._old, self._content, self._around, self._overwriting = old, content, around, overwriting
         self.kept: list[str] = []
-        self.matched: set[UUID] = set()
-        """Members held that were given."""
+        self.positions: dict[UUID, int] = {}
+        """Where in the content the household's members stand, as far as they were given."""
 
     async def run(self, pg: Pg, author: Author) -> Household:
         """The household as it is to be. Raises ``Problem`` 422."""
@@ -284,9 +302,10 @@ class _HouseholdMerge:
             if held is None:
                 fresh.append((position, given, identity))
             else:
-                self.matched.add(held.id)
+                self.positions[held.id] = position
                 members[held.stay] = self._member(held, given, identity, f"/members/{position}")
         added = await self._added(pg, fresh, author) if fresh else []
+        self.positions |= {person.id: position for person, (position, _, _) in zip(added, fresh, strict=True)}
         return (*members.values(), *added)
 
     @staticmethod

@@ -159,7 +159,7 @@ class _Told:
                 tally.updated += 1
                 effects.append((outcome.household.id, outcome.household.version, outcome.previous))
                 self._kept(group, outcome.kept)
-                self._notes(group, outcome.household, around)
+                self._notes(group, outcome, around)
             case Kept():
                 tally.unchanged += 1
                 self._kept(group, outcome.kept)
@@ -169,10 +169,14 @@ class _Told:
                 located = read if isinstance(read, list) else [self._work.reader.locate(group, f) for f in outcome]
                 self._reject(group, located)
 
-    def _notes(self, group: Group, household: Household, around: Surroundings) -> None:
-        if self.chapter.tally.remarks < MAX_ERRORS:
-            for finding in catalogue.notes(facts_of(household, around.today)):
-                self._remark(self._work.reader.locate(group, finding.fault()), finding.rule.severity)
+    def _notes(self, group: Group, outcome: Household | Updated, around: Surroundings) -> None:
+        if self.chapter.tally.remarks >= MAX_ERRORS:
+            return
+        household = outcome.household if isinstance(outcome, Updated) else outcome
+        for finding in catalogue.notes(facts_of(household, around.today)):
+            found = finding.fault()
+            given = outcome.as_given(found) if isinstance(outcome, Updated) else found
+            self._remark(self._work.reader.locate(group, given), finding.rule.severity)
 
     def _kept(self, group: Group, pointers: Sequence[str]) -> None:
         for pointer in pointers:

@@ -90,4 +90,4 @@ class Writing:
             gone = await service.change_within(pg, self.registry, caller, str(held.id), None, decide, reason)
         except Problem as problem:
             return list(problem.faults) or [Fault("", problem.kind.code, problem.kind.title)]
-        return Updated(gone, held.version, ())
+        return Updated(gone, held.version, (), {})
