@@ -297,6 +297,36 @@ async def test_the_reading_process_knows_nothing_of_ours(monkeypatch: pytest.Mon
     assert not [name for name in seen if name.startswith("BANGFU")]
 
 
+async def test_a_reading_process_is_gone_even_when_we_are_stopped_while_it_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An import is reported as ended before its reading process is: stopping just then left a process and its pipes."""
+    started: list[asyncio.subprocess.Process] = []
+    good = asyncio.create_subprocess_exec
+
+    async def watched(*arguments: Any, **options: Any) -> Any:
+        process = await good(*arguments, **options)
+        kill = process.kill
+        monkeypatch.setattr(process, "kill", lambda: (kill(), reading.cancel()))
+        started.append(process)
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", watched)
+    many = workbook([ROW] * 20_000, HEADER, constant_memory=True)  # more than the pipes hold
+
+    async def left_early() -> None:
+        async with sandbox.reading(whole(many), len(many), MEANING, KNOWN, 100_000) as found:
+            await anext(aiter(found.batches))
+
+    reading = asyncio.create_task(left_early())
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    [process] = started
+    assert process.returncode is not None
+    assert process.stdout is not None
+    assert process.stdout.at_eof()
+
+
 def test_the_reading_process_loads_none_of_the_web_and_no_driver() -> None:
     """It starts for every file, and its memory counts with ours."""
     code = "import sys, services.registry.imports.sheets.__main__; print(*sys.modules)"

@@ -62,8 +62,22 @@ async def reading(
         feeding.cancel()
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-        await process.wait()
+        await _gone(process, feeding)
+
+
+async def _gone(process: asyncio.subprocess.Process, feeding: "asyncio.Task[None]") -> None:
+    """Once nothing is left of a process that was killed, even where we are cancelled meanwhile: it takes no time."""
+
+    async def end() -> None:
         await asyncio.gather(feeding, return_exceptions=True)
+        await process.communicate()  # its pipes are closed when what it wrote was read to the end
+
+    ending = asyncio.create_task(end())
+    try:
+        await asyncio.shield(ending)
+    except asyncio.CancelledError:
+        await ending
+        raise
 
 
 async def _nothing() -> AsyncIterator[list[Group]]:
