@@ -20,12 +20,6 @@ COLUMNS = (
     "id, aggregatetype, aggregateid, type, source, time, dataschema, aggregateversion, "
     "correlationid, causationid, traceparent, payload"
 )
-_TYPES = ("text",) * 11 + ("bytea",)
-
-
-def unnest(first: int) -> str:
-    """``unnest($first::text[], ...)`` giving ``COLUMNS`` from the arrays of ``columns``."""
-    return "unnest(" + ", ".join(f"${first + i}::{kind}[]" for i, kind in enumerate(_TYPES)) + ")"
 
 
 class Event(NamedTuple):

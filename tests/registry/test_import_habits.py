@@ -1,18 +1,16 @@
 """Clerks' habits: how they write columns, codes, days, amounts, villages and households; and the errors they get."""
 
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
 
 from services.registry.codes.service import code_lists
 from services.registry.divisions.loading import load_divisions
-from services.registry.households.judging import Surroundings
 from services.registry.households.schemas import HouseholdIn
-from services.registry.identity import Vault
 from services.registry.imports.columns import COLUMNS, by_header, by_name, of_pointer
 from services.registry.imports.grouping import CUT, Grouper, Located, Rows
 from services.registry.imports.households import HouseholdReader
@@ -23,7 +21,6 @@ from services.registry.imports.sheets.headers import Header, plain
 from services.registry.imports.values import CellError, parser, unit_of
 from services.registry.imports.villages import Village, Villages
 from services.registry.imports.workbooks import escaped
-from shared.auth import Caller
 from shared.contracts.division import DivisionTree
 from tests.registry.conftest import id_number
 from tests.registry.sheets import HEADER, counts, found, head, imported, rejected, wife, workbook
@@ -144,9 +141,8 @@ def test_no_header_means_two_columns_and_every_pointer_finds_its_own() -> None:
 # Villages
 
 
-def villages_in(division: str) -> list[Village]:
-    caller = Caller(uuid4(), "测试", frozenset(["importer"]), (division,))
-    return villages_of(Surroundings(TREE, Vault(bytes(32)), caller, TODAY))
+def villages_in(division: str) -> Sequence[Village]:
+    return villages_of(TREE, (division,), TODAY)
 
 
 def test_villages_are_found_by_what_clerks_call_them() -> None:

@@ -25,11 +25,10 @@ from services.registry.imports.sheets.refusals import RefusedFileError
 from shared.settings import project_root
 from tests.registry.sheets import workbook
 
-KNOWN = ("姓名", "身份证号码", "登记日期", "金额")
 HEADER = ("姓名", "身份证号码", "登记日期", "金额(元)")
 ROW = ("测试甲", "411399196803120018", "2018-10-05", "1.00")
 DAY = date(2018, 10, 5)
-MEANING = Meaning({}, None, None, {}, [])
+MEANING = Meaning({"金额": ""}, None, None, {}, [])
 
 
 async def whole(content: bytes) -> AsyncIterator[bytes]:
@@ -38,7 +37,7 @@ async def whole(content: bytes) -> AsyncIterator[bytes]:
 
 async def read(content: bytes, max_rows: int = 100_000) -> tuple[sandbox.Reading, list[tuple[int, list[Any]]]]:
     """The rows of a file, in whatever households they were put."""
-    async with sandbox.reading(whole(content), len(content), MEANING, KNOWN, max_rows) as reading:
+    async with sandbox.reading(whole(content), len(content), MEANING, max_rows) as reading:
         rows = [row async for batch in reading.batches for group in batch for row in group.rows()]
         return reading, [(number, [unwired(cell) for cell in cells]) for number, cells in rows]
 
@@ -315,7 +314,7 @@ async def test_a_reading_process_is_gone_even_when_we_are_stopped_while_it_ends(
     many = workbook([ROW] * 20_000, HEADER, constant_memory=True)  # more than the pipes hold
 
     async def left_early() -> None:
-        async with sandbox.reading(whole(many), len(many), MEANING, KNOWN, 100_000) as found:
+        async with sandbox.reading(whole(many), len(many), MEANING, 100_000) as found:
             await anext(aiter(found.batches))
 
     reading = asyncio.create_task(left_early())

@@ -7,10 +7,10 @@ from services.registry.commands import claim, command, complete
 from services.registry.context import Registry
 from services.registry.households import changing, moving, reading, store
 from services.registry.households.judging import Surroundings
+from services.registry.households.moves_schemas import HouseholdMerger, HouseholdRef, HouseholdSplit, MemberTransfer
 from services.registry.households.moving import Moved
 from services.registry.households.records import Author, Household, next_version
 from services.registry.households.registering import draw_numbers
-from services.registry.households.schemas import HouseholdMerger, HouseholdRef, HouseholdSplit, MemberTransfer
 from services.registry.households.service import attempted, author_of, surroundings
 from services.registry.statistics import service as statistics
 from services.registry.statistics.service import PopulationChanges

@@ -5,8 +5,8 @@ from fastapi import Response
 from services.registry.context import Recorder, RegistryDep, today
 from services.registry.households import moves, presenting
 from services.registry.households.api import CHANGES, Expected, Key
+from services.registry.households.moves_schemas import HouseholdMerger, HouseholdSplit, MemberTransfer, MovedOut
 from services.registry.households.moving import Moved
-from services.registry.households.schemas import HouseholdMerger, HouseholdSplit, MemberTransfer, MovedOut
 from shared.app import router
 from shared.http.etag import set_etag
 from shared.http.fields import Id

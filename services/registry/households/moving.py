@@ -12,9 +12,10 @@ from uuid import UUID
 from services.registry.households.attributes import HouseholdAttributes
 from services.registry.households.changing import checked, day_of, deregistered, present_member
 from services.registry.households.judging import Surroundings
+from services.registry.households.moves_schemas import HouseholdMerger, HouseholdSplit, MemberTransfer
 from services.registry.households.records import Author, Household, Individual, Person
 from services.registry.households.rules import NotValidThenError, Relation, Since, inherited, timeline
-from services.registry.households.schemas import Deregistration, HouseholdMerger, HouseholdSplit, MemberTransfer
+from services.registry.households.schemas import Deregistration
 from shared import errors
 from shared.errors import fault
 from shared.ids import uuid7

@@ -11,9 +11,11 @@ from services.registry.households.persons import erasing as persons_erasing
 from services.registry.households.persons import presenting as persons
 from services.registry.households.persons.reading import alone
 from services.registry.households.persons.schemas import PersonOut
+from services.registry.households.records import Individual
 from services.registry.households.schemas import HouseholdDetail
 from services.registry.identities import service
 from services.registry.identities.denials import denials_noted
+from services.registry.identities.quota import Left
 from services.registry.identities.rules import latest_expired
 from services.registry.identities.schemas import (
     ErasureIn,
@@ -54,8 +56,15 @@ async def _looker(caller: AnyCaller, registry: RegistryDep) -> Caller:
     return await admitted(registry, caller, "persons.look_up_denied", str(uuid7()), *READERS)
 
 
-def _never_kept(response: Response) -> None:
+def _never_kept(response: Response, left: Left) -> None:
+    """No cache keeps the answer, which says how much of the quota is left."""
     response.headers["Cache-Control"] = "no-store"
+    left.tell(response)
+
+
+def _seen(response: Response, person: Individual, left: Left) -> IdentityOut:
+    _never_kept(response, left)
+    return IdentityOut(**{name: getattr(person, name) for name in IdentityOut.model_fields})
 
 
 @routes.post(
@@ -73,10 +82,7 @@ async def reveal_member(
     registry: RegistryDep,
 ) -> IdentityOut:
     """In the clear, for the role `identity:reveal` alone; who saw it, what for and why stays in the audit log."""
-    person, left = await service.reveal(registry, caller, household, member, body)
-    _never_kept(response)
-    left.tell(response)
-    return IdentityOut(**{name: getattr(person, name) for name in IdentityOut.model_fields})
+    return _seen(response, *await service.reveal(registry, caller, household, member, body))
 
 
 @routes.post(
@@ -93,10 +99,7 @@ async def reveal_person(
     registry: RegistryDep,
 ) -> IdentityOut:
     """As of a member, of anybody by id or number, with or without a household."""
-    seen, left = await service.reveal_person(registry, caller, person, body)
-    _never_kept(response)
-    left.tell(response)
-    return IdentityOut(**{name: getattr(seen, name) for name in IdentityOut.model_fields})
+    return _seen(response, *await service.reveal_person(registry, caller, person, body))
 
 
 @routes.post(
@@ -113,8 +116,7 @@ async def look_up_persons(
     Unknown ones and those of other divisions look alike. Every look-up, and everyone it found, is in the audit log.
     """
     found, left = await service.look_up(registry, caller, body)
-    _never_kept(response)
-    left.tell(response)
+    _never_kept(response, left)
     return found
 
 

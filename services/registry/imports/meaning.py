@@ -1,7 +1,8 @@
 """What the reading process is told of the city and of the file: words of the code lists, villages, saved mappings."""
 
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import cache, lru_cache
 
 from services.registry.codes.service import code_lists
 from services.registry.households.judging import Surroundings
@@ -10,6 +11,7 @@ from services.registry.imports.records import Instruction
 from services.registry.imports.sheets.groups import Meaning
 from services.registry.imports.values import Vocabulary, key
 from services.registry.imports.villages import Village
+from shared.contracts.division import DivisionTree
 
 _MORE_WORDS: Mapping[str, Mapping[str, str]] = {
     "relation": {
@@ -44,16 +46,17 @@ def meaning_of(instruction: Instruction, around: Surroundings) -> Meaning:
         ethnicity_codes=instruction.ethnicity_codes,
         source=instruction.source,
         vocabulary=vocabulary(),
-        villages=villages_of(around),
+        villages=villages_of(around.tree, around.caller.divisions, around.today),
     )
 
 
-def villages_of(around: Surroundings) -> list[Village]:
-    """The villages that lie in the caller's divisions today."""
-    found, tree = [], around.tree
+@lru_cache(maxsize=4)  # takes some fifty milliseconds; tree and callers stay for many files
+def villages_of(tree: DivisionTree, divisions: tuple[str, ...], day: date) -> Sequence[Village]:
+    """The villages that lie in some divisions on a day."""
+    found, scope = [], frozenset(divisions)
     for village in tree:
-        path = tree.path(village.code, around.today) if village.level == "village" else None
-        if path is None or not around.caller.reaches(path):
+        path = tree.path(village.code, day) if village.level == "village" else None
+        if path is None or scope.isdisjoint(path.scopes()):
             continue
         township = tree.get(path.township or "")
         above = [unit.name for code in {path.county, path.managing_unit} if (unit := tree.get(code)) is not None]

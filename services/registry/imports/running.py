@@ -14,7 +14,7 @@ from services.registry.context import Registry
 from services.registry.households.service import author_of, surroundings
 from services.registry.households.upserting import Overwriting
 from services.registry.imports import store, undoing
-from services.registry.imports.columns import by_header, by_name
+from services.registry.imports.columns import by_name
 from services.registry.imports.households import HouseholdReader
 from services.registry.imports.meaning import meaning_of
 from services.registry.imports.modes import AtOnce, InPieces, TakenOverError
@@ -24,7 +24,6 @@ from services.registry.imports.refusals import fault_of
 from services.registry.imports.registering import Registering
 from services.registry.imports.sheets import sandbox
 from services.registry.imports.sheets.groups import Meaning
-from services.registry.imports.sheets.headers import plain
 from services.registry.imports.sheets.refusals import RefusedFileError
 from services.registry.imports.store import Remark
 from shared.db import AWAY, CONTENDED
@@ -132,12 +131,11 @@ class _Run:
 
     async def _read(self) -> None:
         instruction, database = self.job.instruction, self.registry.runtime.database
-        known = {*by_header(), *map(plain, instruction.columns)}
         content = store.file_of(database, self.registry.vault, self.job.id)
         async with database.driver() as pg, pg.transaction():
             around = await surroundings(pg, self.registry, store.caller_of(self.job))
         meaning = await asyncio.to_thread(meaning_of, instruction, around)
-        async with sandbox.reading(content, self.job.size, meaning, known, self.max_rows) as reading:
+        async with sandbox.reading(content, self.job.size, meaning, self.max_rows) as reading:
             reader, remarks = await self._understood(reading, meaning)
             author = author_of(self.registry, around.caller, "导入")
             work = Registering(self.registry, around, reader, self._overwriting(), author, instruction.language)

@@ -64,6 +64,13 @@ class StepRule:
     """Needs the document that the household signed."""
 
 
+_AS_A_RELAPSE = (
+    StepRule("verification", "入户核实"),
+    StepRule("public_notice", "村内公示", notice=True),
+    StepRule("county_recheck", "县级复审", "reviewer"),
+    StepRule("announcement", "公告"),
+)
+"""What follows the report."""
 PROCEDURES: Mapping[DecisionKind, tuple[StepRule, ...]] = {
     "identification": (
         StepRule("application", "农户申请"),
@@ -82,13 +89,7 @@ PROCEDURES: Mapping[DecisionKind, tuple[StepRule, ...]] = {
         StepRule("announcement", "公告", "reviewer"),
         StepRule("striking_off", "销号", "reviewer"),
     ),
-    "relapse": (
-        StepRule("report", "返贫申报"),
-        StepRule("verification", "入户核实"),
-        StepRule("public_notice", "村内公示", notice=True),
-        StepRule("county_recheck", "县级复审", "reviewer"),
-        StepRule("announcement", "公告"),
-    ),
+    "relapse": (StepRule("report", "返贫申报"), *_AS_A_RELAPSE),
     "village_exit": (
         StepRule("application", "村级申请"),
         StepRule("verification", "乡镇核实"),
@@ -104,20 +105,8 @@ PROCEDURES: Mapping[DecisionKind, tuple[StepRule, ...]] = {
         StepRule("provincial_approval", "省政府批准", "reviewer"),
     ),
     # No source names the steps of these two: they go as a relapse does.
-    "monitoring": (
-        StepRule("report", "监测对象申报"),
-        StepRule("verification", "入户核实"),
-        StepRule("public_notice", "村内公示", notice=True),
-        StepRule("county_recheck", "县级复审", "reviewer"),
-        StepRule("announcement", "公告"),
-    ),
-    "monitoring_end": (
-        StepRule("report", "风险消除申报"),
-        StepRule("verification", "入户核实"),
-        StepRule("public_notice", "村内公示", notice=True),
-        StepRule("county_recheck", "县级复审", "reviewer"),
-        StepRule("announcement", "公告"),
-    ),
+    "monitoring": (StepRule("report", "监测对象申报"), *_AS_A_RELAPSE),
+    "monitoring_end": (StepRule("report", "风险消除申报"), *_AS_A_RELAPSE),
 }
 """The first step of each is taken by proposing, the last one concludes."""
 

@@ -5,11 +5,11 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.registry.freetext import FreeText
+from services.registry.households.moves_schemas import Joining
 from services.registry.households.rules import Relation
 from services.registry.households.schemas import (
     Given,
     HouseholdDetail,
-    HouseholdRef,
     PersonChanges,
     PersonFields,
     PersonShown,
@@ -50,12 +50,10 @@ class PersonPatch(PersonChanges):
     )
 
 
-class Placement(BaseModel):
+class Placement(Joining):
     """A person comes into a household 落户."""
 
     model_config = ConfigDict(
-        strict=True,
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {
@@ -68,9 +66,6 @@ class Placement(BaseModel):
         },
     )
 
-    household: HouseholdRef = Field(description="The household joined 转入户.")
-    relation: Relation = Field(description="Relation to its head 与户主关系.")
-    effective_on: Day | None = Field(default=None, description="First day there 生效日期; default today.")
     reason: FreeText = Field(description="Why 落户原因.")
 
 

@@ -2,7 +2,7 @@
 
 Its arguments are its limits, bytes of memory and seconds of CPU, which it sets before it reads anything.
 
-The first line of input is JSON: ``{"known": [...], "max_rows": n, "meaning": {...}}``; the file follows. Output is JSON
+The first line of input is JSON: ``{"max_rows": n, "meaning": {...}}``; the file follows. Output is JSON
 lines: first ``{"format", "row", "names", "expected"}``, then ``{"groups": [...], "passed_over": [...]}``, last
 ``{"end": {...}}`` or ``{"refused": code}``. Whether a header names what is needed, our side decides.
 """
@@ -54,7 +54,8 @@ def _limit(memory: int, seconds: int) -> None:
 
 
 def _answer(raw: io.BytesIO, request: dict[str, Any]) -> None:
-    table = read(raw, set(request["known"]))
+    meaning = Meaning.heard(request["meaning"])
+    table = read(raw, meaning.known())
     header = table.header
     _write(
         {
@@ -64,7 +65,6 @@ def _answer(raw: io.BytesIO, request: dict[str, Any]) -> None:
             "expected": table.expected_rows,
         }
     )
-    meaning = Meaning.heard(request["meaning"])
     groups = LineGroups() if header is None else SheetGroups.of(header, meaning)
     count = 0
     while batch := list(islice(table.rows, BATCH)):

@@ -7,10 +7,11 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from services.registry.imports.columns import by_header
 from services.registry.imports.grouping import Grouper, Located, Reader, Rows, SheetRow
 from services.registry.imports.layout import Layout
 from services.registry.imports.sheets.cells import wired
-from services.registry.imports.sheets.headers import Header
+from services.registry.imports.sheets.headers import Header, plain
 from services.registry.imports.values import EthnicityCodes, Vocabulary
 from services.registry.imports.villages import Village, Villages
 from shared.faults import Fault, Text
@@ -66,6 +67,10 @@ class Meaning:
     def heard(cls, told: dict[str, Any]) -> "Meaning":
         """Out of plain values again."""
         return cls(**{**told, "villages": [Village(*each) for each in told["villages"]]})
+
+    def known(self) -> set[str]:
+        """The names that tell a header from other rows."""
+        return {*by_header(), *map(plain, self.columns)}
 
     def layout(self, header: Header) -> Layout:
         """The sheet's header, understood."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import AsyncIterable, AsyncIterator, Collection
+from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,17 +40,12 @@ class Reading:
 
 
 @asynccontextmanager
-async def reading(
-    parts: AsyncIterable[bytes], size: int, meaning: Meaning, known: Collection[str], max_rows: int
-) -> AsyncIterator[Reading]:
-    """Read a file given in parts, ``size`` bytes in all. Raises ``RefusedFileError``.
-
-    ``known``: the names by which a header is recognised.
-    """
+async def reading(parts: AsyncIterable[bytes], size: int, meaning: Meaning, max_rows: int) -> AsyncIterator[Reading]:
+    """Read a file given in parts, ``size`` bytes in all. Raises ``RefusedFileError``."""
     megabytes = size >> 20
     cpu = CPU_SECONDS + CPU_SECONDS_A_MB * megabytes
     process = await _started(MEMORY + 3 * size, cpu)
-    request = {"known": sorted(known), "max_rows": max_rows, "meaning": meaning.told()}
+    request = {"max_rows": max_rows, "meaning": meaning.told()}
     feeding = asyncio.create_task(_feed(process, json.dumps(request).encode() + b"\n", parts))
     try:
         first = await _message(process, SILENT_SECONDS + cpu)
