@@ -8,7 +8,6 @@ from pydantic import ValidationError
 from services.registry.checks import catalogue
 from services.registry.commands import claim, command, complete, find_earlier
 from services.registry.context import Registry
-from services.registry.households import store
 from services.registry.households.facts import facts_of
 from services.registry.households.judging import judge_all
 from services.registry.households.records import Household
@@ -18,6 +17,7 @@ from services.registry.households.service import attempted, author_of, surroundi
 from services.registry.reports import ImportReport, Mode, Tally, keep, kept
 from services.registry.statistics import service as statistics
 from services.registry.statistics.service import PopulationChanges
+from services.registry.turns import turns
 from shared.auth import Caller
 from shared.db import Pg
 from shared.errors import Fault, Language, Problem
@@ -88,12 +88,12 @@ class Import:
         tally.add(part)
 
     async def _register(self, pg: Pg, first: int, chunk: Sequence[bytes], changes: PopulationChanges) -> Tally:
-        contents = await store.prepared(len(chunk), lambda: [_read(raw) for raw in chunk])
+        contents = [content async for some in turns(chunk) for content in map(_read, some)]
         # Plans made while the tables were small must not be kept while they grow under our hands.
         await pg.execute("SET LOCAL plan_cache_mode = 'force_custom_plan'")
         around = await surroundings(pg, self.registry, self.caller)
         author = author_of(self.registry, self.caller)
-        judged = await store.prepared(len(contents), lambda: judge_all(contents, around))
+        judged = await judge_all(contents, around)
         tally = Tally()
         for row, outcome in enumerate(await register(pg, self.registry, around, judged, author, changes), first):
             match outcome:

@@ -62,5 +62,5 @@ class Residents:
 
 
 def _lives_in(household: Household, codes: Sequence[str], day: date) -> bool:
-    state = household.event().state_on(day)
+    state = household.event.state_on(day)
     return state is not None and state.path.village in codes

@@ -48,7 +48,7 @@ def detailed(household: Household, today: date, day: date | None = None) -> Hous
 
     Raises 404 for a day on which it was not on the register.
     """
-    state = _state(household.event(), day)
+    state = _state(household.event, day)
     members = (
         list(household.members)
         if day is None

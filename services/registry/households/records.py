@@ -1,8 +1,9 @@
 """A household and its members as the register holds them, and how a change makes the next version of them. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any, Literal
 from uuid import UUID
 
@@ -107,7 +108,7 @@ class Person(Individual):
         return self._event(self.household_id, None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Household:
     """A household with all who ever were its members."""
 
@@ -152,11 +153,13 @@ class Household:
         """A member, present or former; one who went to another household is found there."""
         return next((m for m in self.members if m.id == person_id and m.status != "transferred"), None)
 
-    def periods(self) -> list[Period]:
+    @cached_property
+    def periods(self) -> Sequence[Period]:
         """The stretches of its past to count."""
         memberships = (Membership(member.joined_on, member.left_on) for member in self.members)
         return rules.periods(self.timeline, self.valid_to, memberships)
 
+    @cached_property
     def event(self) -> HouseholdEvent:
         """The public state: no names, no ID numbers."""
         return HouseholdEvent(

@@ -15,6 +15,7 @@ from services.registry.households.records import Author, Household, Person
 from services.registry.households.rules import Since
 from services.registry.households.schemas import MemberIn, PersonFields
 from services.registry.statistics.service import PopulationChanges
+from services.registry.turns import turns
 from shared import errors
 from shared.db import Pg
 from shared.errors import Fault, fault
@@ -178,7 +179,8 @@ async def _make(pg: Pg, judged: Sequence[Judged], author: Author) -> list[Househ
     person_numbers = iter(await draw_numbers(pg, "person", people))
     return [
         _household(each, seq, number, [next(person_numbers)[1] for _ in each.content.members], author)
-        for each, (seq, number) in zip(judged, numbers, strict=True)
+        async for some in turns(list(zip(judged, numbers, strict=True)))
+        for each, (seq, number) in some
     ]
 
 

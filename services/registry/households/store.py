@@ -2,11 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
+from uuid import UUID
 
 from services.registry.audit import service as audit
 from services.registry.audit.rules import Entry
@@ -19,15 +20,13 @@ from services.registry.households.records import Household, Individual, Person, 
 from services.registry.identity import Vault
 from services.registry.statistics import service as statistics
 from services.registry.statistics.service import PopulationChanges, Profile
+from services.registry.turns import turns
 from shared import outbox
 from shared.contracts.household import HOUSEHOLD as HOUSEHOLD_TOPIC
 from shared.contracts.household import PERSON as PERSON_TOPIC
 from shared.db import Pg
 from shared.outbox import Event
 
-T = TypeVar("T")
-SMALL = 20
-"""Up to so many households are prepared in the event loop; more would hold up other requests."""
 PART = 125
 """New households prepared at a time, while those before them are written."""
 
@@ -43,19 +42,14 @@ class MovedOnError(RuntimeError):
 
 
 @dataclass(slots=True)
-class _Columns:
-    """Everything a batch writes: arrays for ``unnest``, and rows of events and of the audit log."""
+class _Rows:
+    """Everything a batch of households writes."""
 
-    households: list[list[Any]]
-    persons: "PersonColumns"
-    periods: list[list[Any]]
-    events: list[tuple[Any, ...]]
-    audited: list[Entry]
-
-
-async def prepared(count: int, prepare: Callable[[], T]) -> T:
-    """The result of a computation over ``count`` households, beside the event loop when there are many."""
-    return prepare() if count <= SMALL else await asyncio.to_thread(prepare)
+    households: list[tuple[Any, ...]] = field(default_factory=list)
+    persons: list[tuple[Person, tuple[Any, ...]]] = field(default_factory=list)
+    periods: list[tuple[Any, ...]] = field(default_factory=list)
+    events: list[tuple[Any, ...]] = field(default_factory=list)
+    audited: list[Entry] = field(default_factory=list)
 
 
 async def add(pg: Pg, registry: Registry, households: Sequence[Household], changes: PopulationChanges) -> None:
@@ -66,20 +60,20 @@ async def add(pg: Pg, registry: Registry, households: Sequence[Household], chang
     if not households:
         return
     async with aclosing(_ahead(registry, households)) as parts:
-        async for columns in parts:
-            await pg.execute(_INSERT_HOUSEHOLDS, *columns.households)
-            await _write_rest(pg, columns)
+        async for rows in parts:
+            await pg.execute(_INSERT_HOUSEHOLDS, *_transposed(HOUSEHOLD, rows.households))
+            await _write_rest(pg, rows)
     for household in households:
-        changes.add(household.periods(), _profile(household), household.author.now)
+        changes.add(household.periods, _profile(household), household.author.now)
     await exchange.note(pg, exchange.REGISTER, [(h.id, [m.id for m in h.members]) for h in households])
 
 
-async def _ahead(registry: Registry, households: Sequence[Household]) -> AsyncGenerator[_Columns, None]:
+async def _ahead(registry: Registry, households: Sequence[Household]) -> AsyncGenerator[_Rows, None]:
     """What new households write, a part at a time; the next part is prepared while one is written."""
     parts = [households[start : start + PART] for start in range(0, len(households), PART)]
 
-    def begin(part: Sequence[Household]) -> asyncio.Task[_Columns]:
-        return asyncio.create_task(prepared(len(part), lambda: _columns(registry, part, [])))
+    def begin(part: Sequence[Household]) -> asyncio.Task[_Rows]:
+        return asyncio.create_task(_rows(registry, part, {}))
 
     coming = begin(parts[0])
     try:
@@ -98,14 +92,14 @@ async def change(
     if not pairs:
         return
     households = [new for _, new in pairs]
-    columns = await prepared(len(pairs), lambda: _columns(registry, households, [old for old, _ in pairs]))
+    rows = await _rows(registry, households, {old.id: old for old, _ in pairs})
     for old, new in pairs:
-        changes.take_away(old.periods(), _profile(old), new.author.now)
-        changes.add(new.periods(), _profile(new), new.author.now)
-    if len(await pg.fetch(_SUPERSEDE_HOUSEHOLDS, *columns.households)) != len(pairs):
+        changes.take_away(old.periods, _profile(old), new.author.now)
+        changes.add(new.periods, _profile(new), new.author.now)
+    if len(await pg.fetch(_SUPERSEDE_HOUSEHOLDS, *_transposed(HOUSEHOLD, rows.households))) != len(pairs):
         raise MovedOnError("household")
     await pg.execute("DELETE FROM household_period WHERE household_id = ANY($1)", [new.id for new in households])
-    await _write_rest(pg, columns)
+    await _write_rest(pg, rows)
     arrivals = ((new.id, [member.id for member in new_members(old, new)]) for old, new in pairs)
     await exchange.note(pg, exchange.NEW_MEMBER, [(i, joined) for i, joined in arrivals if joined])
 
@@ -121,56 +115,44 @@ def _profile(household: Household) -> Profile:
     return Profile(household.cause, household.welfare)
 
 
-async def _write_rest(pg: Pg, columns: _Columns) -> None:
-    await write_persons(pg, columns.persons)
-    await pg.execute(_INSERT_PERIODS, *columns.periods)
-    await outbox.write(pg, columns.events)
-    await audit.record(pg, columns.audited)
+async def _write_rest(pg: Pg, rows: _Rows) -> None:
+    await write_persons(pg, rows.persons)
+    await pg.execute(_INSERT_PERIODS, *_transposed(PERIOD, rows.periods))
+    await outbox.write(pg, rows.events)
+    await audit.record(pg, rows.audited)
 
 
-class PersonColumns(NamedTuple):
-    """Rows of persons, as arrays for ``unnest``."""
+async def write_persons(pg: Pg, persons: Sequence[tuple[Individual, tuple[Any, ...]]]) -> None:
+    """Write persons and their rows: first versions, and later ones over those before.
 
-    new: list[list[Any]]
-    changed: list[list[Any]]
-
-
-def person_columns(persons: Sequence[tuple[Individual, tuple[Any, ...]]]) -> PersonColumns:
-    """Persons and their rows, sorted into first and later versions."""
-    return PersonColumns(
-        new=_transposed(PERSON, (row for person, row in persons if person.version == 1)),
-        changed=_transposed(PERSON, (row for person, row in persons if person.version > 1)),
-    )
-
-
-async def write_persons(pg: Pg, columns: PersonColumns) -> None:
-    """Raises ``MovedOnError``, and ``asyncpg.UniqueViolationError`` when a number or an ID number is taken."""
-    changed = len(columns.changed[0])
-    if changed and len(await pg.fetch(_SUPERSEDE_PERSONS, *columns.changed)) != changed:
+    Raises ``MovedOnError``, and ``asyncpg.UniqueViolationError`` when a number or an ID number is taken.
+    """
+    changed = [row for person, row in persons if person.version > 1]
+    if changed and len(await pg.fetch(_SUPERSEDE_PERSONS, *_transposed(PERSON, changed))) != len(changed):
         raise MovedOnError("person")
-    await pg.execute(_INSERT_PERSONS, *columns.new)
+    await pg.execute(_INSERT_PERSONS, *_transposed(PERSON, (row for person, row in persons if person.version == 1)))
 
 
-def _columns(registry: Registry, households: Sequence[Household], olds: Sequence[Household]) -> _Columns:
+async def _rows(registry: Registry, households: Sequence[Household], before: Mapping[UUID, Household]) -> _Rows:
+    """What households write; ``before`` holds what they were, where they are not new."""
+    found = _Rows()
+    async for some in turns(households):
+        _take(found, registry, some, before)
+    return found
+
+
+def _take(into: _Rows, registry: Registry, households: Sequence[Household], before: Mapping[UUID, Household]) -> None:
     """One kind of row after the other for all households: a fifth faster than all kinds for one after the other."""
-    before = {old.id: old for old in olds}
     touched = [_touched(before.get(household.id), household) for household in households]
     rows = [_household_row(household) for household in households]
     written = [[(person, _member_row(registry.vault, person)) for person in persons] for persons in touched]
     events = [event for each, persons in zip(households, touched, strict=True) for event in events_of(each, persons)]
-    audited = [
-        entry
-        for household, row, persons in zip(households, rows, written, strict=True)
-        for entry in entries_of(before.get(household.id), household, row, persons)
-    ]
-    persons = list(chain.from_iterable(written))
-    return _Columns(
-        households=_transposed(HOUSEHOLD, rows),
-        persons=person_columns(persons),
-        periods=_transposed(PERIOD, chain.from_iterable(map(_period_rows, households))),
-        events=outbox.rows(registry.runtime.settings, events),
-        audited=audited,
-    )
+    into.households += rows
+    into.persons += chain.from_iterable(written)
+    into.periods += chain.from_iterable(map(_period_rows, households))
+    into.events += outbox.rows(registry.runtime.settings, events)
+    for household, row, persons in zip(households, rows, written, strict=True):
+        into.audited += entries_of(before.get(household.id), household, row, persons)
 
 
 def _touched(old: Household | None, new: Household) -> Sequence[Person]:
@@ -182,7 +164,7 @@ def events_of(household: Household, persons: Iterable[Person]) -> list[Event]:
     """The events that publish a household and some of its members as they are."""
     now = household.author.now
     key = str(household.id)
-    found = [Event(HOUSEHOLD_TOPIC, household.verb(), key, household.event(), now, household.version)]
+    found = [Event(HOUSEHOLD_TOPIC, household.verb(), key, household.event, now, household.version)]
     for person in persons:
         if person.status == "transferred":
             continue  # their new household tells of them
@@ -203,7 +185,7 @@ def _household_row(household: Household) -> tuple[Any, ...]:
         household.id, household.version, household.seq, household.number, household.status, household.source_system,
         household.external_id, household.content, path.city, path.managing_unit, path.township, path.village,
         household.latest.standing, household.registered_on, household.valid_to, household.cause, household.welfare,
-        dated_text(household.residences), dated_text(household.standings), household.event().model_dump_json(),
+        dated_text(household.residences), dated_text(household.standings), household.event.model_dump_json(),
         attributes.stored(household.attributes), incomes.stored(household.incomes),
         monitoring.stored(household.monitoring), household.first_recorded_at, household.author.now,
         household.author.key_id, household.author.reason,
@@ -238,7 +220,7 @@ def person_row(vault: Vault, person: Individual, where: tuple[Any, ...]) -> tupl
 
 
 def _period_rows(household: Household) -> Iterable[tuple[Any, ...]]:
-    for period in household.periods():
+    for period in household.periods:
         path = period.path
         yield (
             household.id, period.valid_from, period.valid_to, path.city, path.managing_unit, path.township,

@@ -1,6 +1,5 @@
 """Some households of a file into the register: what becomes of each, and what the report and the clerk are told."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -9,7 +8,6 @@ import asyncpg
 
 from services.registry.checks import catalogue
 from services.registry.context import Registry
-from services.registry.households import store as households
 from services.registry.households.facts import facts_of
 from services.registry.households.judging import Judged, Surroundings, judge_all
 from services.registry.households.records import Author, Household
@@ -23,6 +21,7 @@ from services.registry.imports.sheets.groups import Group
 from services.registry.imports.store import RejectedRow, Remark
 from services.registry.reports import MAX_ERRORS
 from services.registry.statistics.service import PopulationChanges
+from services.registry.turns import turns
 from shared.db import Pg
 from shared.errors import Fault, Language, fault
 
@@ -64,18 +63,8 @@ class Registering:
 
     async def ahead(self, groups: Sequence[Group]) -> Ahead:
         """The households of some rows, or what is wrong with them."""
-
-        def look() -> Ahead:
-            found = Ahead([], [])
-            for group in groups:
-                household = self.reader.household(group)
-                found.read.append(household)
-                found.judged.extend(judge_all(_contents([household]), self.around))
-                # Hands the interpreter to whoever prepares what is written now: reading is for while they wait.
-                time.sleep(0)
-            return found
-
-        return await households.prepared(len(groups), look)
+        read = [household async for some in turns(groups) for household in map(self.reader.household, some)]
+        return Ahead(read, await judge_all(_contents(read), self.around))
 
     async def run(
         self,
@@ -97,16 +86,13 @@ class Registering:
         """
         judged = ahead.judged
         if around != self.around:
-            judged = await households.prepared(len(groups), lambda: judge_all(_contents(ahead.read), around))
+            judged = await judge_all(_contents(ahead.read), around)
         outcomes = await (self._one_by_one if singly else self._together)(pg, around, judged, changes)
         told = _Told(self, before)
-
-        def tell() -> Chapter:
-            for group, content, outcome in zip(groups, ahead.read, outcomes, strict=True):
+        async for some in turns(list(zip(groups, ahead.read, outcomes, strict=True))):
+            for group, content, outcome in some:
                 told.household(group, content, outcome, around)
-            return told.chapter
-
-        return await households.prepared(len(groups), tell)
+        return told.chapter
 
     async def _together(
         self, pg: Pg, around: Surroundings, judged: Sequence[Judged | list[Fault]], changes: PopulationChanges

@@ -17,6 +17,7 @@ from services.registry.households import reading
 from services.registry.households.facts import facts_of
 from services.registry.households.records import Household
 from services.registry.rule_runs.schemas import FindingRow, RuleCount, RuleRunOut
+from services.registry.turns import turns
 from shared import errors
 from shared.auth import Caller
 from shared.db import Pg
@@ -172,7 +173,7 @@ async def advance(registry: Registry) -> bool:
         rows = await pg.fetch(_NEXT, run["last_id"], run["division"], CHUNK)
         identifiers = [row["id"] for row in rows]
         households = await reading.several(pg, identifiers, registry.vault)
-        found = await asyncio.to_thread(_judged, households, registry)
+        found = [finding async for some in turns(households) for finding in _judged(some, registry)]
         await _keep(pg, run["id"], found)
         done = len(rows) < CHUNK
         await pg.execute(

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from services.registry.context import Registry
-from services.registry.households import naming, reading, store
+from services.registry.households import naming, reading
 from services.registry.households.records import Household
 from services.registry.households.registering import Existing
 from services.registry.households.service import author_of, surroundings
@@ -20,6 +20,7 @@ from services.registry.submissions.provenance import Provenance
 from services.registry.submissions.reading import Submission, read
 from services.registry.submissions.rules import VERSION_USED, Accept, Held, Reject, Unchanged, Wait, Write, decide
 from services.registry.submissions.writing import Writing, Written
+from services.registry.turns import turns
 from shared.db import Pg
 from shared.errors import Fault
 from shared.intake.contracts import OutcomeError, Verdict
@@ -56,7 +57,7 @@ class HouseholdDesk:
 
     async def _read(self, received: Sequence[Received], keys: Keys) -> list[Submission]:
         vault = self._registry.vault
-        return await store.prepared(len(received), lambda: [read(each, keys, vault) for each in received])
+        return [read(each, keys, vault) async for some in turns(received) for each in some]
 
     async def decide(self, pg: Pg, wave: Sequence[Submission]) -> list[HouseholdOutcome | Park]:
         """Decide and write; statistics learn of it last, for others wait for their rows."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from services.registry.context import Registry
-from services.registry.households import changing, service, store
+from services.registry.households import changing, service
 from services.registry.households.judging import Surroundings, judge_all
 from services.registry.households.records import Author, Household
 from services.registry.households.registering import Outcome, register
@@ -74,7 +74,7 @@ class Writing:
         if submissions[0][0].envelope.op == "revoke":
             return [await self._withdrawn(pg, held) for _, held in submissions if held is not None]
         contents = [submission.content for submission, _ in submissions if submission.content is not None]
-        judged = await store.prepared(len(contents), lambda: judge_all(contents, self.around))
+        judged = await judge_all(contents, self.around)
         if submissions[0][0].envelope.op == "record":
             return list(await register(pg, self.registry, self.around, judged, self.author, changes))
         return await upsert(pg, self.registry, self.around, judged, self.author, changes, Overwriting("always"))

@@ -21,7 +21,7 @@ async def write(pg: Pg, registry: Registry, persons: Sequence[Unattached]) -> No
     if not persons:
         return
     rows = [(person, store.person_row(registry.vault, person, _where(person))) for person in persons]
-    await store.write_persons(pg, store.person_columns(rows))
+    await store.write_persons(pg, rows)
     await outbox.write(pg, outbox.rows(registry.runtime.settings, events_of(persons)))
     await audit.record(pg, [person_entry(person, person.path.scopes(), row) for person, row in rows])
 
