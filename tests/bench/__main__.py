@@ -12,23 +12,24 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import b1, b3, b4, b6, peers, profiling
+from tests.bench import b1, b3, b4, b6, b7, peers, profiling
 from tests.bench.ground import Ground, own_ground
 from tests.bench.measure import Result, VoidRunError
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How long a run of each benchmark takes, in seconds (B3: events)."""
+    """How long a run of each benchmark takes, in seconds (B3: events; B7: one household for so many of the city's)."""
 
     b1: float = 3.0
     b3: int = b3.EVENTS
     b4: float = 15.0
     b6: float = 2.0
+    b7: int = 10
 
 
-QUICK = Sizes(b1=1.0, b3=5_000, b4=2.0, b6=0.5)
-FULL = Sizes(b1=10.0, b4=60.0, b6=10.0)
+QUICK = Sizes(b1=1.0, b3=5_000, b4=2.0, b6=0.5, b7=500)
+FULL = Sizes(b1=10.0, b4=60.0, b6=10.0, b7=1)
 Say = Callable[[str], None]
 Bench = Callable[[Ground, int, Sizes, Say], list[Result]]
 BENCHES: dict[str, Bench] = {
@@ -36,6 +37,7 @@ BENCHES: dict[str, Bench] = {
     "B3": lambda ground, runs, sizes, say: b3.run(ground, runs, sizes.b3, say),
     "B4": lambda ground, runs, sizes, say: b4.run(ground, runs, sizes.b4, say),
     "B6": lambda ground, runs, sizes, say: b6.run(ground, runs, sizes.b6, say),
+    "B7": lambda ground, runs, sizes, say: b7.run(ground, runs, sizes.b7, say),
 }
 
 

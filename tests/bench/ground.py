@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -60,9 +60,9 @@ class Ground:
     def settings(self, name: ServiceName, prefix: str, database_url: str = NOWHERE) -> Settings:
         return Settings.load(name, self.environment(name, database_url, prefix))
 
-    def service(self, name: str, database_url: str, prefix: str) -> Service:
-        """One of the project's services, not started: everything on, one worker."""
-        settings = self.environment(name, database_url, prefix)
+    def service(self, name: str, database_url: str, prefix: str, also: Mapping[str, str] | None = None) -> Service:
+        """One of the project's services, not started: everything on, one worker. ``also`` adds to its settings."""
+        settings = {**self.environment(name, database_url, prefix), **(also or {})}
         return Service(name, self.directory / "services", free_port(), settings, label=f"{prefix}{name}")
 
     @contextmanager

@@ -12,7 +12,7 @@ import pytest
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.postgres import EmbeddedPostgres
 from tests.bench import __main__ as command
-from tests.bench import b1, b3, profiling, world
+from tests.bench import b1, b3, b7, profiling, world
 from tests.bench.freshness import Watch
 from tests.bench.ground import Ground
 from tests.bench.load import body_length
@@ -112,6 +112,20 @@ def test_a_missing_household_voids_the_run() -> None:
     b3.check(actions, actions.expected)
     with pytest.raises(VoidRunError, match="1 of"):
         b3.check(actions, {**actions.expected, cell: replace(count, households=count.households - 1)})
+
+
+def test_an_import_is_measured_beside_a_copy_of_what_it_wrote(ground: Ground) -> None:
+    importing = b7.Importing(ground, scale=5_000)
+    seen = importing.project(0)
+    assert seen[b7.LINE.id] > 0
+    assert seen[b7.MEMORY.id] > 50  # MB: no Python with these libraries is smaller
+    assert importing.floor(0)[b7.LINE.id] > 0
+
+    importing.people += 1
+    with pytest.raises(VoidRunError, match="copied"):
+        importing.floor(1)
+    with pytest.raises(VoidRunError, match="statistics count"):
+        importing.project(1)
 
 
 def test_results_are_written_as_a_table_and_as_json(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
