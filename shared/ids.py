@@ -12,8 +12,8 @@ _BLOCK = 400 * _RANDOM
 
 
 class _Drawn(threading.local):
-    """Randomness of the system drawn ahead, a block for each thread: asking the system hands over the interpreter's
-    lock, for which the threads of an import would then wait, at each of a million ids."""
+    """Randomness of the system drawn ahead, a block for each thread: an import of the register makes a million ids, and
+    asking the system for each would take half as long again."""
 
     block = b""
     used = 0

@@ -53,8 +53,7 @@ class IndexKeys:
 
     @cached_property
     def begun(self) -> Mapping[str, hmac.HMAC]:
-        """Of each column, an HMAC that has taken in the key. Copied for a value: less work than ``hmac.digest``, and
-        without handing over the interpreter's lock, for which the two threads of an import would wait."""
+        """Of each column, an HMAC that has taken in the key. Copied for a value: less work than ``hmac.digest``."""
         return {column: hmac.new(key, digestmod=self.algorithm) for column, key in self.keys.items()}
 
     @classmethod
