@@ -2,10 +2,9 @@
 
 Runs against a stack that has no households in 31 of Tanghe's villages; people are invented.
 
-    python -m tests.demos.s21_exit --url http://127.0.0.1:8101 --key bf_... [--scale 1]
+    python -m tests.demos.s21_exit [--scale 1]
 """
 
-import argparse
 import asyncio
 import itertools
 import json
@@ -16,6 +15,8 @@ from typing import Any
 
 import httpx
 
+from tests.demos.stage import Json, NotAsExpectedError, Stage, run
+
 TANGHE = "411328000000"
 HOUSEHOLDS, PEOPLE, VILLAGES = 2164, 5866, 31
 PROPOSED, YEAR = "2018-10-08", 2018
@@ -23,11 +24,6 @@ SOURCE = "demonstration-s21"
 DOCUMENT = [{"title": "演示材料", "sha256": "0" * 64}]
 FACILITIES = ("access_road", "bus", "safe_water", "power", "broadcast", "culture_centre", "clinic", "broadband")
 AT_ONCE = 8
-Json = dict[str, Any]
-
-
-class DemonstrationError(Exception):
-    """Something is not as the demonstration says it must be."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +65,15 @@ class Office:
 
 def _told(response: httpx.Response, status: int) -> Json:
     if response.status_code != status:
-        raise DemonstrationError(f"{response.request.method} {response.request.url}: {response.text}")
+        raise NotAsExpectedError(f"{response.request.method} {response.request.url}: {response.text}")
     told: Json = response.json()
     return told
 
 
 def hold(holds: bool, what: str) -> None:
-    """Say what holds. Raises ``DemonstrationError``."""
+    """Say what holds. Raises ``NotAsExpectedError``."""
     if not holds:
-        raise DemonstrationError(f"not so: {what}")
+        raise NotAsExpectedError(f"not so: {what}")
     print(f"  {what}")
 
 
@@ -91,7 +87,7 @@ async def empty_villages(office: Office) -> list[str]:
                 found.append(code)
             if len(found) == VILLAGES:
                 return found
-    raise DemonstrationError(f"only {len(found)} villages of Tanghe are empty; {VILLAGES} are needed")
+    raise NotAsExpectedError(f"only {len(found)} villages of Tanghe are empty; {VILLAGES} are needed")
 
 
 def households(villages: Iterable[str], run: str, scale: int) -> Iterator[Json]:
@@ -169,9 +165,15 @@ async def poor_villages(office: Office, day: str) -> int:
     return count
 
 
-async def run(url: str, key: str, scale: int) -> None:
-    """The demonstration. Raises ``DemonstrationError`` at the first thing that is not so."""
-    async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60) as client:
+def demonstrate(stage: Stage, scale: int = 100) -> None:
+    """Exits of households and villages of 唐河县 by the whole procedure, certificates, and a relapse."""
+    asyncio.run(exits_and_a_relapse(str(stage.registry.base_url), stage.registry.headers["Authorization"], scale))
+
+
+async def exits_and_a_relapse(url: str, authorization: str, scale: int) -> None:
+    """The demonstration. Raises ``NotAsExpectedError`` at the first thing that is not so."""
+    headers = {"Authorization": authorization}
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60, trust_env=False) as client:
         roles = {}
         for role in ("recorder", "reviewer"):
             body = {"name": f"演示 S21 {role}", "roles": [role, "reader"], "divisions": [TANGHE]}
@@ -206,18 +208,5 @@ async def run(url: str, key: str, scale: int) -> None:
         hold(told == ("withdrawn", relapsed_on), "its certificate is withdrawn from that day on")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--url", default="http://127.0.0.1:8101", help="registry's address")
-    parser.add_argument("--key", required=True, help="a key with every role but identity:reveal, for the whole city")
-    parser.add_argument("--scale", type=int, default=100, help="1:N; 1 is the whole (default 100)")
-    arguments = parser.parse_args()
-    try:
-        asyncio.run(run(arguments.url, arguments.key, arguments.scale))
-    except DemonstrationError as error:
-        raise SystemExit(str(error)) from error
-    print("S21 holds.")
-
-
 if __name__ == "__main__":
-    main()
+    run(demonstrate, scale=100)

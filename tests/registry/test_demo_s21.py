@@ -21,7 +21,7 @@ async def test_tanghe_exits(
     monkeypatch.setattr("tests.demos.s21_exit.httpx.AsyncClient", inside)
     monkeypatch.setattr(s21_exit, "VILLAGES", 3)
     async with own_app.router.lifespan_context(own_app):
-        await s21_exit.run("http://registry", KEY, 400)
+        await s21_exit.exits_and_a_relapse("http://registry", f"Bearer {KEY}", 400)
     told = capsys.readouterr().out
     assert "5 exits with as many certificates" in told
     assert "a relapse makes stock again" in told
