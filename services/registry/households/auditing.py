@@ -31,7 +31,7 @@ def entries_of(
     yield entry(f"household.{new.verb()}", new.id, new.version, row)
     for person, stored in persons:
         yield person_entry(person, divisions, stored)
-    known = set(() if old is None else old.incomes)
+    known = () if old is None else old.incomes
     for income in new.incomes:
         if income not in known:
             yield entry("income.reported", f"{new.id}/{income.year}", new.version, [income.model_dump_json()])
