@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import TypeVar
 from uuid import UUID
 
-from services.registry.commands import command
+from services.registry.commands import attempted, command
 from services.registry.context import Registry
 from services.registry.exchange import forgetting as exchange
 from services.registry.households import reading, store
@@ -57,22 +57,26 @@ async def erase(
 ) -> Household:
     """The household whose member has no identity any more; as it was where there was none left.
 
-    Also of a household off the register. Raises 404, 412.
+    Also of a household off the register. Raises 404, 409, 412.
     """
-    async with command(registry.runtime) as pg:
-        seen = await reading.find(pg, name, caller, registry.vault)
-        if seen.member(member_id) is None:
-            raise Problem(errors.NOT_FOUND)
-        await _lock_registered(pg, [member_id], [seen.id])
-        old = await reading.find(pg, name, caller, registry.vault, lock=True)
-        check_version(old.version, expected)
-        member = old.member(member_id)
-        if member is None:
-            raise Problem(errors.NOT_FOUND)
-        if member.status == "erased":
-            return old
-        [household] = await _write(pg, registry, [old], {member_id}, author_of(registry, caller, reason))
-    return household
+
+    async def attempt() -> Household:
+        async with command(registry.runtime) as pg:
+            seen = await reading.find(pg, name, caller, registry.vault)
+            if seen.member(member_id) is None:
+                raise Problem(errors.NOT_FOUND)
+            await _lock_registered(pg, [member_id], [seen.id])
+            old = await reading.find(pg, name, caller, registry.vault, lock=True)
+            check_version(old.version, expected)
+            member = old.member(member_id)
+            if member is None:
+                raise Problem(errors.NOT_FOUND)
+            if member.status == "erased":
+                return old
+            [household] = await _write(pg, registry, [old], {member_id}, author_of(registry, caller, reason))
+        return household
+
+    return await attempted(attempt)
 
 
 async def erase_expired(
@@ -82,24 +86,28 @@ async def erase_expired(
 
     Retention 保存期 is over for them. So many at a time that nobody waits; called again until none is left.
     """
-    async with command(registry.runtime) as pg:
-        found = await pg.fetch(_EXPIRED, deregistered_before, list(caller.divisions), AT_ONCE + 1)
-        identifiers = [row["id"] for row in found[:AT_ONCE]]
-        persons = [row["id"] for row in await pg.fetch(_MEMBERS, identifiers)]
-        await _lock_registered(pg, persons, identifiers)
-        households = [
-            each
-            for each in await reading.several(pg, identifiers, registry.vault, lock=True)
-            if each.valid_to is not None and each.valid_to < deregistered_before  # nobody brought it back meanwhile
-        ]
-        members = {
-            member.id
-            for each in households
-            for member in each.members
-            if member.status not in ("erased", "transferred")  # who left for elsewhere stays on the register there
-        }
-        await _write(pg, registry, households, members, author_of(registry, caller, reason))
-    return len(households), len(members), len(found) > AT_ONCE
+
+    async def attempt() -> tuple[int, int, bool]:
+        async with command(registry.runtime) as pg:
+            found = await pg.fetch(_EXPIRED, deregistered_before, list(caller.divisions), AT_ONCE + 1)
+            identifiers = [row["id"] for row in found[:AT_ONCE]]
+            persons = [row["id"] for row in await pg.fetch(_MEMBERS, identifiers)]
+            await _lock_registered(pg, persons, identifiers)
+            households = [
+                each
+                for each in await reading.several(pg, identifiers, registry.vault, lock=True)
+                if each.valid_to is not None and each.valid_to < deregistered_before  # nobody brought it back meanwhile
+            ]
+            members = {
+                member.id
+                for each in households
+                for member in each.members
+                if member.status not in ("erased", "transferred")  # who left for elsewhere stays on the register there
+            }
+            await _write(pg, registry, households, members, author_of(registry, caller, reason))
+        return len(households), len(members), len(found) > AT_ONCE
+
+    return await attempted(attempt)
 
 
 async def _write(
