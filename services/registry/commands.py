@@ -1,13 +1,24 @@
-"""The transaction of a command, with what an ``Idempotency-Key`` needs inside it."""
+"""The transaction of a command, with what an ``Idempotency-Key`` needs inside it, tried again where it lost a race."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
+import asyncpg
+
+from shared import errors
 from shared.app import Runtime
 from shared.db import Pg
+from shared.errors import Problem, Text
 from shared.http.claiming import claim, complete, find_earlier, forget
 
-__all__ = ["claim", "command", "complete", "find_earlier", "forget"]
+__all__ = ["attempted", "claim", "command", "complete", "find_earlier", "forget"]
+T = TypeVar("T")
+ATTEMPTS = 3
+"""How often a command is tried that loses to others running beside it."""
+PAUSE_SECONDS = 0.05
+"""How long one that the database undid lets the others go first: at once it would step in their way again."""
 
 
 class _DryRunOver(Exception):
@@ -26,3 +37,15 @@ async def command(runtime: Runtime, *, dry_run: bool = False) -> AsyncIterator[P
         except _DryRunOver:
             return
     runtime.wake_relay()
+
+
+async def attempted(attempt: Callable[[], Awaitable[T]]) -> T:
+    """The result of an attempt, a transaction of its own, that may lose a race. Raises 409 when it loses every time."""
+    for _ in range(ATTEMPTS):
+        try:
+            return await attempt()
+        except asyncpg.UniqueViolationError:  # a number was taken first
+            continue
+        except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
+            await asyncio.sleep(PAUSE_SECONDS)
+    raise Problem(errors.CONFLICT, Text("another request holds it, try again", "其他请求正在处理,请重试"))

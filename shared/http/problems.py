@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Match
 
 from shared import errors
-from shared.db import AWAY
+from shared.db import AWAY, CONTENDED
 from shared.errors import Fault, Language, Problem, ProblemKind, Text
 
 logger = logging.getLogger("bangfu.http")
@@ -125,7 +125,6 @@ _BY_STATUS = {
     413: errors.TOO_LARGE, 415: errors.UNSUPPORTED, 416: errors.RANGE, 422: errors.INVALID, 429: errors.TOO_MANY,
 }  # fmt: skip
 _INPUT_FAULTS = (asyncpg.DataError,)
-_BUSY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.QueryCanceledError)
 
 
 def problem_of(error: Exception) -> Problem | None:
@@ -141,7 +140,7 @@ def problem_of(error: Exception) -> Problem | None:
         return _from_database(error)
     if isinstance(error, ClientDisconnect):
         return Problem(errors.MALFORMED)  # which nobody reads
-    if isinstance(error, _BUSY):
+    if isinstance(error, CONTENDED):
         return Problem(errors.CONFLICT, Text("another request holds it, try again", "其他请求正在处理,请重试"))
     if isinstance(error, asyncpg.IntegrityConstraintViolationError):
         return Problem(errors.CONFLICT)
@@ -189,7 +188,7 @@ async def answer(request: Request, error: Exception) -> Response:
 
 def install(app: FastAPI, kinds: Sequence[ProblemKind]) -> None:
     """Handlers for every exception, and a page for every code."""
-    for exception in (Problem, RequestValidationError, HTTPException, DBAPIError, *_INPUT_FAULTS, *_BUSY, *AWAY):
+    for exception in (Problem, RequestValidationError, HTTPException, DBAPIError, *_INPUT_FAULTS, *CONTENDED, *AWAY):
         app.add_exception_handler(exception, answer)
     app.add_exception_handler(Exception, answer)
     known = {kind.code: kind for kind in kinds}

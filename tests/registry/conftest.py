@@ -1,5 +1,6 @@
 """Registry in this process on a real database, spoken to over HTTP; the relay does not run, so events stay put."""
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Callable
@@ -182,6 +183,15 @@ async def issue(client: httpx.AsyncClient, roles: list[str], divisions: list[str
 def faults(response: httpx.Response, status: int = 422) -> set[tuple[str, str]]:
     assert response.status_code == status, response.text
     return {(fault["pointer"], fault["code"]) for fault in response.json()["errors"]}
+
+
+async def until_waited_for(pg: Pg) -> None:
+    """Until another connection waits for a lock that this one holds."""
+    async with asyncio.timeout(5):
+        while not await pg.fetchval(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
+        ):
+            await asyncio.sleep(0.01)
 
 
 def matching(version: int) -> dict[str, str]:

@@ -13,9 +13,11 @@ from services.registry.households.monitoring import Monitoring
 from shared.clock import FixedClock
 from shared.ids import uuid7
 from tests.registry.conftest import CITY, OTHER_VILLAGE, VILLAGE, XIXIA, app_on, client_of, faults, make, matching
+from tests.registry.sheets import HEADER, counts, head, imported, workbook
 from tests.registry.standing import Office
 
 ON = "2021-05-10"
+NUMBER = "41132300000001"
 EXITED = {"standing": "exited", "cause": "illness"}
 ORDINARY = {"standing": "ordinary", "cause": None}
 
@@ -139,13 +141,37 @@ async def test_categories_are_counted_by_unit(office: Office) -> None:
     assert (found["division"]["households"], found["as_of"]) == (3, "2021-12-20")
     gone = {"effective_on": "2021-12-01", "reason": "整户迁出"}
     off = await client.post(f"/v1/households/{homes[1][0]['id']}/deregistration", json=gone, headers=matching(2))
-    assert off.status_code == 200
+    assert (off.status_code, off.json()["monitoring"][0]["valid_to"]) == (200, "2021-12-01")
     assert counted((await figures(client, division=VILLAGE))["division"]) == {"unstable_exit": (1, 1)}
     assert counted((await figures(client, division=VILLAGE, as_of="2021-11-30"))["division"]) == {
         "unstable_exit": (1, 1), "marginal": (1, 1)
     }  # fmt: skip
     as_file = await client.get("/v1/statistics/monitoring?format=csv")
     assert "边缘易致贫户户数 marginal_households" in as_file.text
+
+
+async def test_a_household_that_was_taken_back_comes_back_unmonitored(office: Office) -> None:
+    client, row = office.client, head(NUMBER)
+    row[HEADER.index("脱贫状态")] = "已脱贫"
+    home = await make(client, number=NUMBER, **EXITED)
+    begun = await office.concluded(await office.proposed(**wanted(home, "unstable_exit")))
+    since, url = begun["steps"][-1]["on"], f"/v1/households/{home['id']}"
+    off = {"effective_on": "2014-05-01", "reason": "误登记"}
+    gone = await client.post(f"{url}/deregistration", json=off, headers=matching(2))
+    assert [(each["valid_from"], each["valid_to"]) for each in gone.json()["monitoring"]] == [(since, since)]
+    job = await imported(client, workbook([row]))
+    assert counts(job) == {"received": 1, "updated": 1}, job
+    back = (await client.get(url)).json()
+    assert (back["status"], back["monitoring"]) == ("active", gone.json()["monitoring"])
+    for day in (since, "2021-12-20"):
+        assert counted((await figures(client, as_of=day))["division"]) == {}
+    end = await office.propose(kind="monitoring_end", household=home["id"], on="2021-12-01")
+    assert faults(end) == {("/household", "not_monitored")}
+    earlier = await office.concluded(await office.proposed(**wanted(home, "unstable_exit", on="2021-03-10")))
+    assert earlier["steps"][-1]["on"] < since
+    assert counted((await figures(client, as_of="2021-12-20"))["division"]) == {"unstable_exit": (1, 1)}
+    again = await office.propose(**wanted(home, "sudden_hardship", on="2021-11-01"))
+    assert faults(again) == {("/household", "monitored_already")}
 
 
 @pytest.mark.parametrize(
@@ -178,3 +204,13 @@ def test_ending_touches_the_last_stretch_alone() -> None:
     ended = monitoring.ended((first, last), days[3])
     assert (ended[0], ended[1].valid_to) == (first, days[3])
     assert monitoring.read(monitoring.stored(ended)) == ended
+    closed = monitoring.ended((first, last), date(2021, 10, 1))
+    for day, until in (
+        (date(2021, 11, 1), [days[1], date(2021, 10, 1)]),
+        (days[3], [days[1], days[3]]),
+        (date(2021, 4, 1), [date(2021, 4, 1), days[2]]),
+        (date(2014, 5, 1), [days[0], days[2]]),
+    ):
+        cut = monitoring.cut(closed, day)
+        assert [(each.valid_from, each.valid_to) for each in cut] == list(zip([days[0], days[2]], until, strict=True))
+    assert monitoring.cut((first, last), days[3]) == ended

@@ -1,12 +1,24 @@
 """Who leaves and comes back: several stays of one person, none lost, counted twice or erased with another household."""
 
+import asyncio
 from typing import Any
 
 import httpx
+import pytest
 from fastapi import FastAPI
 
 from services.registry.audit.command import verify_audit
-from tests.registry.conftest import OTHER_VILLAGE, VILLAGE, events, faults, household, make, matching, member
+from tests.registry.conftest import (
+    OTHER_VILLAGE,
+    VILLAGE,
+    events,
+    faults,
+    household,
+    make,
+    matching,
+    member,
+    until_waited_for,
+)
 from tests.registry.sheets import counts, ended, head, imported, wife, workbook
 from tests.registry.test_moves import body as going
 from tests.registry.test_persons import NUMBER, people, placement, register
@@ -145,6 +157,81 @@ async def test_what_a_household_was_registered_with_is_forgotten_with_who_left_i
     url = f"/v1/persons/{alone['id']}/erasure"
     assert (await registry.post(url, json={"reason": "本人申请"}, headers=matching(3))).status_code == 200
     assert faults(await registry.post("/v1/households", json=body), 409) == {("/number", "number_taken")}
+
+
+async def moved(client: httpx.AsyncClient) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """What a household was registered with, that household, and the one that its second member went to in 2015."""
+    members = [member(), member("other", id_number=NUMBER, birth_date=None)]
+    body = household(members=members, number="41132310221701")
+    left, joined = (await client.post("/v1/households", json=body)).json(), await make(client)
+    url = f"/v1/households/{left['id']}/members/{left['members'][1]['id']}/transfer"
+    answer = await client.post(url, json=going(joined, "other", "2015-06-01"), headers=matching(1))
+    assert answer.status_code == 200, answer.text
+    return body, left, joined
+
+
+async def erase_one(client: httpx.AsyncClient, left: dict[str, Any], joined: dict[str, Any]) -> httpx.Response:
+    url = f"/v1/households/{joined['id']}/members/{left['members'][1]['id']}/erasure"
+    return await client.post(url, json={"reason": "本人申请"}, headers=matching(2))
+
+
+async def erase_expired(client: httpx.AsyncClient, _: dict[str, Any], joined: dict[str, Any]) -> httpx.Response:
+    off = {"effective_on": "2016-01-01", "reason": "整户迁出"}
+    gone = await client.post(f"/v1/households/{joined['id']}/deregistration", json=off, headers=matching(2))
+    assert gone.status_code == 200, gone.text
+    return await client.post("/v1/households/erasures", json=EXPIRED)
+
+
+@pytest.mark.parametrize("erase", [erase_one, erase_expired])
+async def test_a_household_forgets_what_it_was_registered_with_also_when_who_moved_on_is_erased(
+    registry: httpx.AsyncClient, app: FastAPI, erase: Any
+) -> None:
+    body, left, joined = await moved(registry)
+    every = "SELECT id, version, content FROM household UNION ALL SELECT id, version, content FROM household_version"
+    async with app.state.runtime.database.driver() as pg:
+        before = await pg.fetch(every)
+        assert (await registry.post("/v1/households", json=body)).status_code == 200
+        assert (await erase(registry, left, joined)).status_code == 200
+        after = await pg.fetch(every)
+    assert {str(row["id"]) for row in before} == {left["id"], joined["id"]}
+    assert len(after) > len(before)
+    assert {row["content"] for row in before}.isdisjoint(row["content"] for row in after)
+    assert len({row["content"] for row in after}) == 2
+    assert faults(await registry.post("/v1/households", json=body), 409) == {("/number", "number_taken")}
+    remaining = (await registry.get(f"/v1/households/{left['id']}")).json()
+    assert (remaining["version"], remaining["members"][0]["status"]) == (2, "active")
+
+
+@pytest.mark.parametrize("erase", [erase_one, erase_expired])
+async def test_an_erasure_locks_households_in_the_order_in_which_moves_do(
+    registry: httpx.AsyncClient, app: FastAPI, erase: Any
+) -> None:
+    """Else it would hold the household that a move waits for, and wait for the one that the move holds."""
+    _, left, joined = await moved(registry)
+    assert left["id"] < joined["id"]
+    lock = "SELECT FROM household WHERE id = $1 FOR UPDATE"
+    async with app.state.runtime.database.driver() as pg:
+        async with pg.transaction():
+            await pg.execute(lock, left["id"])
+            erasing = asyncio.create_task(erase(registry, left, joined))
+            await until_waited_for(pg)
+            await pg.execute(f"{lock} NOWAIT", joined["id"])
+        assert (await erasing).status_code == 200
+
+
+async def test_who_comes_back_on_the_register_meanwhile_is_not_erased(
+    registry: httpx.AsyncClient, app: FastAPI
+) -> None:
+    home = await make(registry)
+    url = f"/v1/households/{home['id']}"
+    off = {"effective_on": "2016-01-01", "reason": "整户迁出"}
+    assert (await registry.post(f"{url}/deregistration", json=off, headers=matching(1))).status_code == 200
+    async with app.state.runtime.database.driver() as pg, pg.transaction():
+        await pg.execute("UPDATE household SET status = 'active', valid_to = NULL WHERE id = $1", home["id"])
+        erasing = asyncio.create_task(registry.post("/v1/households/erasures", json=EXPIRED))
+        await until_waited_for(pg)
+    assert (await erasing).json() == {"households": 0, "persons": 0, "more": False}
+    assert [each["name"] for each in (await registry.get(f"{url}/members")).json()] == ["测*甲"]
 
 
 async def test_retention_of_the_dead_counts_from_their_deregistration(registry: httpx.AsyncClient) -> None:

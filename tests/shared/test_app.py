@@ -14,7 +14,9 @@ from fastapi import FastAPI
 from jsonschema import Draft7Validator
 from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValidator
 
+from shared.db import CONTENDED
 from shared.http.limits import MAX_JSON_BYTES
+from shared.http.problems import problem_of
 from tests.shared.toy import client_of, give_key, store_key, things, toy_app
 
 GOOD = {"name": "a", "amount_fen": 1}
@@ -112,6 +114,13 @@ async def test_a_fault_of_ours_says_nothing_of_itself(
     assert "secret" not in response.text
     assert "unhandled RuntimeError" in caplog.text
     assert await things(app) == []
+
+
+@pytest.mark.parametrize("found", CONTENDED)
+def test_others_in_the_way_are_a_conflict(found: type[Exception]) -> None:
+    answered = problem_of(found())
+    assert answered is not None
+    assert (answered.kind.status, answered.kind.code) == (409, "conflict")
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from services.registry.checks import catalogue
-from services.registry.commands import claim, command, complete, find_earlier
+from services.registry.commands import attempted, claim, command, complete, find_earlier
 from services.registry.context import Registry
 from services.registry.households.facts import facts_of
 from services.registry.households.judging import judge_all
 from services.registry.households.records import Household
 from services.registry.households.registering import Existing, register
 from services.registry.households.schemas import HouseholdIn
-from services.registry.households.service import attempted, author_of, surroundings
+from services.registry.households.service import author_of, surroundings
 from services.registry.reports import ImportReport, Mode, Tally, keep, kept
 from services.registry.statistics import service as statistics
 from services.registry.statistics.service import PopulationChanges

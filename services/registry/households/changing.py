@@ -170,20 +170,25 @@ def deregistered(body: Deregistration) -> Decision:
     """Off the register with all its members. Raises 422."""
 
     def decide(old: Household, around: Surroundings) -> Household:
-        day = day_of("/effective_on", body.effective_on, old.registered_on, around.today)
-        members = tuple(
-            replace(
-                member,
-                status="erased" if member.status == "erased" else "deregistered",
-                left_on=max(day, member.joined_on),
-            )
-            if member.present
-            else member
-            for member in old.members
-        )
-        return replace(old, status="deregistered", valid_to=day, members=members)
+        return gone(old, day_of("/effective_on", body.effective_on, old.registered_on, around.today))
 
     return decide
+
+
+def gone(old: Household, day: date) -> Household:
+    """Off the register from a day on, with all its members; what was open ends, so that it does not come back open."""
+    members = tuple(
+        replace(
+            member,
+            status="erased" if member.status == "erased" else "deregistered",
+            left_on=max(day, member.joined_on),
+        )
+        if member.present
+        else member
+        for member in old.members
+    )
+    monitored = monitoring.cut(old.monitoring, day)
+    return replace(old, status="deregistered", valid_to=day, members=members, monitoring=monitored)
 
 
 def member_patched(member_id: UUID, patch: MemberPatch) -> Decision:

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import TypeVar
 from uuid import UUID
 
-from services.registry.commands import command
+from services.registry.commands import attempted, command
 from services.registry.context import Registry
 from services.registry.exchange import forgetting as exchange
 from services.registry.households import reading, store
@@ -35,17 +35,16 @@ _SEALED = ("name", "id_number", "phone", "disability_number", "bank_card")
 _IDENTITIES = " UNION ".join(
     f"SELECT id, {', '.join(_SEALED)} FROM {table} WHERE id = ANY($1::uuid[])" for table in ("person", "person_version")
 )
+_LOCK_REGISTERED = """
+SELECT id FROM household WHERE id IN (
+    SELECT household_id FROM person_version WHERE id = ANY($1::uuid[]) UNION SELECT unnest($2::uuid[])
+) ORDER BY id FOR UPDATE"""
+_FORGET_REGISTRATIONS = "UPDATE household SET content = sha256($2 || uuid_send(id)) WHERE id = ANY($1::uuid[])"
 _FORGET_CONTENTS = (
     "UPDATE household_version SET content = household.content FROM household "
     "WHERE household.id = household_version.id AND household.id = ANY($1::uuid[])"
 )
-_FORGET_REGISTRATIONS = """
-WITH former AS (
-    SELECT id FROM household WHERE id IN (SELECT household_id FROM person_version WHERE id = ANY($1::uuid[]))
-    ORDER BY id FOR UPDATE
-)
-UPDATE household SET content = sha256($2 || uuid_send(household.id)) FROM former WHERE household.id = former.id
-RETURNING household.id"""
+_MEMBERS = "SELECT id FROM person WHERE household_id = ANY($1::uuid[])"
 _EXPIRED = (
     "SELECT id FROM household WHERE status = 'deregistered' AND valid_to < $1 AND "
     f"{reading.scope(2)} AND EXISTS (SELECT FROM person WHERE household_id = household.id AND status <> 'erased') "
@@ -58,18 +57,26 @@ async def erase(
 ) -> Household:
     """The household whose member has no identity any more; as it was where there was none left.
 
-    Also of a household off the register. Raises 404, 412.
+    Also of a household off the register. Raises 404, 409, 412.
     """
-    async with command(registry.runtime) as pg:
-        old = await reading.find(pg, name, caller, registry.vault, lock=True)
-        check_version(old.version, expected)
-        member = old.member(member_id)
-        if member is None:
-            raise Problem(errors.NOT_FOUND)
-        if member.status == "erased":
-            return old
-        [household] = await _write(pg, registry, [old], {member_id}, author_of(registry, caller, reason))
-    return household
+
+    async def attempt() -> Household:
+        async with command(registry.runtime) as pg:
+            seen = await reading.find(pg, name, caller, registry.vault)
+            if seen.member(member_id) is None:
+                raise Problem(errors.NOT_FOUND)
+            await _lock_registered(pg, [member_id], [seen.id])
+            old = await reading.find(pg, name, caller, registry.vault, lock=True)
+            check_version(old.version, expected)
+            member = old.member(member_id)
+            if member is None:
+                raise Problem(errors.NOT_FOUND)
+            if member.status == "erased":
+                return old
+            [household] = await _write(pg, registry, [old], {member_id}, author_of(registry, caller, reason))
+        return household
+
+    return await attempted(attempt)
 
 
 async def erase_expired(
@@ -79,18 +86,28 @@ async def erase_expired(
 
     Retention 保存期 is over for them. So many at a time that nobody waits; called again until none is left.
     """
-    async with command(registry.runtime) as pg:
-        found = await pg.fetch(_EXPIRED, deregistered_before, list(caller.divisions), AT_ONCE + 1)
-        identifiers = [row["id"] for row in found[:AT_ONCE]]
-        households = await reading.several(pg, identifiers, registry.vault, lock=True)
-        members = {
-            member.id
-            for each in households
-            for member in each.members
-            if member.status not in ("erased", "transferred")  # who left for elsewhere stays on the register there
-        }
-        await _write(pg, registry, households, members, author_of(registry, caller, reason))
-    return len(households), len(members), len(found) > AT_ONCE
+
+    async def attempt() -> tuple[int, int, bool]:
+        async with command(registry.runtime) as pg:
+            found = await pg.fetch(_EXPIRED, deregistered_before, list(caller.divisions), AT_ONCE + 1)
+            identifiers = [row["id"] for row in found[:AT_ONCE]]
+            persons = [row["id"] for row in await pg.fetch(_MEMBERS, identifiers)]
+            await _lock_registered(pg, persons, identifiers)
+            households = [
+                each
+                for each in await reading.several(pg, identifiers, registry.vault, lock=True)
+                if each.valid_to is not None and each.valid_to < deregistered_before  # nobody brought it back meanwhile
+            ]
+            members = {
+                member.id
+                for each in households
+                for member in each.members
+                if member.status not in ("erased", "transferred")  # who left for elsewhere stays on the register there
+            }
+            await _write(pg, registry, households, members, author_of(registry, caller, reason))
+        return len(households), len(members), len(found) > AT_ONCE
+
+    return await attempted(attempt)
 
 
 async def _write(
@@ -98,8 +115,7 @@ async def _write(
 ) -> list[Household]:
     """The next versions without these identities; the versions before lose them too.
 
-    So does the index of what was registered, which could confirm a guess; and so do the sealed copies elsewhere:
-    rejected rows of imports, and what the exchange keeps.
+    So do the sealed copies elsewhere: rejected rows of imports, and what the exchange keeps.
     """
     await forget_copies(pg, registry, members, author.now)
     pairs = [(old, next_version(old, _without(old, members), author)) for old in olds]
@@ -107,7 +123,7 @@ async def _write(
     await store.change(pg, registry, pairs, changes)
     await statistics.count(pg, changes)
     await forget(pg, members)
-    await pg.execute(_FORGET_CONTENTS, [old.id for old in olds])
+    await forget_registrations(pg, members)
     return [new for _, new in pairs]
 
 
@@ -117,12 +133,21 @@ async def forget(pg: Pg, persons: Collection[UUID]) -> None:
 
 
 async def forget_registrations(pg: Pg, persons: Collection[UUID]) -> None:
-    """Destroy the index of what households were registered with that these persons were once members of.
+    """Destroy the index of what households were registered with that these persons ever were members of.
 
-    Locks those households: for who holds the lock of no other one.
+    It could confirm a guess. Whoever holds the lock of one of those households has locked all of them before.
     """
-    former = await pg.fetch(_FORGET_REGISTRATIONS, list(persons), os.urandom(32))
-    await pg.execute(_FORGET_CONTENTS, [row["id"] for row in former])
+    registered = await _lock_registered(pg, persons)
+    await pg.execute(_FORGET_REGISTRATIONS, registered, os.urandom(32))
+    await pg.execute(_FORGET_CONTENTS, registered)
+
+
+async def _lock_registered(pg: Pg, persons: Collection[UUID], beside: Sequence[UUID] = ()) -> list[UUID]:
+    """Lock the households that an earlier version of these persons belonged to, and others, all in order of id.
+
+    As moves do, so that an erasure and a move never wait for each other.
+    """
+    return [row["id"] for row in await pg.fetch(_LOCK_REGISTERED, list(persons), beside)]
 
 
 async def forget_copies(pg: Pg, registry: Registry, members: Collection[UUID], now: datetime) -> None:
@@ -145,7 +170,7 @@ async def forget_copies(pg: Pg, registry: Registry, members: Collection[UUID], n
 def _without(old: Household, members: Collection[UUID]) -> Household:
     # A stay that ended is one of the versions before.
     left = tuple(erased(each) if each.id in members and each.status != "transferred" else each for each in old.members)
-    return replace(old, members=left, content=os.urandom(32))
+    return replace(old, members=left)
 
 
 def erased(person: P) -> P:

@@ -20,7 +20,7 @@ LABELS: Mapping[MonitoringCategory, str] = {
 
 
 class Monitoring(BaseModel):
-    """A stretch of days in which a household was monitored; a decision begins it, another one ends it."""
+    """Days in which a household was monitored: from a decision to another one, or until it is off the register."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,6 +40,19 @@ _STORED = TypeAdapter(Monitored)
 def ended(stretches: Monitored, day: date) -> Monitored:
     """With the last stretch ended on a day."""
     return (*stretches[:-1], stretches[-1].model_copy(update={"valid_to": day}))
+
+
+def cut(stretches: Monitored, day: date) -> Monitored:
+    """With no stretch that goes beyond a day, from which on the household is off the register.
+
+    One that began later is left without a day: none is ever taken away.
+    """
+    return tuple(
+        each.model_copy(update={"valid_to": max(day, each.valid_from)})
+        if each.valid_to is None or each.valid_to > day
+        else each
+        for each in stretches
+    )
 
 
 def stored(stretches: Monitored) -> str:

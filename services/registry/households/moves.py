@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from uuid import UUID
 
-from services.registry.commands import claim, command, complete
+from services.registry.commands import attempted, claim, command, complete
 from services.registry.context import Registry
 from services.registry.households import changing, moving, reading, store
 from services.registry.households.judging import Surroundings
@@ -11,7 +11,7 @@ from services.registry.households.moves_schemas import HouseholdMerger, Househol
 from services.registry.households.moving import Moved
 from services.registry.households.records import Author, Household, next_version
 from services.registry.households.registering import draw_numbers
-from services.registry.households.service import attempted, author_of, surroundings
+from services.registry.households.service import author_of, surroundings
 from services.registry.statistics import service as statistics
 from services.registry.statistics.service import PopulationChanges
 from shared import errors

@@ -1,12 +1,8 @@
 """Use cases of the register: what a request does, in one transaction."""
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
 from uuid import UUID
 
-import asyncpg
-
-from services.registry.commands import claim, command, complete
+from services.registry.commands import attempted, claim, command, complete
 from services.registry.context import Registry, today
 from services.registry.divisions.service import current_tree
 from services.registry.households import changing, reading, store
@@ -17,16 +13,13 @@ from services.registry.households.schemas import HouseholdIn, MemberIn
 from services.registry.statistics import service as statistics
 from services.registry.statistics.service import PopulationChanges
 from services.registry.years import service as years
-from shared import errors, outbox
+from shared import outbox
 from shared.auth import Caller
 from shared.db import Pg
-from shared.errors import Problem, Text
+from shared.errors import Problem
 from shared.http.etag import check_version
 from shared.http.idempotency import IdempotencyKey
 
-T = TypeVar("T")
-ATTEMPTS = 3
-"""How often a registration is tried that loses a number to another one running beside it."""
 REPUBLISHED_AT_ONCE = 2000
 
 
@@ -45,16 +38,6 @@ async def surroundings(pg: Pg, registry: Registry, caller: Caller) -> Surroundin
 
 def author_of(registry: Registry, caller: Caller, reason: str | None = None) -> Author:
     return Author(caller.key_id, registry.runtime.clock.now(), reason)
-
-
-async def attempted(attempt: Callable[[], Awaitable[T]]) -> T:
-    """The result of an attempt that may lose a race for a number. Raises 409 when it loses again and again."""
-    for _ in range(ATTEMPTS):
-        try:
-            return await attempt()
-        except asyncpg.UniqueViolationError:
-            continue
-    raise Problem(errors.CONFLICT, Text("another request holds it, try again", "其他请求正在处理,请重试"))
 
 
 async def register_one(

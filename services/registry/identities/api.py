@@ -124,7 +124,7 @@ async def look_up_persons(
     "/households/{household}/members/{member}/erasure",
     operation_id="erase_member",
     summary="Erase a member's identity 删除身份信息",
-    responses={**NOT_FOUND_RESPONSE, **VERSION_RESPONSES},
+    responses={**NOT_FOUND_RESPONSE, **CONFLICT_RESPONSE, **VERSION_RESPONSES},
 )
 async def erase_member(
     household: str,
@@ -159,7 +159,12 @@ async def erase_person(
     return persons.shown(alone(changed))
 
 
-@routes.post("/households/erasures", operation_id="erase_expired_households", summary="Erase after retention 到期删除")
+@routes.post(
+    "/households/erasures",
+    operation_id="erase_expired_households",
+    summary="Erase after retention 到期删除",
+    responses=CONFLICT_RESPONSE,
+)
 async def erase_expired_households(body: ExpiryIn, caller: Admin, registry: RegistryDep) -> ExpiryOut:
     """Everyone of your households that left the register so long ago that the retention period 保存期 is over.
 

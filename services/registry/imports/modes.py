@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.registry.commands import command
+from services.registry.commands import attempted, command
 from services.registry.context import Registry
-from services.registry.households.service import attempted, surroundings
+from services.registry.households.service import surroundings
 from services.registry.imports import store
 from services.registry.imports.records import Job, Tally
 from services.registry.imports.registering import Ahead, Chapter, Registering

@@ -13,7 +13,7 @@ import asyncpg
 
 from services.registry.commands import command
 from services.registry.context import Registry
-from services.registry.households import reading, store
+from services.registry.households import changing, reading, store
 from services.registry.households.records import Author, Household, Person, next_version
 from services.registry.imports import auditing
 from services.registry.imports import store as imports
@@ -59,8 +59,7 @@ async def _some(registry: Registry, job: Job, author: Author, size: int) -> bool
             if old.version != version:
                 del untouched[identifier]
                 continue
-            new = _withdrawn(old) if previous is None else await _restored(pg, registry, old, previous)
-            pairs.append((old, next_version(old, new, author)))
+            pairs.append((old, next_version(old, await _restored(pg, registry, old, previous), author)))
         await store.change(pg, registry, pairs, changes)
         await statistics.count(pg, changes)
         await imports.note_undone(pg, job.id, list(untouched), "undone")
@@ -77,17 +76,10 @@ async def _leave(registry: Registry, job: Job) -> None:
         await imports.note_undone(pg, job.id, [effect[0] for effect in effects], "name_taken")
 
 
-def _withdrawn(household: Household) -> Household:
-    """Off the register from its first day on."""
-    members = tuple(
-        replace(member, status="deregistered", left_on=member.joined_on) if member.present else member
-        for member in household.members
-    )
-    return replace(household, status="deregistered", valid_to=household.registered_on, members=members)
-
-
-async def _restored(pg: Pg, registry: Registry, household: Household, version: int) -> Household:
-    """As one of its versions had it; members that came later are taken off."""
+async def _restored(pg: Pg, registry: Registry, household: Household, version: int | None) -> Household:
+    """As one of its versions had it, without the members that came later; None: off the register from its first day."""
+    if version is None:
+        return changing.gone(household, household.registered_on)
     before = await reading.at_version(pg, household.id, version, registry.vault)
     known = {member.id: member for member in before.members if member.status != "transferred"}
     members = tuple(

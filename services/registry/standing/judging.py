@@ -57,8 +57,7 @@ def _check_unmonitored(household: Household, category: MonitoringCategory, day: 
     first = rules.MONITORED[category][1]
     if day < first:
         raise errors.invalid(fault("/on", "category_later", f"none before {first}", f"该类别自 {first} 起实行"))
-    last = household.monitoring[-1] if household.monitoring else None
-    if last is not None and (last.valid_to is None or last.valid_to > day):
+    if any(each.valid_to is None or each.valid_to > max(day, each.valid_from) for each in household.monitoring):
         raise errors.invalid(fault("/household", "monitored_already", "monitored already", "该户已纳入监测"))
 
 

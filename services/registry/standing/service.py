@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from services.registry.commands import claim, command, complete
+from services.registry.commands import attempted, claim, command, complete
 from services.registry.context import Registry, today
 from services.registry.divisions import service as divisions
 from services.registry.households import reading
@@ -191,13 +191,18 @@ async def _changed(
     act: Callable[[Decision, datetime, date], Decision],
 ) -> Decision:
     now, last = registry.runtime.clock.now(), today(registry)
-    async with command(registry.runtime) as pg:
-        old = await store.find(pg, decision_id, caller, lock=True)
-        check_version(old.version, expected)
-        new = act(old, now, last)
-        if new.state == "concluded":
-            new = await concluding.conclude(pg, registry, caller, new)
-        await store.change(pg, registry, new, Author(caller.key_id, now, body.note))
+
+    async def attempt() -> Decision:
+        async with command(registry.runtime) as pg:
+            old = await store.find(pg, decision_id, caller, lock=True)
+            check_version(old.version, expected)
+            new = act(old, now, last)
+            if new.state == "concluded":
+                new = await concluding.conclude(pg, registry, caller, new)
+            await store.change(pg, registry, new, Author(caller.key_id, now, body.note))
+        return new
+
+    new = await attempted(attempt)
     if new.state == "concluded" and new.household_id is None:
         registry.divisions.expire()  # a designation ended
     return new

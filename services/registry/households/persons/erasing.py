@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import date
 
-from services.registry.commands import command
+from services.registry.commands import attempted, command
 from services.registry.context import Registry
 from services.registry.households.erasing import AT_ONCE, erased, forget, forget_copies, forget_registrations
 from services.registry.households.persons import reading, store
@@ -26,22 +26,30 @@ async def erase(registry: Registry, caller: Caller, name: str, expected: int, re
 
     Also of somebody off the register. Raises 404, 409 for a member of a household, 412.
     """
-    async with command(registry.runtime) as pg:
-        old = await reading.locked(pg, name, caller, registry.vault)
-        check_version(old.version, expected)
-        if old.status == "erased":
-            return old
-        [new] = await _write(pg, registry, [old], author_of(registry, caller, reason))
-    return new
+
+    async def attempt() -> Unattached:
+        async with command(registry.runtime) as pg:
+            old = await reading.locked(pg, name, caller, registry.vault)
+            check_version(old.version, expected)
+            if old.status == "erased":
+                return old
+            [new] = await _write(pg, registry, [old], author_of(registry, caller, reason))
+        return new
+
+    return await attempted(attempt)
 
 
 async def erase_expired(registry: Registry, caller: Caller, deregistered_before: date, reason: str) -> tuple[int, bool]:
     """Erase everybody who left the register before a day, so many at a time: how many, and whether more are left."""
-    async with command(registry.runtime) as pg:
-        rows = await pg.fetch(_EXPIRED, deregistered_before, list(caller.divisions), AT_ONCE + 1)
-        olds = [reading.unattached_of(row, registry.vault) for row in rows[:AT_ONCE]]
-        await _write(pg, registry, olds, author_of(registry, caller, reason))
-    return len(olds), len(rows) > AT_ONCE
+
+    async def attempt() -> tuple[int, bool]:
+        async with command(registry.runtime) as pg:
+            rows = await pg.fetch(_EXPIRED, deregistered_before, list(caller.divisions), AT_ONCE + 1)
+            olds = [reading.unattached_of(row, registry.vault) for row in rows[:AT_ONCE]]
+            await _write(pg, registry, olds, author_of(registry, caller, reason))
+        return len(olds), len(rows) > AT_ONCE
+
+    return await attempted(attempt)
 
 
 async def _write(pg: Pg, registry: Registry, olds: Sequence[Unattached], author: Author) -> list[Unattached]:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from uuid import UUID
 
-from services.registry.commands import claim, command, complete
+from services.registry.commands import attempted, claim, command, complete
 from services.registry.context import Registry
 from services.registry.households import reading as households
 from services.registry.households import store as household_store
@@ -15,7 +15,7 @@ from services.registry.households.persons.schemas import Departure, PersonIn, Pl
 from services.registry.households.records import Household
 from services.registry.households.records import next_version as next_household_version
 from services.registry.households.registering import draw_numbers, held_id_numbers, refusal
-from services.registry.households.service import REPUBLISHED_AT_ONCE, attempted, author_of, surroundings
+from services.registry.households.service import REPUBLISHED_AT_ONCE, author_of, surroundings
 from shared import errors, outbox
 from shared.auth import Caller
 from shared.db import Pg
