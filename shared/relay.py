@@ -19,7 +19,7 @@ from aiokafka.structs import RecordMetadata
 
 from shared import broker, telemetry
 from shared.contracts.base import Topic
-from shared.db import AWAY, Database, Pg
+from shared.db import AWAY, CONTENDED, Database, Pg
 from shared.events import CloudEvent, encode
 from shared.log import LogWatch, log_incarnation
 from shared.outbox import COLUMNS
@@ -101,7 +101,7 @@ class Relay:
                 if incarnation != self._incarnation:
                     await self._adopt_log(incarnation)
                 sent = await self._send_batch() if woken or await self._has_events() else 0
-            except (*AWAY, KafkaError) as error:
+            except (*AWAY, *CONTENDED, KafkaError) as error:
                 detail = error if isinstance(error, KafkaError) else ""
                 logger.warning("relay held up by %s %.200s", type(error).__name__, detail)
                 await self._drop_producer()
@@ -243,7 +243,7 @@ class Relay:
                     next_cleaning = time.monotonic() + 3600
                 if self._poll > POLL_SECONDS:  # nothing was found to send
                     await self.mark_clean()
-            except (*AWAY, KafkaError) as error:
+            except (*AWAY, *CONTENDED, KafkaError) as error:
                 logger.info("housekeeping waits: %s", type(error).__name__)
             await asyncio.sleep(CLEAN_CHECK_SECONDS)
 

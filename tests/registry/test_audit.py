@@ -11,8 +11,9 @@ from fastapi import FastAPI
 
 from services.registry.audit import service
 from services.registry.audit.command import verify_audit
-from services.registry.audit.rules import BrokenError, Head
+from services.registry.audit.rules import BrokenError, Head, digest_of
 from services.registry.audit.sealing import Sealer
+from services.registry.households.models import HOUSEHOLD, PERSON
 from shared.db import Pg
 from tests.registry.conftest import VILLAGE, XIXIA, faults, household, issue, make, matching, member
 
@@ -90,6 +91,18 @@ async def test_every_change_of_a_household_is_in_it(registry: httpx.AsyncClient,
         ("person.deregistered", head, 2),
     }  # fmt: skip
     assert all(len(each["digest"]) == 64 and each["key_id"] for each in found)
+
+
+async def test_digests_are_of_what_is_stored_but_for_the_index_that_an_erasure_destroys(
+    registry: httpx.AsyncClient, app: FastAPI
+) -> None:
+    home = await make(registry)
+    async with app.state.runtime.database.driver() as pg:
+        [row] = await pg.fetch(f"SELECT {', '.join(HOUSEHOLD)} FROM household")
+        [person] = await pg.fetch(f"SELECT {', '.join(PERSON)} FROM person")
+        noted = dict(await pg.fetch("SELECT object_id, digest FROM audit_entry WHERE digest IS NOT NULL"))
+    assert noted[home["id"]] == digest_of(value for name, value in row.items() if name != "content")
+    assert noted[str(person["id"])] == digest_of(person.values())
 
 
 async def test_other_writes_are_in_it_too(own_registry: httpx.AsyncClient, own_app: FastAPI) -> None:
