@@ -7,12 +7,12 @@ The algorithms are pinned by setting; the key is found by ``kid`` among the issu
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, get_args
 from uuid import NAMESPACE_URL, uuid5
 
 from joserfc import jwt
-from joserfc.errors import JoseError, SecurityWarning
+from joserfc.errors import ClaimError, JoseError, SecurityWarning
 from joserfc.jws import JWSRegistry, extract_compact
 from joserfc.jwt import Claims, JWTClaimsRegistry
 
@@ -50,7 +50,8 @@ class OidcTokens:
         self._roles_claims = settings.oidc_roles_claims or _keycloak_roles(self._audience)
         self._divisions_claim = settings.oidc_divisions_claim
         self._clock = clock
-        self._registry = JWSRegistry(algorithms=settings.oidc_algorithms, strict_check_header=False)
+        self._algorithms = settings.oidc_algorithms
+        self._registry = JWSRegistry(algorithms=self._algorithms, strict_check_header=False)
         self._keys = IssuerKeys(self._issuer, settings.oidc_jwks_url)
         # joserfc warns of the name EdDSA each time; RFC 9864 renamed it, issuers use it still.
         warnings.filterwarnings("ignore", "EdDSA is deprecated", SecurityWarning)
@@ -65,15 +66,15 @@ class OidcTokens:
             detail = Text("the token issuer does not answer", "身份认证服务暂不可用")
             raise Problem(errors.UNAVAILABLE, detail, headers=RETRY_AFTER) from error
         except (JoseError, ValueError, RecursionError) as error:
-            logger.info("a token was refused: %s", getattr(error, "error", None) or type(error).__name__)
+            logger.info("a token was refused: %s", _reason(error))
             return None
 
     async def _claims(self, token: str) -> Claims:
         """The claims of a token that is signed, meant for us, and valid now."""
-        kid = _key_id(extract_compact(token.encode(), registry=self._registry).headers())
+        kid = _key_id(extract_compact(token.encode(), registry=self._registry).headers(), self._algorithms)
         key = await self._keys.find(kid)
         if key is None:
-            raise RefusedTokenError("key id")
+            raise RefusedTokenError("unknown key")
         claims = jwt.decode(token, key, registry=self._registry).claims
         JWTClaimsRegistry(
             now=int(self._clock.now().timestamp()),
@@ -104,10 +105,21 @@ def _keycloak_roles(audience: str) -> tuple[str, ...]:
     return "realm_access.roles", f"resource_access.{escaped}.roles"
 
 
-def _key_id(header: Any) -> str:
+def _reason(error: Exception) -> str:
+    """What is wrong with a token, for the operator's log; never a word of the token itself."""
+    if isinstance(error, ClaimError):
+        return f"{error.error} {error.claim}"
+    if isinstance(error, JoseError):
+        return error.error
+    return str(error) if isinstance(error, RefusedTokenError) else type(error).__name__
+
+
+def _key_id(header: Any, algorithms: Collection[str]) -> str:
     """The key id in a header. Raises ``RefusedTokenError`` for a header that an access token does not have."""
     if not isinstance(header, dict):
         raise RefusedTokenError("header")
+    if header.get("alg") not in algorithms:  # such as Keycloak's refresh tokens: no key is worth asking for
+        raise RefusedTokenError("alg")
     if "crit" in header:  # RFC 7515, 4.1.11: what is critical must be understood, and we know no extension
         raise RefusedTokenError("crit")
     kind = header.get("typ", "JWT")
