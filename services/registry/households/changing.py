@@ -30,7 +30,7 @@ from services.registry.identity import Vault
 from shared import errors
 from shared.contracts.household import Standing
 from shared.db import Pg
-from shared.errors import Problem, fault
+from shared.errors import Fault, Problem, fault
 from shared.http.problems import faults_of
 
 DEREGISTERED = errors.kind(
@@ -277,19 +277,35 @@ async def check_id_numbers(pg: Pg, vault: Vault, old: Household, new: Household)
 
 async def check_held(pg: Pg, vault: Vault, before: Iterable[Individual], after: Iterable[Individual]) -> None:
     """As ``check_id_numbers``, of anybody."""
+    if await whose_is_taken(pg, vault, before, after):
+        raise Problem(TAKEN, faults=[id_number_taken("/id_number")])
+
+
+async def whose_is_taken(
+    pg: Pg, vault: Vault, before: Iterable[Individual], after: Iterable[Individual]
+) -> frozenset[UUID]:
+    """Who now holds an ID number that somebody else on the register holds."""
     held_before = {person.id: _held(person) for person in before}
-    wanted = {_held(p): p.id for p in after if _held(p) is not None and held_before.get(p.id) != _held(p)}
+    wanted = {
+        person.id: vault.index(number, "id_number")
+        for person in after
+        if (number := _held(person)) is not None and number != held_before.get(person.id)
+    }
     if not wanted:
-        return
-    indexes = [vault.index(number, "id_number") for number in wanted if number is not None]
-    others = await pg.fetchval(
-        "SELECT count(*) FROM person WHERE id_number_index = ANY($1::bytea[]) "
+        return frozenset()
+    rows = await pg.fetch(
+        "SELECT id_number_index FROM person WHERE id_number_index = ANY($1::bytea[]) "
         "AND status IN ('active', 'deceased') AND NOT id = ANY($2::uuid[])",
-        indexes,
         list(wanted.values()),
+        list(wanted),
     )
-    if others:
-        raise Problem(TAKEN, faults=[fault("/id_number", "id_number_taken", "registered already", "已登记")])
+    taken = {row["id_number_index"] for row in rows}
+    return frozenset(person for person, index in wanted.items() if index in taken)
+
+
+def id_number_taken(pointer: str) -> Fault:
+    """Somebody else on the register holds the ID number."""
+    return fault(pointer, "id_number_taken", "registered already", "已登记")
 
 
 def _held(person: Individual) -> str | None:

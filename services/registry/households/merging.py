@@ -17,9 +17,8 @@ from services.registry.households.judging import Identity, Surroundings, identif
 from services.registry.households.records import Author, Household, Person
 from services.registry.households.rules import Since
 from services.registry.households.schemas import HouseholdIn, MemberIn
-from shared import errors
 from shared.db import Pg
-from shared.errors import fault
+from shared.errors import Fault, fault
 
 Policy = Literal["never", "if_empty", "always"]
 """What a value given does to one that is held: nothing, fill a gap, replace it."""
@@ -45,10 +44,14 @@ class HouseholdMerge:
         self.kept: list[str] = []
         self.positions: dict[UUID, int] = {}
         """Where in the content the household's members stand, as far as they were given."""
+        self._unheld: dict[int, str] = {}
+        """Persons' numbers given that the members at these positions do not hold so far."""
 
     async def run(self, pg: Pg, author: Author) -> Household:
-        """The household as it is to be. Raises ``Problem`` 422."""
+        """The household as it is to be."""
         old, content = self._old, self._content
+        if content.number not in (None, old.number):
+            self.kept.append("/number")
         new = self._placed(old)
         for name, empty in (("cause", None), ("welfare", "none")):
             if name in content.model_fields_set:
@@ -58,6 +61,18 @@ class HouseholdMerge:
         new = replace(new, attributes=attributes, incomes=self._incomes(old))
         members = await self._members(pg, author)
         return replace(new, members=members)
+
+    async def numbers_taken(self, pg: Pg) -> list[Fault]:
+        """The persons' numbers given that are another person's, or were given further up."""
+        if not self._unheld:
+            return []
+        given = list(self._unheld.values())
+        taken = {row["number"] for row in await pg.fetch("SELECT number FROM person WHERE number = ANY($1)", given)}
+        return [
+            fault(f"/members/{position}/number", "number_taken", "registered already", "已登记")
+            for place, (position, number) in enumerate(self._unheld.items())
+            if number in taken or number in given[:place]
+        ]
 
     def _decided(self, path: Path, pointer: str, held: Any, given: Any, empty: Any = None) -> Any:
         """The value that stays, by the policy of its field."""
@@ -112,6 +127,8 @@ class HouseholdMerge:
             identity = identify(given.id_number, given.sex, given.birth_date, self._around)
             assert isinstance(identity, Identity)  # judged before
             held = self._match(given, identity, members.values())
+            if given.number is not None and (held is None or held.number != given.number):
+                self._unheld[position] = given.number
             if held is None:
                 fresh.append((position, given, identity))
             else:
@@ -138,6 +155,8 @@ class HouseholdMerge:
 
     def _member(self, held: Person, given: MemberIn, identity: Identity, pointer: str) -> Person:
         changed: dict[str, Any] = {}
+        if given.number not in (None, held.number):
+            self.kept.append(f"{pointer}/number")
         for name, empty in _PLAIN.items():
             if name in given.model_fields_set:
                 value = getattr(given, name)
@@ -155,16 +174,6 @@ class HouseholdMerge:
         old = self._old
         county = old.latest.path.county[:6]
         numbers = await registering.draw_numbers(pg, "person", [county] * len(fresh))
-        given = [member.number for _, member, _ in fresh if member.number]
-        taken = {row["number"] for row in await pg.fetch("SELECT number FROM person WHERE number = ANY($1)", given)}
-        if taken:
-            raise errors.invalid(
-                *(
-                    fault(f"/members/{position}/number", "number_taken", "registered already", "已登记")
-                    for position, member, _ in fresh
-                    if member.number in taken
-                )
-            )
         place = max(member.position for member in old.members) + 1
         return [
             registering.new_person(

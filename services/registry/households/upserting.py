@@ -120,6 +120,9 @@ async def _updated(
             outcomes[place] = [fault("/number", "household_again", "given twice", "同一户重复出现")]
             continue
         touched.add(old.id)
+        if anothers := _names_of_another(outcomes[place], old, content):
+            outcomes[place] = anothers
+            continue
         merged = await _merged(pg, old, content, around, author, overwriting)
         if isinstance(merged, list):
             outcomes[place] = merged
@@ -131,6 +134,15 @@ async def _updated(
             outcomes[place] = Updated(new, old.version, merged.kept, merged.positions)
     await store.change(pg, registry, pairs, changes)
     return outcomes
+
+
+def _names_of_another(outcome: Outcome | Updated | Kept, old: Household, content: HouseholdIn) -> list[Fault]:
+    """What is taken of a household's names, and not by itself."""
+    own = {
+        "/number": old.number == content.number,
+        "/external_id": (old.source_system, old.external_id) == (content.source_system, content.external_id),
+    }
+    return [each for each in outcome if not own.get(each.pointer, True)] if isinstance(outcome, list) else []
 
 
 async def _held(
@@ -161,18 +173,25 @@ async def _merged(
         return [fault("/number", "household_deregistered", "the household is off the register", "该户已注销")]
     before = _reinstated(old, content, around) if withdrawn else old
     merge = HouseholdMerge(before, content, around, Overwriting("always") if withdrawn else overwriting)
-    try:
-        new = await merge.run(pg, author)
-        if withdrawn:
-            new = replace(new, members=_without_strangers(old, new, merge.positions))
-        await changing.check_id_numbers(pg, around.vault, old, new)
-    except Problem as problem:
-        return list(problem.faults)
+    new = await merge.run(pg, author)
+    if withdrawn:
+        new = replace(new, members=_without_strangers(old, new, merge.positions))
+    taken = [*await merge.numbers_taken(pg), *await _id_numbers_taken(pg, around, old, new, merge.positions)]
+    if taken:
+        return taken
     try:
         changing.checked(old, new, around)
     except Problem as problem:
         return [_as_given(each, new, merge.positions) for each in problem.faults]
     return _Merge(old, new, tuple(merge.kept), merge.positions)
+
+
+async def _id_numbers_taken(
+    pg: Pg, around: Surroundings, old: Household, new: Household, positions: Mapping[UUID, int]
+) -> list[Fault]:
+    """ID numbers given that are another's; nobody gets one otherwise."""
+    persons = await changing.whose_is_taken(pg, around.vault, old.members, new.members)
+    return [changing.id_number_taken(f"/members/{place}/id_number") for place in sorted(positions[p] for p in persons)]
 
 
 def _reinstated(old: Household, content: HouseholdIn, around: Surroundings) -> Household:
