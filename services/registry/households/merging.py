@@ -4,7 +4,7 @@ A member is recognised by number, by ID number, or, without either, by name and 
 stay as they are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from uuid import UUID
@@ -121,26 +121,25 @@ class HouseholdMerge:
         return incomes
 
     async def _members(self, pg: Pg, author: Author) -> tuple[Person, ...]:
-        members = {member.stay: member for member in self._old.members}
+        present = {member.id: member for member in self._old.members if member.present}
         fresh: list[tuple[int, MemberIn, Identity]] = []
         for position, given in enumerate(self._content.members):
             identity = identify(given.id_number, given.sex, given.birth_date, self._around)
             assert isinstance(identity, Identity)  # judged before
-            held = self._match(given, identity, members.values())
+            held = self._match(given, identity, present.values())
             if given.number is not None and (held is None or held.number != given.number):
                 self._unheld[position] = given.number
             if held is None:
                 fresh.append((position, given, identity))
             else:
                 self.positions[held.id] = position
-                members[held.stay] = self._member(held, given, identity, f"/members/{position}")
+                present[held.id] = self._member(held, given, identity, f"/members/{position}")
         added = await self._added(pg, fresh, author) if fresh else []
         self.positions |= {person.id: position for person, (position, _, _) in zip(added, fresh, strict=True)}
-        return (*members.values(), *added)
+        return (*(present[each.id] if each.present else each for each in self._old.members), *added)
 
     @staticmethod
-    def _match(given: MemberIn, identity: Identity, members: Any) -> Person | None:
-        present: list[Person] = [member for member in members if member.present]
+    def _match(given: MemberIn, identity: Identity, present: Collection[Person]) -> Person | None:
         for member in present:
             if given.number is not None and member.number == given.number:
                 return member
