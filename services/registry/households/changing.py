@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from services.registry.checks import catalogue
-from services.registry.households import monitoring, rules
+from services.registry.households import births, monitoring, rules
 from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
 from services.registry.households.facts import facts_of
 from services.registry.households.incomes import Income, with_income
@@ -195,7 +195,7 @@ def member_patched(member_id: UUID, patch: MemberPatch) -> Decision:
             raise Problem(errors.NOT_FOUND)
         if member.status == "erased":
             raise Problem(ERASED)
-        changed = patched_person(member, patch, around)
+        changed = patched_person(member, patch, around, old.registered_on)
         if patch.status not in (None, "active") and changed.relation == "head":
             raise errors.invalid(fault("/status", "head_leaves", "name another head first", "须先变更户主"))
         members = tuple(changed if each is member else each for each in old.members)
@@ -210,9 +210,14 @@ _PLAIN = (
 _IDENTITY = frozenset({"id_number", "sex", "birth_date"})
 
 
-def patched_person(person: P, patch: PersonChanges, around: Surroundings) -> P:
-    """Attributes, identity, death, departure or return of anybody. Raises 422."""
-    return _with_status(_with_identity(_with_attributes(person, patch), patch, around), patch, around)
+def patched_person(person: P, patch: PersonChanges, around: Surroundings, first: date) -> P:
+    """Attributes, identity, death, departure or return of anybody, who may have come on ``first``. Raises 422."""
+    corrected = _with_identity(_with_attributes(person, patch), patch, around)
+    changed = _with_status(births.followed(person, corrected, first), patch, around)
+    late = births.late(person, changed, "/birth_date" if "birth_date" in patch.model_fields_set else "/id_number")
+    if late:
+        raise errors.invalid(*late)
+    return changed
 
 
 def _with_attributes(person: P, patch: PersonChanges) -> P:

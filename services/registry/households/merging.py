@@ -162,12 +162,25 @@ class HouseholdMerge:
                 changed[name] = self._decided(("members", name), pointer, getattr(held, name), value, empty)
         if in_school(given) and "in_school" not in given.model_fields_set:
             changed["in_school"] = self._decided(("members", "in_school"), pointer, held.in_school, True, False)
-        if identity.id_number is not None and identity.id_number != held.id_number:
-            path = ("members", "id_number")
-            if self._decided(path, pointer, held.id_number, identity.id_number) == identity.id_number:
-                changed |= {"id_number": identity.id_number, "sex": identity.sex, "birth_date": identity.birth_date}
+        changed |= self._identity(held, identity, pointer)
         changed["attributes"] = self._attributes(held.attributes, given.attributes, ("members",), pointer)
         return replace(held, **changed)
+
+    def _identity(self, held: Person, given: Identity, pointer: str) -> dict[str, Any]:
+        """ID number, sex and day of birth; what an ID number says of them goes with it."""
+        if given.id_number is not None:
+            number = self._decided(("members", "id_number"), pointer, held.id_number, given.id_number)
+            same = number == held.id_number
+            return {} if same else {"id_number": number, "sex": given.sex, "birth_date": given.birth_date}
+        if held.id_number is None:
+            sex = self._decided(("members", "sex"), pointer, held.sex, given.sex, "unknown")
+            return {
+                "sex": sex,
+                "birth_date": self._decided(("members", "birth_date"), pointer, held.birth_date, given.birth_date),
+            }
+        stated = (("sex", held.sex, given.sex), ("birth_date", held.birth_date, given.birth_date))
+        self.kept += [f"{pointer}/{name}" for name, kept, value in stated if kept != value]
+        return {}
 
     async def _added(self, pg: Pg, fresh: Sequence[tuple[int, MemberIn, Identity]], author: Author) -> list[Person]:
         old = self._old

@@ -1,12 +1,12 @@
 """Registering households that may be there already: those are recognised by number or by name in the source."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from services.registry.context import Registry
-from services.registry.households import changing, reading, registering, rules, store
+from services.registry.households import births, changing, reading, registering, rules, store
 from services.registry.households.judging import Judged, Surroundings
 from services.registry.households.merging import HouseholdMerge, Overwriting
 from services.registry.households.records import Author, Household, Person, next_version
@@ -174,11 +174,15 @@ async def _merged(
     before = _reinstated(old, content, around) if withdrawn else old
     merge = HouseholdMerge(before, content, around, Overwriting("always") if withdrawn else overwriting)
     new = await merge.run(pg, author)
+    found: list[Fault] = []
     if withdrawn:
-        new = replace(new, members=_without_strangers(old, new, merge.positions))
-    taken = [*await merge.numbers_taken(pg), *await _id_numbers_taken(pg, around, old, new, merge.positions)]
-    if taken:
-        return taken
+        new = replace(new, members=_as_registered(old, new, content, merge.positions))
+    else:
+        new, found = _born(old, new, merge.positions)
+    found += await merge.numbers_taken(pg)
+    found += await _id_numbers_taken(pg, around, old, new, merge.positions)
+    if found:
+        return found
     try:
         changing.checked(old, new, around)
     except Problem as problem:
@@ -199,9 +203,7 @@ def _reinstated(old: Household, content: HouseholdIn, around: Surroundings) -> H
     day = content.registered_on or around.today
     residences, standings = (Since(day, content.village),), (Since(day, content.standing),)
     members = tuple(
-        member
-        if member.status == "transferred"
-        else replace(member, status="active", left_on=None, joined_on=max(day, member.birth_date))
+        member if member.status == "transferred" else replace(member, status="active", left_on=None)
         for member in old.members
     )
     return replace(
@@ -215,7 +217,30 @@ def _reinstated(old: Household, content: HouseholdIn, around: Surroundings) -> H
     )
 
 
-def _without_strangers(old: Household, new: Household, given: Collection[UUID]) -> tuple[Person, ...]:
-    """The members given; those of before that are not among them stay off the register."""
-    before = {member.id: member for member in old.members if member.id not in given and member.status != "transferred"}
-    return tuple(member if member.status == "transferred" else before.get(member.id, member) for member in new.members)
+def _as_registered(
+    old: Household, new: Household, content: HouseholdIn, positions: Mapping[UUID, int]
+) -> tuple[Person, ...]:
+    """The members given, from their first day; those of before that are not among them stay off the register."""
+    before = {member.id: member for member in old.members if member.status != "transferred"}
+
+    def registered(member: Person) -> Person:
+        if member.status == "transferred":
+            return member
+        if member.id not in positions:
+            return before[member.id]
+        joined_on = content.members[positions[member.id]].joined_on or new.registered_on
+        return replace(member, joined_on=max(joined_on, member.birth_date))
+
+    return tuple(map(registered, new.members))
+
+
+def _born(old: Household, new: Household, positions: Mapping[UUID, int]) -> tuple[Household, list[Fault]]:
+    """First days as corrected days of birth have them, and what speaks against those."""
+    before = {member.id: member for member in old.members if member.present}
+    members, found = list(new.members), []
+    for place, member in enumerate(members):
+        if member.present and (held := before.get(member.id)) is not None and held.birth_date != member.birth_date:
+            members[place] = births.followed(held, member, old.registered_on)
+            told = "birth_date" if held.id_number == member.id_number else "id_number"
+            found += births.late(held, members[place], f"/members/{positions[member.id]}/{told}")
+    return replace(new, members=tuple(members)), found
