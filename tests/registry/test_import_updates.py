@@ -2,8 +2,9 @@
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
-from tests.registry.conftest import id_number, issue
+from tests.registry.conftest import id_number, issue, matching
 from tests.registry.sheets import HEADER, counts, ended, found, head, imported, rejected, wife, workbook
 
 FIRST, SECOND = "41132300000001", "41132300000002"
@@ -65,6 +66,26 @@ async def test_a_persons_number_that_is_another_ones_is_said_of_the_members_cell
     job = await imported(registry, workbook(rows, NUMBERED), overwrite="always")
     assert counts(job) == {"received": 1, "updated": 1}, "nobody's, and numbers do not change"
     assert found(job, "warning") == {(3, "人编号", "kept")}
+
+
+@pytest.mark.parametrize("taken_back", [False, True])
+async def test_whose_identity_was_erased_gets_none_from_a_file(
+    registry: httpx.AsyncClient, app: FastAPI, taken_back: bool
+) -> None:
+    job = await imported(registry, workbook([head(FIRST), wife()]))
+    url = f"/v1/households/{FIRST}"
+    [_, woman] = (await registry.get(url)).json()["members"]
+    version = 1
+    if taken_back:
+        await registry.post(f"/v1/imports/{job['id']}/undo")
+        version = (await ended(registry, job["id"]) and (await registry.get(url)).json())["version"]
+    erasure = f"{url}/members/{woman['id']}/erasure"
+    assert (await registry.post(erasure, json={"reason": "本人申请"}, headers=matching(version))).status_code == 200
+    rows = [[*head(FIRST), ""], [*wife(), woman["number"]]]
+    job = await imported(registry, workbook(rows, NUMBERED), overwrite="always")
+    assert found(job) == {(3, "人编号", "number_taken")}
+    async with app.state.runtime.database.driver() as pg:
+        assert await pg.fetchval("SELECT name FROM person WHERE id = $1", woman["id"]) is None
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,8 @@ class HouseholdMerge:
         return incomes
 
     async def _members(self, pg: Pg, author: Author) -> tuple[Person, ...]:
-        present = {member.id: member for member in self._old.members if member.present}
+        # What was erased does not come back: such a member is nobody's match.
+        present = {each.id: each for each in self._old.members if each.present and each.status != "erased"}
         fresh: list[tuple[int, MemberIn, Identity]] = []
         for position, given in enumerate(self._content.members):
             identity = identify(given.id_number, given.sex, given.birth_date, self._around)
@@ -136,7 +137,7 @@ class HouseholdMerge:
                 present[held.id] = self._member(held, given, identity, f"/members/{position}")
         added = await self._added(pg, fresh, author) if fresh else []
         self.positions |= {person.id: position for person, (position, _, _) in zip(added, fresh, strict=True)}
-        return (*(present[each.id] if each.present else each for each in self._old.members), *added)
+        return (*(present.get(each.id, each) if each.present else each for each in self._old.members), *added)
 
     @staticmethod
     def _match(given: MemberIn, identity: Identity, present: Collection[Person]) -> Person | None:

@@ -203,7 +203,7 @@ def _reinstated(old: Household, content: HouseholdIn, around: Surroundings) -> H
     day = content.registered_on or around.today
     residences, standings = (Since(day, content.village),), (Since(day, content.standing),)
     members = tuple(
-        member if member.status == "transferred" else replace(member, status="active", left_on=None)
+        member if member.status in ("transferred", "erased") else replace(member, status="active", left_on=None)
         for member in old.members
     )
     return replace(
