@@ -4,10 +4,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from tests.registry.conftest import id_number, issue, matching
-from tests.registry.sheets import HEADER, counts, ended, found, head, imported, rejected, wife, workbook
+from services.registry.context import today
+from tests.registry.conftest import OTHER_VILLAGE, VILLAGE, household, id_number, issue, matching
+from tests.registry.sheets import HEADER, counts, ended, found, head, imported, line, rejected, wife, workbook
 
 FIRST, SECOND = "41132300000001", "41132300000002"
+NEIGHBOUR = "411323102202"
 NUMBERED = (*HEADER, "人编号")
 """With the members' own numbers."""
 NAMED = (*HEADER, "来源编号")
@@ -118,3 +120,16 @@ async def test_a_household_by_its_name_and_a_number_that_is_another_ones(registr
     answer = await registry.post("/v1/imports", files=files, data=data, headers=county)
     job = await ended(registry, answer.json()["id"])
     assert found(job) == {(2, "户编号", "number_taken")}
+
+
+async def test_a_village_that_is_gone_is_said_of_its_cell(own_registry: httpx.AsyncClient, own_app: FastAPI) -> None:
+    """It was valid when the household was registered, and is not on the day from which it would live there."""
+    day = today(own_app.state.registry).isoformat()
+    merger = {"into": NEIGHBOUR, "valid_from": day, "reason": "西民〔2018〕4号"}
+    home = household(number=FIRST, village=OTHER_VILLAGE)
+    assert (await own_registry.post("/v1/households", json=home)).status_code == 201
+    merged = await own_registry.post(f"/v1/divisions/{VILLAGE}/merge", json=merger, headers=matching(1))
+    assert merged.status_code == 200, merged.text
+    job = await imported(own_registry, line(**household(number=FIRST)), overwrite="always")
+    assert found(job) == {(1, "/village", "division_not_valid")}
+    assert counts(job) == {"received": 1, "rejected": 1}

@@ -48,7 +48,7 @@ class HouseholdMerge:
         """Persons' numbers given that the members at these positions do not hold so far."""
 
     async def run(self, pg: Pg, author: Author) -> Household:
-        """The household as it is to be."""
+        """The household as it is to be. Raises ``NotValidThenError`` where it would live in a village that is gone."""
         old, content = self._old, self._content
         if content.number not in (None, old.number):
             self.kept.append("/number")

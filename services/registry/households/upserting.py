@@ -11,7 +11,7 @@ from services.registry.households.judging import Judged, Surroundings
 from services.registry.households.merging import HouseholdMerge, Overwriting
 from services.registry.households.records import Author, Household, Person, next_version
 from services.registry.households.registering import Existing, Outcome
-from services.registry.households.rules import Since
+from services.registry.households.rules import NotValidThenError, Since
 from services.registry.households.schemas import HouseholdIn
 from services.registry.statistics.service import PopulationChanges
 from shared.db import Pg
@@ -173,7 +173,10 @@ async def _merged(
         return [fault("/number", "household_deregistered", "the household is off the register", "该户已注销")]
     before = _reinstated(old, content, around) if withdrawn else old
     merge = HouseholdMerge(before, content, around, Overwriting("always") if withdrawn else overwriting)
-    new = await merge.run(pg, author)
+    try:
+        new = await merge.run(pg, author)
+    except NotValidThenError:
+        return [fault("/village", "division_not_valid", "the village is not valid any more", "该村已不存在")]
     found: list[Fault] = []
     if withdrawn:
         new = replace(new, members=_as_registered(old, new, content, merge.positions))
