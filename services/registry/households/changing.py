@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from services.registry.checks import catalogue
-from services.registry.households import births, monitoring, rules
+from services.registry.households import births, holders, monitoring, rules
 from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
 from services.registry.households.facts import facts_of
 from services.registry.households.incomes import Income, with_income
@@ -26,11 +26,10 @@ from services.registry.households.schemas import (
     PersonChanges,
     RelationChange,
 )
-from services.registry.identity import Vault
 from shared import errors
 from shared.contracts.household import Standing
 from shared.db import Pg
-from shared.errors import Fault, Problem, fault
+from shared.errors import Problem, fault
 from shared.http.problems import faults_of
 
 DEREGISTERED = errors.kind(
@@ -268,54 +267,11 @@ async def with_member(pg: Pg, old: Household, member: MemberIn, around: Surround
     place = max(each.position for each in old.members) + 1
     person = new_person(member, identity, old.id, number=number, place=place, joined_on=joined_on, author=author)
     new = checked(old, replace(old, members=(*old.members, person)), around)
-    await check_id_numbers(pg, around.vault, old, new)
+    await holders.check(pg, around.vault, old.members, new.members)
     taken = await pg.fetchval("SELECT EXISTS (SELECT FROM person WHERE number = $1)", person.number)
     if taken:
         raise Problem(TAKEN, faults=[fault("/number", "number_taken", "registered already", "已登记")])
     return new
-
-
-async def check_id_numbers(pg: Pg, vault: Vault, old: Household, new: Household) -> None:
-    """Raises 409 when a member now holds an ID number that another person on the register holds."""
-    await check_held(pg, vault, old.members, new.members)
-
-
-async def check_held(pg: Pg, vault: Vault, before: Iterable[Individual], after: Iterable[Individual]) -> None:
-    """As ``check_id_numbers``, of anybody."""
-    if await whose_is_taken(pg, vault, before, after):
-        raise Problem(TAKEN, faults=[id_number_taken("/id_number")])
-
-
-async def whose_is_taken(
-    pg: Pg, vault: Vault, before: Iterable[Individual], after: Iterable[Individual]
-) -> frozenset[UUID]:
-    """Who now holds an ID number that somebody else on the register holds."""
-    held_before = {person.id: _held(person) for person in before}
-    wanted = {
-        person.id: vault.index(number, "id_number")
-        for person in after
-        if (number := _held(person)) is not None and number != held_before.get(person.id)
-    }
-    if not wanted:
-        return frozenset()
-    rows = await pg.fetch(
-        "SELECT id_number_index FROM person WHERE id_number_index = ANY($1::bytea[]) "
-        "AND status IN ('active', 'deceased') AND NOT id = ANY($2::uuid[])",
-        list(wanted.values()),
-        list(wanted),
-    )
-    taken = {row["id_number_index"] for row in rows}
-    return frozenset(person for person, index in wanted.items() if index in taken)
-
-
-def id_number_taken(pointer: str) -> Fault:
-    """Somebody else on the register holds the ID number."""
-    return fault(pointer, "id_number_taken", "registered already", "已登记")
-
-
-def _held(person: Individual) -> str | None:
-    """The ID number that nobody else may have while this person is on the register."""
-    return person.id_number if person.status in ("active", "deceased") else None
 
 
 def checked(

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from services.registry.context import Registry
-from services.registry.households import births, changing, reading, registering, rules, store
+from services.registry.households import births, changing, holders, reading, registering, rules, store
 from services.registry.households.judging import Judged, Surroundings
 from services.registry.households.merging import HouseholdMerge, Overwriting
 from services.registry.households.records import Author, Household, Person, next_version
@@ -197,8 +197,8 @@ async def _id_numbers_taken(
     pg: Pg, around: Surroundings, old: Household, new: Household, positions: Mapping[UUID, int]
 ) -> list[Fault]:
     """ID numbers given that are another's; nobody gets one otherwise."""
-    persons = await changing.whose_is_taken(pg, around.vault, old.members, new.members)
-    return [changing.id_number_taken(f"/members/{place}/id_number") for place in sorted(positions[p] for p in persons)]
+    persons = await holders.taken(pg, around.vault, old.members, new.members)
+    return [holders.taken_at(f"/members/{place}/id_number") for place in sorted(positions[p] for p in persons)]
 
 
 def _reinstated(old: Household, content: HouseholdIn, around: Surroundings) -> Household:
