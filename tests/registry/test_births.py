@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from tests.registry.conftest import OTHER_VILLAGE, VILLAGE, faults, household, id_number, make, matching, member
-from tests.registry.sheets import HEADER, counts, ended, found, head, imported, workbook
+from tests.registry.sheets import HEADER, counts, ended, found, head, imported, wife, workbook
 from tests.registry.test_moves import body as going
 from tests.registry.test_persons import people, register
 
@@ -205,3 +205,36 @@ async def test_what_was_taken_back_comes_again_with_another_day_of_birth(registr
     assert counts(job) == {"received": 1, "updated": 1}, job
     members = (await registry.get(f"/v1/households/{HOME}")).json()["members"]
     assert [(each["number"], each["joined_on"]) for each in members][1:] == [(son["number"], BORN)]
+
+
+async def test_a_household_taken_back_may_be_registered_from_another_day(registry: httpx.AsyncClient) -> None:
+    """Its members' first day with it, also of one who came later; that again can be taken back."""
+
+    async def undone(job: Json) -> Json:
+        await registry.post(f"/v1/imports/{job['id']}/undo")
+        await ended(registry, job["id"])
+        found: Json = (await registry.get(f"/v1/households/{HOME}")).json()
+        return found
+
+    def rows(day: str) -> bytes:
+        first = head(HOME)
+        first[5] = day
+        return workbook([first, wife(), son])
+
+    son = [*[""] * 7, "测试丙", "之子", id_number("20150601", 11)]
+    assert (await undone(await imported(registry, rows("2014-05-01"))))["status"] == "deregistered"
+    before = len((await registry.get(f"/v1/households/{HOME}/versions")).json()["items"])
+    for first, days in (("2015-05-01", ["2015-05-01"] * 2), ("2013-05-01", ["2013-05-01"] * 2)):
+        job = await imported(registry, rows(first))
+        assert counts(job) == {"received": 1, "updated": 1}, job
+        home = (await registry.get(f"/v1/households/{HOME}")).json()
+        assert [each["joined_on"] for each in home["members"]] == [*days, "2015-06-01"]
+        assert [await people(registry, day) for day in (first, "2015-06-01")] == [2, 3]
+        assert await people(registry, "2014-06-01") == (2 if first < "2014" else 0)
+        then = home["changed_at"]
+        gone = await undone(job)
+        assert [each["status"] for each in gone["members"]] == ["deregistered"] * 3
+        assert await people(registry, "2016-01-01") == 0
+        known = (await registry.get(f"/v1/households/{HOME}", params={"known_at": then})).json()
+        assert [each["joined_on"] for each in known["members"]] == [*days, "2015-06-01"]
+    assert len((await registry.get(f"/v1/households/{HOME}/versions")).json()["items"]) == before + 4
