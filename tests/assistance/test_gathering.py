@@ -1,12 +1,15 @@
 """Commands carried out together: who comes while others are under way, who is slow, who fails."""
 
 import asyncio
+import json
+import logging
 from collections.abc import Sequence
 
 import pytest
 
 from services.assistance.actions import gathering
 from services.assistance.actions.gathering import AT_ONCE, Gathering
+from shared.telemetry import JsonFormatter
 
 
 class Work:
@@ -104,3 +107,33 @@ async def test_an_asker_who_leaves_changes_nothing_for_the_others() -> None:
     assert await stays == 4
     await asyncio.wait({leaves})
     assert leaves.cancelled()
+
+
+async def test_a_failure_that_nobody_waits_for_is_logged_without_its_text(caplog: pytest.LogCaptureFixture) -> None:
+    work = Work()
+    ask: Gathering[int, int] = Gathering(work)
+    leavers = [asyncio.create_task(ask(number)) for number in (1, -1)]
+    await work.has_begun(1)
+    stays = asyncio.create_task(ask(-2))
+    await work.has_begun(2)
+    for each in leavers:
+        each.cancel()
+    await asyncio.wait(leavers)
+    for gate in work.gates:
+        gate.set()
+    assert [str(each) for each in await asyncio.gather(stays, return_exceptions=True)] == ["planted"]
+    [record] = [each for each in caplog.records if each.name == "bangfu.assistance.actions"]
+    assert (record.levelno, record.getMessage()) == (logging.ERROR, "ValueError of 2 commands that nobody waits for")
+    line = JsonFormatter("assistance").format(record)
+    assert json.loads(line)["exception"] == "ValueError"
+    assert "planted" not in line
+
+
+async def test_too_few_results_are_a_failure_and_leave_nobody_waiting() -> None:
+    async def forgetful(items: Sequence[int]) -> Sequence[int]:
+        return items[1:]
+
+    ask: Gathering[int, int] = Gathering(forgetful)
+    async with asyncio.timeout(5):
+        told = await asyncio.gather(ask(1), ask(2), return_exceptions=True)
+    assert [type(each) for each in told] == [ValueError, ValueError]

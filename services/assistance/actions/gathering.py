@@ -5,9 +5,11 @@ comes alone is carried out at once (performance.md, B1).
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+logger = logging.getLogger("bangfu.assistance.actions")
 T = TypeVar("T")
 R = TypeVar("R")
 AT_ONCE = 2
@@ -21,7 +23,10 @@ class Gathering(Generic[T, R]):
     """Hands what is asked for to ``work``, several at a time; each asker gets its own result."""
 
     def __init__(self, work: Callable[[Sequence[T]], Awaitable[Sequence[R]]]) -> None:
-        """``work`` returns one result an item, in order. What it raises, every asker of the batch is told."""
+        """``work`` returns one result an item, in order. What it raises, every asker of the batch is told.
+
+        Where all of them have left, it is logged.
+        """
         self._work = work
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._under_way = 0
@@ -46,13 +51,16 @@ class Gathering(Generic[T, R]):
     async def _carry_out(self, batch: Sequence[tuple[T, asyncio.Future[R]]], room: "_Room") -> None:
         askers = [future for _, future in batch]
         try:
-            results = await self._work([item for item, _ in batch])
+            answers = list(zip(askers, await self._work([item for item, _ in batch]), strict=True))
         except Exception as error:
-            for asker in askers:
-                if not asker.done():
-                    asker.set_exception(error)
+            waiting = [asker for asker in askers if not asker.done()]
+            for asker in waiting:
+                asker.set_exception(error)
+            if not waiting:
+                kind = type(error).__name__
+                logger.error("%s of %d commands that nobody waits for", kind, len(batch), exc_info=error)
         else:
-            for asker, result in zip(askers, results, strict=True):
+            for asker, result in answers:
                 if not asker.done():  # or it was cancelled
                     asker.set_result(result)
         finally:

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from services.registry.checks import catalogue
-from services.registry.households import monitoring, rules
+from services.registry.households import births, holders, monitoring, rules
 from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
 from services.registry.households.facts import facts_of
 from services.registry.households.incomes import Income, with_income
@@ -26,7 +26,6 @@ from services.registry.households.schemas import (
     PersonChanges,
     RelationChange,
 )
-from services.registry.identity import Vault
 from shared import errors
 from shared.contracts.household import Standing
 from shared.db import Pg
@@ -200,7 +199,7 @@ def member_patched(member_id: UUID, patch: MemberPatch) -> Decision:
             raise Problem(errors.NOT_FOUND)
         if member.status == "erased":
             raise Problem(ERASED)
-        changed = patched_person(member, patch, around)
+        changed = patched_person(member, patch, around, old.registered_on)
         if patch.status not in (None, "active") and changed.relation == "head":
             raise errors.invalid(fault("/status", "head_leaves", "name another head first", "须先变更户主"))
         members = tuple(changed if each is member else each for each in old.members)
@@ -215,9 +214,14 @@ _PLAIN = (
 _IDENTITY = frozenset({"id_number", "sex", "birth_date"})
 
 
-def patched_person(person: P, patch: PersonChanges, around: Surroundings) -> P:
-    """Attributes, identity, death, departure or return of anybody. Raises 422."""
-    return _with_status(_with_identity(_with_attributes(person, patch), patch, around), patch, around)
+def patched_person(person: P, patch: PersonChanges, around: Surroundings, first: date) -> P:
+    """Attributes, identity, death, departure or return of anybody, who may have come on ``first``. Raises 422."""
+    corrected = _with_identity(_with_attributes(person, patch), patch, around)
+    changed = _with_status(births.followed(person, corrected, first), patch, around)
+    late = births.late(person, changed, "/birth_date" if "birth_date" in patch.model_fields_set else "/id_number")
+    if late:
+        raise errors.invalid(*late)
+    return changed
 
 
 def _with_attributes(person: P, patch: PersonChanges) -> P:
@@ -268,38 +272,11 @@ async def with_member(pg: Pg, old: Household, member: MemberIn, around: Surround
     place = max(each.position for each in old.members) + 1
     person = new_person(member, identity, old.id, number=number, place=place, joined_on=joined_on, author=author)
     new = checked(old, replace(old, members=(*old.members, person)), around)
-    await check_id_numbers(pg, around.vault, old, new)
+    await holders.check(pg, around.vault, old.members, new.members)
     taken = await pg.fetchval("SELECT EXISTS (SELECT FROM person WHERE number = $1)", person.number)
     if taken:
         raise Problem(TAKEN, faults=[fault("/number", "number_taken", "registered already", "已登记")])
     return new
-
-
-async def check_id_numbers(pg: Pg, vault: Vault, old: Household, new: Household) -> None:
-    """Raises 409 when a member now holds an ID number that another person on the register holds."""
-    await check_held(pg, vault, old.members, new.members)
-
-
-async def check_held(pg: Pg, vault: Vault, before: Iterable[Individual], after: Iterable[Individual]) -> None:
-    """As ``check_id_numbers``, of anybody."""
-    held_before = {person.id: _held(person) for person in before}
-    wanted = {_held(p): p.id for p in after if _held(p) is not None and held_before.get(p.id) != _held(p)}
-    if not wanted:
-        return
-    indexes = [vault.index(number, "id_number") for number in wanted if number is not None]
-    others = await pg.fetchval(
-        "SELECT count(*) FROM person WHERE id_number_index = ANY($1::bytea[]) "
-        "AND status IN ('active', 'deceased') AND NOT id = ANY($2::uuid[])",
-        indexes,
-        list(wanted.values()),
-    )
-    if others:
-        raise Problem(TAKEN, faults=[fault("/id_number", "id_number_taken", "registered already", "已登记")])
-
-
-def _held(person: Individual) -> str | None:
-    """The ID number that nobody else may have while this person is on the register."""
-    return person.id_number if person.status in ("active", "deceased") else None
 
 
 def checked(

@@ -80,9 +80,10 @@ def judge(content: HouseholdIn, around: Surroundings) -> Judged | list[Fault]:
             found += (each.below(f"/members/{position}") for each in identity)
             continue
         identities.append(identity)
-        joined.append(member.joined_on or max(day, identity.birth_date))
-        if not day <= joined[-1] <= max(day, around.today):
-            found += day_faults(f"/members/{position}/joined_on", joined[-1], day, around.today)
+        first = max(day, identity.birth_date)
+        joined.append(member.joined_on or first)
+        if not first <= joined[-1] <= max(first, around.today):
+            found += day_faults(f"/members/{position}/joined_on", joined[-1], first, around.today)
     incomes = [each.income() for each in content.incomes]
     if_new: list[Fault] = []
     if len(identities) == len(content.members):

@@ -14,16 +14,18 @@ NEWEST = """(
 )"""
 """Laterally to ``household AS current``: its version as known at ``{instant}``; no row where it was unknown."""
 MEMBERS = """(
-    SELECT DISTINCT ON (every.id, every.joined_on) every.* FROM (
-        SELECT * FROM person WHERE household_id = {household}.id
-        UNION ALL SELECT * FROM person_version WHERE household_id = {household}.id
-    ) every WHERE every.household_version <= {household}.version
-    ORDER BY every.id, every.joined_on, every.version DESC
+    SELECT * FROM (
+        SELECT every.*, row_number() OVER (PARTITION BY every.id ORDER BY every.version DESC) = 1 AS newest FROM (
+            SELECT * FROM person WHERE household_id = {household}
+            UNION ALL SELECT * FROM person_version WHERE household_id = {household}
+        ) every WHERE every.household_version <= {version}
+    ) said WHERE newest OR status = 'transferred'
 )"""
-"""Laterally to a version of a household: its members as that version knew them."""
+"""The members of a household, by id, as a version of it knew them: what it said last of each, and the stays that had
+ended before."""
 
 _PEOPLE = f"""
-SELECT count(*) FROM {MEMBERS.format(household="known")} member
+SELECT count(*) FROM {MEMBERS.format(household="known.id", version="known.version")} member
 WHERE member.joined_on <= $2 AND (member.left_on IS NULL OR member.left_on > $2)"""
 
 

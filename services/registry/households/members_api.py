@@ -89,7 +89,10 @@ async def change_member(
     expected: Expected,
     registry: RegistryDep,
 ) -> HouseholdDetail:
-    """Attributes, identity, death, departure, return. To change the head, patch the household's `relations`."""
+    """Attributes, identity, death, departure, return. To change the head, patch the household's `relations`.
+
+    Who joined on the day of birth joined on the corrected one; nobody else is born after joining.
+    """
     decide = changing.member_patched(member, body)
     changed = await service.change(registry, caller, household, expected, decide, body.reason)
     set_etag(response, changed.version)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from services.registry.households import incomes, monitoring
 from services.registry.households.attributes import HouseholdAttributes, PersonAttributes
+from services.registry.households.known import MEMBERS
 from services.registry.households.records import Author, Household, Person
 from services.registry.households.rules import Since
 from services.registry.identity import Vault
@@ -24,12 +25,7 @@ _MEMBERS = (
     "SELECT * FROM person_version WHERE household_id = ANY($1) AND status = 'transferred' "
     "ORDER BY household_id, position, id, joined_on"
 )
-_MEMBERS_AT = """
-SELECT * FROM (
-    SELECT DISTINCT ON (id, joined_on) * FROM (
-        SELECT * FROM person WHERE household_id = $1 UNION ALL SELECT * FROM person_version WHERE household_id = $1
-    ) every WHERE household_version <= $2 ORDER BY id, joined_on, version DESC
-) so_far ORDER BY position, id, joined_on"""
+_MEMBERS_AT = f"SELECT * FROM {MEMBERS.format(household='$1', version='$2')} members ORDER BY position, id, joined_on"
 
 
 def scope(argument: int, table: str = "household") -> str:

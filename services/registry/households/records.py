@@ -1,6 +1,6 @@
 """A household and its members as the register holds them, and how a change makes the next version of them. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 from functools import cached_property
@@ -21,8 +21,6 @@ Employable = Literal["full", "partial", "lost", "none"]
 HouseholdStatus = Literal["active", "deregistered", "erased"]
 PersonStatus = Literal["active", "deceased", "moved_away", "deregistered", "erased", "transferred"]
 """transferred: went to another household of the register, or to none; a stay that ended, kept where it was."""
-Stay = tuple[UUID, date]
-"""A person may belong to a household more than once: who, and since when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +96,6 @@ class Person(Individual):
     """The version of the household that this version of the person came with."""
     position: int
     relation: Relation
-
-    @property
-    def stay(self) -> Stay:
-        return self.id, self.joined_on
 
     def event(self) -> PersonEvent:
         """The public state; where a member belongs, the household tells."""
@@ -180,9 +174,8 @@ class Household:
 
 def next_version(old: Household, new: Household, author: Author) -> Household:
     """``new`` as the version after ``old``; members that differ get a new version too."""
-    version = old.version + 1
-    known: Mapping[Stay, Person] = {member.stay: member for member in old.members}
-    members = tuple(_next_person(known.get(member.stay), member, version, author) for member in new.members)
+    version, stays = old.version + 1, _Stays(old)
+    members = tuple(_next_person(stays.before(member), member, version, author) for member in new.members)
     return replace(new, version=version, author=author, members=members)
 
 
@@ -195,11 +188,26 @@ def _next_person(old: Person | None, new: Person, household_version: int, author
 
 def changed_members(old: Household, new: Household) -> Iterable[Person]:
     """The members that ``new`` adds or changes."""
-    known = {member.stay: member.version for member in old.members}
-    return (member for member in new.members if known.get(member.stay) != member.version)
+    stays = _Stays(old)
+    return (each for each in new.members if (before := stays.before(each)) is None or before.version != each.version)
 
 
 def new_members(old: Household, new: Household) -> Iterable[Person]:
     """The members that ``new`` adds, whether they are new to the register or come from elsewhere on it."""
-    known = {member.stay for member in old.members}
-    return (member for member in new.members if member.stay not in known)
+    stays = _Stays(old)
+    return (member for member in new.members if stays.before(member) is None)
+
+
+class _Stays:
+    """A person may belong to a household more than once: stays that ended are kept, one at most goes on.
+
+    Those that ended never change. Of the one that goes on everything may be corrected, its first day too.
+    """
+
+    def __init__(self, household: Household) -> None:
+        self._as_they_were = {(member.id, member.version): member for member in household.members}
+        self._going_on = {member.id: member for member in household.members if member.status != "transferred"}
+
+    def before(self, member: Person) -> Person | None:
+        """What the household held of a member's stay; None of one that begins."""
+        return self._as_they_were.get((member.id, member.version)) or self._going_on.get(member.id)

@@ -51,7 +51,7 @@ def value_on(entries: Sequence[Since], day: date) -> str:
 
 def inherited(entries: Sequence[Since], day: date) -> tuple[Since, ...]:
     """What held on a day, and what came after it."""
-    return (Since(day, value_on(entries, day)), *(entry for entry in entries if entry.valid_from > day))
+    return (Since(day, value_on(entries, day)), *(entry for entry in entries[1:] if entry.valid_from > day))
 
 
 def needs_decision(before: Standing | None, after: Standing) -> bool:

@@ -87,7 +87,8 @@ class MemberIn(PersonFields):
 
     relation: Relation = Field(description="Relation to the head 与户主关系.")
     joined_on: Day | None = Field(
-        default=None, description="Member since 加入日期; default: the registration or the birth, whichever is later."
+        default=None,
+        description="Member since 加入日期, not before the registration or the birth; default: the later of them.",
     )
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 from services.registry.commands import attempted, claim, command, complete
 from services.registry.context import Registry, today
 from services.registry.divisions.service import current_tree
-from services.registry.households import changing, reading, store
+from services.registry.households import changing, holders, reading, store
 from services.registry.households.judging import Surroundings, judge
 from services.registry.households.records import Author, Household, next_version
 from services.registry.households.registering import Existing, refusal, register
@@ -98,7 +98,7 @@ async def change_within(
     around = await surroundings(pg, registry, caller)
     old = await _locked(pg, registry, caller, name, expected)
     new = decide(old, around)
-    await changing.check_id_numbers(pg, registry.vault, old, new)
+    await holders.check(pg, registry.vault, old.members, new.members)
     return await _written(pg, registry, old, new, author_of(registry, caller, reason))
 
 

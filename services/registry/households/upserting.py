@@ -1,43 +1,21 @@
-"""Registering households that may be there already: what differs is written or kept, column by column.
+"""Registering households that may be there already: those are recognised by number or by name in the source."""
 
-A household is recognised by its number or its name in the source; a member by number, by ID number, or, without
-either, by name and day of birth. Members that are not named stay as they are.
-"""
-
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from pydantic import BaseModel
-
 from services.registry.context import Registry
-from services.registry.households import changing, reading, registering, rules, store
-from services.registry.households.incomes import with_income
-from services.registry.households.judging import Identity, Judged, Surroundings, identify, in_school
+from services.registry.households import births, changing, holders, reading, registering, rules, store
+from services.registry.households.judging import Judged, Surroundings
+from services.registry.households.merging import HouseholdMerge, Overwriting
 from services.registry.households.records import Author, Household, Person, next_version
 from services.registry.households.registering import Existing, Outcome
-from services.registry.households.rules import Since
-from services.registry.households.schemas import HouseholdIn, MemberIn
+from services.registry.households.rules import NotValidThenError, Since
+from services.registry.households.schemas import HouseholdIn
 from services.registry.statistics.service import PopulationChanges
-from shared import errors
 from shared.db import Pg
 from shared.errors import Fault, Problem, fault
-
-Policy = Literal["never", "if_empty", "always"]
-"""What a value given does to one that is held: nothing, fill a gap, replace it."""
-Path = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Overwriting:
-    """A policy, and others for some fields: paths from the household, or from the member below ``members``."""
-
-    default: Policy = "never"
-    exceptions: Mapping[Path, Policy] = field(default_factory=dict)
-
-    def of(self, path: Path) -> Policy:
-        return self.exceptions.get(path, self.default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +120,9 @@ async def _updated(
             outcomes[place] = [fault("/number", "household_again", "given twice", "同一户重复出现")]
             continue
         touched.add(old.id)
+        if anothers := _names_of_another(outcomes[place], old, content):
+            outcomes[place] = anothers
+            continue
         merged = await _merged(pg, old, content, around, author, overwriting)
         if isinstance(merged, list):
             outcomes[place] = merged
@@ -153,6 +134,15 @@ async def _updated(
             outcomes[place] = Updated(new, old.version, merged.kept, merged.positions)
     await store.change(pg, registry, pairs, changes)
     return outcomes
+
+
+def _names_of_another(outcome: Outcome | Updated | Kept, old: Household, content: HouseholdIn) -> list[Fault]:
+    """What is taken of a household's names, and not by itself."""
+    own = {
+        "/number": old.number == content.number,
+        "/external_id": (old.source_system, old.external_id) == (content.source_system, content.external_id),
+    }
+    return [each for each in outcome if not own.get(each.pointer, True)] if isinstance(outcome, list) else []
 
 
 async def _held(
@@ -182,14 +172,20 @@ async def _merged(
     if old.status != "active" and not withdrawn:
         return [fault("/number", "household_deregistered", "the household is off the register", "该户已注销")]
     before = _reinstated(old, content, around) if withdrawn else old
-    merge = _HouseholdMerge(before, content, around, Overwriting("always") if withdrawn else overwriting)
+    merge = HouseholdMerge(before, content, around, Overwriting("always") if withdrawn else overwriting)
     try:
         new = await merge.run(pg, author)
-        if withdrawn:
-            new = replace(new, members=_without_strangers(old, new, merge.positions))
-        await changing.check_id_numbers(pg, around.vault, old, new)
-    except Problem as problem:
-        return list(problem.faults)
+    except NotValidThenError:
+        return [fault("/village", "division_not_valid", "the village is not valid any more", "该村已不存在")]
+    found: list[Fault] = []
+    if withdrawn:
+        new = replace(new, members=_as_registered(old, new, content, merge.positions))
+    else:
+        new, found = _born(old, new, merge.positions)
+    found += await merge.numbers_taken(pg)
+    found += await _id_numbers_taken(pg, around, old, new, merge.positions)
+    if found:
+        return found
     try:
         changing.checked(old, new, around)
     except Problem as problem:
@@ -197,14 +193,20 @@ async def _merged(
     return _Merge(old, new, tuple(merge.kept), merge.positions)
 
 
+async def _id_numbers_taken(
+    pg: Pg, around: Surroundings, old: Household, new: Household, positions: Mapping[UUID, int]
+) -> list[Fault]:
+    """ID numbers given that are another's; nobody gets one otherwise."""
+    persons = await holders.taken(pg, around.vault, old.members, new.members)
+    return [holders.taken_at(f"/members/{place}/id_number") for place in sorted(positions[p] for p in persons)]
+
+
 def _reinstated(old: Household, content: HouseholdIn, around: Surroundings) -> Household:
     """A household whose registration was taken back from its first day, as if registered now; members too."""
     day = content.registered_on or around.today
     residences, standings = (Since(day, content.village),), (Since(day, content.standing),)
     members = tuple(
-        member
-        if member.status == "transferred"
-        else replace(member, status="active", left_on=None, joined_on=max(day, member.birth_date))
+        member if member.status in ("transferred", "erased") else replace(member, status="active", left_on=None)
         for member in old.members
     )
     return replace(
@@ -218,157 +220,30 @@ def _reinstated(old: Household, content: HouseholdIn, around: Surroundings) -> H
     )
 
 
-def _without_strangers(old: Household, new: Household, given: Collection[UUID]) -> tuple[Person, ...]:
-    """The members given; those of before that are not among them stay off the register."""
-    before = {member.id: member for member in old.members if member.id not in given and member.status != "transferred"}
-    return tuple(member if member.status == "transferred" else before.get(member.id, member) for member in new.members)
+def _as_registered(
+    old: Household, new: Household, content: HouseholdIn, positions: Mapping[UUID, int]
+) -> tuple[Person, ...]:
+    """The members given, from their first day; those of before that are not among them stay off the register."""
+    before = {member.id: member for member in old.members if member.status != "transferred"}
+
+    def registered(member: Person) -> Person:
+        if member.status == "transferred":
+            return member
+        if member.id not in positions:
+            return before[member.id]
+        joined_on = content.members[positions[member.id]].joined_on or new.registered_on
+        return replace(member, joined_on=max(joined_on, member.birth_date))
+
+    return tuple(map(registered, new.members))
 
 
-class _HouseholdMerge:
-    """One household given meets the one held."""
-
-    def __init__(self, old: Household, content: HouseholdIn, around: Surroundings, overwriting: Overwriting) -> None:
-        self._old, self._content, self._around, self._overwriting = old, content, around, overwriting
-        self.kept: list[str] = []
-        self.positions: dict[UUID, int] = {}
-        """Where in the content the household's members stand, as far as they were given."""
-
-    async def run(self, pg: Pg, author: Author) -> Household:
-        """The household as it is to be. Raises ``Problem`` 422."""
-        old, content = self._old, self._content
-        new = self._placed(old)
-        for name, empty in (("cause", None), ("welfare", "none")):
-            if name in content.model_fields_set:
-                value = self._decided((name,), "", getattr(old, name), getattr(content, name), empty)
-                new = replace(new, **{name: value})
-        attributes = self._attributes(old.attributes, content.attributes, (), "")
-        new = replace(new, attributes=attributes, incomes=self._incomes(old))
-        members = await self._members(pg, author)
-        return replace(new, members=members)
-
-    def _decided(self, path: Path, pointer: str, held: Any, given: Any, empty: Any = None) -> Any:
-        """The value that stays, by the policy of its field."""
-        if held == given:
-            return held
-        policy = self._overwriting.of(path)
-        if policy == "always" or (policy == "if_empty" and held == empty):
-            return given
-        self.kept.append(f"{pointer}/{'/'.join(path[1:] if path[0] == 'members' else path)}")
-        return held
-
-    def _placed(self, old: Household) -> Household:
-        """Village and standing hold from today on where they are overwritten."""
-        content, today = self._content, max(self._around.today, old.registered_on)
-        village = self._decided(("village",), "", rules.value_on(old.residences, today), content.village)
-        standing = self._decided(("standing",), "", rules.value_on(old.standings, today), content.standing)
-        residences = rules.dated(old.residences, Since(today, village))
-        standings = rules.dated(old.standings, Since(today, standing))
-        if (residences, standings) == (old.residences, old.standings):
-            return old
-        timeline = tuple(rules.timeline(self._around.tree, residences, standings))
-        return replace(old, residences=residences, standings=standings, timeline=timeline)
-
-    def _attributes(self, held: Any, given: BaseModel, path: Path, pointer: str) -> Any:
-        """Attributes field by field, nested ones too; what is not given stays."""
-        changed: dict[str, Any] = {}
-        for name in given.model_fields_set:
-            value, before = getattr(given, name), getattr(held, name)
-            empty = type(given).model_fields[name].get_default()
-            below = (*path, "attributes", name) if not path or path[-1] == "members" else (*path, name)
-            if isinstance(value, BaseModel) and isinstance(before, BaseModel):
-                changed[name] = self._attributes(before, value, below, pointer)
-            else:
-                changed[name] = self._decided(below, pointer, before, value, empty)
-        return held.model_copy(update=changed) if changed else held
-
-    def _incomes(self, old: Household) -> Any:
-        incomes = old.incomes
-        held = {income.year: income for income in incomes}
-        for position, given in enumerate(self._content.incomes):
-            income, before = given.income(), held.get(given.year)
-            if before is None or self._decided(("incomes",), "", before, income) == income:
-                incomes = with_income(incomes, income)
-            else:
-                self.kept[-1] = f"/incomes/{position}"
-        return incomes
-
-    async def _members(self, pg: Pg, author: Author) -> tuple[Person, ...]:
-        members = {member.stay: member for member in self._old.members}
-        fresh: list[tuple[int, MemberIn, Identity]] = []
-        for position, given in enumerate(self._content.members):
-            identity = identify(given.id_number, given.sex, given.birth_date, self._around)
-            assert isinstance(identity, Identity)  # judged before
-            held = self._match(given, identity, members.values())
-            if held is None:
-                fresh.append((position, given, identity))
-            else:
-                self.positions[held.id] = position
-                members[held.stay] = self._member(held, given, identity, f"/members/{position}")
-        added = await self._added(pg, fresh, author) if fresh else []
-        self.positions |= {person.id: position for person, (position, _, _) in zip(added, fresh, strict=True)}
-        return (*members.values(), *added)
-
-    @staticmethod
-    def _match(given: MemberIn, identity: Identity, members: Any) -> Person | None:
-        present: list[Person] = [member for member in members if member.present]
-        for member in present:
-            if given.number is not None and member.number == given.number:
-                return member
-        for member in present:
-            if identity.id_number is not None and member.id_number == identity.id_number:
-                return member
-        born = (given.name, identity.birth_date)
-        for member in present:
-            if (member.name, member.birth_date) == born and None in (member.id_number, identity.id_number):
-                return member
-        return None
-
-    def _member(self, held: Person, given: MemberIn, identity: Identity, pointer: str) -> Person:
-        changed: dict[str, Any] = {}
-        for name, empty in _PLAIN.items():
-            if name in given.model_fields_set:
-                value = getattr(given, name)
-                changed[name] = self._decided(("members", name), pointer, getattr(held, name), value, empty)
-        if in_school(given) and "in_school" not in given.model_fields_set:
-            changed["in_school"] = self._decided(("members", "in_school"), pointer, held.in_school, True, False)
-        if identity.id_number is not None and identity.id_number != held.id_number:
-            path = ("members", "id_number")
-            if self._decided(path, pointer, held.id_number, identity.id_number) == identity.id_number:
-                changed |= {"id_number": identity.id_number, "sex": identity.sex, "birth_date": identity.birth_date}
-        changed["attributes"] = self._attributes(held.attributes, given.attributes, ("members",), pointer)
-        return replace(held, **changed)
-
-    async def _added(self, pg: Pg, fresh: Sequence[tuple[int, MemberIn, Identity]], author: Author) -> list[Person]:
-        old = self._old
-        county = old.latest.path.county[:6]
-        numbers = await registering.draw_numbers(pg, "person", [county] * len(fresh))
-        given = [member.number for _, member, _ in fresh if member.number]
-        taken = {row["number"] for row in await pg.fetch("SELECT number FROM person WHERE number = ANY($1)", given)}
-        if taken:
-            raise errors.invalid(
-                *(
-                    fault(f"/members/{position}/number", "number_taken", "registered already", "已登记")
-                    for position, member, _ in fresh
-                    if member.number in taken
-                )
-            )
-        place = max(member.position for member in old.members) + 1
-        return [
-            registering.new_person(
-                member,
-                identity,
-                old.id,
-                number=number,
-                place=place + offset,
-                joined_on=member.joined_on or max(self._around.today, identity.birth_date),
-                author=author,
-            )
-            for offset, ((_, member, identity), (_, number)) in enumerate(zip(fresh, numbers, strict=True))
-        ]
-
-
-_PLAIN: Mapping[str, Any] = {
-    "name": None, "relation": None, "employable": "none", "in_school": False, "disability_level": None,
-    "phone": None, "disability_number": None, "bank_card": None,
-}  # fmt: skip
-"""A member's plain fields, and what counts as a gap."""
+def _born(old: Household, new: Household, positions: Mapping[UUID, int]) -> tuple[Household, list[Fault]]:
+    """First days as corrected days of birth have them, and what speaks against those."""
+    before = {member.id: member for member in old.members if member.present}
+    members, found = list(new.members), []
+    for place, member in enumerate(members):
+        if member.present and (held := before.get(member.id)) is not None and held.birth_date != member.birth_date:
+            members[place] = births.followed(held, member, old.registered_on)
+            told = "birth_date" if held.id_number == member.id_number else "id_number"
+            found += births.late(held, members[place], f"/members/{positions[member.id]}/{told}")
+    return replace(new, members=tuple(members)), found

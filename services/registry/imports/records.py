@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from services.registry.households.upserting import Policy
+from services.registry.households.merging import Policy
 from services.registry.imports.values import EthnicityCodes
 from services.registry.reports import Mode
 from shared.errors import Language

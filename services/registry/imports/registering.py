@@ -10,10 +10,11 @@ from services.registry.checks import catalogue
 from services.registry.context import Registry
 from services.registry.households.facts import facts_of
 from services.registry.households.judging import Judged, Surroundings, judge_all
+from services.registry.households.merging import Overwriting
 from services.registry.households.records import Author, Household
 from services.registry.households.registering import Existing, Outcome
 from services.registry.households.schemas import HouseholdIn
-from services.registry.households.upserting import Kept, Overwriting, Updated, upsert
+from services.registry.households.upserting import Kept, Updated, upsert
 from services.registry.imports.grouping import Located
 from services.registry.imports.households import HouseholdReader
 from services.registry.imports.records import Tally

@@ -11,8 +11,8 @@ import asyncpg
 
 from services.registry.commands import command
 from services.registry.context import Registry
+from services.registry.households.merging import Overwriting
 from services.registry.households.service import author_of, surroundings
-from services.registry.households.upserting import Overwriting
 from services.registry.imports import store, undoing
 from services.registry.imports.columns import by_name
 from services.registry.imports.households import HouseholdReader

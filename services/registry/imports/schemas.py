@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from services.registry.households.upserting import Policy
+from services.registry.households.merging import Policy
 from services.registry.imports.columns import by_name
 from services.registry.imports.records import Status
 from services.registry.imports.values import EthnicityCodes

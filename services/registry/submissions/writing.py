@@ -8,10 +8,11 @@ import asyncpg
 from services.registry.context import Registry
 from services.registry.households import changing, service
 from services.registry.households.judging import Surroundings, judge_all
+from services.registry.households.merging import Overwriting
 from services.registry.households.records import Author, Household
 from services.registry.households.registering import Outcome, register
 from services.registry.households.schemas import Deregistration
-from services.registry.households.upserting import Kept, Overwriting, Updated, upsert
+from services.registry.households.upserting import Kept, Updated, upsert
 from services.registry.statistics.service import PopulationChanges
 from services.registry.submissions.reading import Submission
 from services.registry.submissions.rules import Held

@@ -16,7 +16,7 @@ from services.registry.households.persons.records import Unattached, latest_path
 from services.registry.households.persons.schemas import Departure, PersonIn, PersonPatch, Placement
 from services.registry.households.records import Author, Household, Person
 from services.registry.households.registering import told
-from services.registry.households.rules import NotValidThenError, Since, dated, value_on
+from services.registry.households.rules import NotValidThenError, Since, dated, inherited, value_on
 from services.registry.households.schemas import Deregistration
 from shared import errors
 from shared.contracts.division import Path
@@ -48,12 +48,14 @@ def patched(patch: PersonPatch) -> Decision:
     def decide(old: Unattached, around: Surroundings) -> Unattached:
         # The day is that of the village where the status stays.
         changes = patch if patch.village is None or patch.status else patch.model_copy(update={"effective_on": None})
-        new = patched_person(old, changes, around)
+        new = patched_person(old, changes, around, EARLIEST)
+        residences = old.residences if new.joined_on == old.joined_on else inherited(old.residences, new.joined_on)
         if patch.village is not None:
-            day = day_of("/effective_on", patch.effective_on, old.joined_on, around.today)
-            new = _settled(new, dated(old.residences, Since(day, patch.village)), around)
-        elif patch.status == "active":  # the village may have gone into another one meanwhile
-            new = _settled(new, old.residences, around)
+            day = day_of("/effective_on", patch.effective_on, new.joined_on, around.today)
+            residences = dated(residences, Since(day, patch.village))
+        # On return the village may have gone into another one meanwhile.
+        if residences != old.residences or patch.status == "active":
+            new = _settled(new, residences, around)
         return _checked(old, new, around)
 
     return decide

@@ -5,10 +5,11 @@ from uuid import UUID
 
 from services.registry.commands import attempted, claim, command, complete
 from services.registry.context import Registry
+from services.registry.households import holders
 from services.registry.households import reading as households
 from services.registry.households import store as household_store
 from services.registry.households.changing import DEREGISTERED as HOUSEHOLD_DEREGISTERED
-from services.registry.households.changing import ERASED, check_held
+from services.registry.households.changing import ERASED
 from services.registry.households.persons import changing, reading, store
 from services.registry.households.persons.records import Unattached, next_version
 from services.registry.households.persons.schemas import Departure, PersonIn, Placement
@@ -81,7 +82,7 @@ async def change(
             new = decide(old, around)
             if new == old:
                 return old
-            await check_held(pg, registry.vault, [old], [new])
+            await holders.check(pg, registry.vault, [old], [new])
             written = next_version(old, new, author_of(registry, caller, reason))
             await store.write(pg, registry, [written])
         return written
