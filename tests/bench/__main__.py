@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
         results, failures = measure(ground, chosen.only, runs, sizes)
     if chosen.json:
         chosen.json.write_text(json.dumps([each.as_json() for each in results], indent=2, ensure_ascii=False) + "\n")
-    Console(width=None if sys.stdout.isatty() else 110).print(table(results))
+    Console(width=None if sys.stdout.isatty() else 120).print(table(results))
     for failure in failures:
         say(failure)
     return 1 if failures else 0

@@ -64,10 +64,8 @@ class _Query:
             newest = known.NEWEST.format(instant=self._argument(filters.known_at, "timestamptz"))
             self.source, state = f"household AS current CROSS JOIN LATERAL {newest} AS household", _STATE_KNOWN
             self.conditions = [scope(1, "current")]
-            self._id, self._members = (
-                "current.id",
-                known.MEMBERS.format(household="household.id", version="household.version"),
-            )
+            self._id = "current.id"
+            self._members = known.MEMBERS.format(household="household.id", version="household.version")
         if filters.as_of is not None:
             place, day = "period", self._argument(filters.as_of, "date")
             self.source += f" CROSS JOIN LATERAL {state.format(day=day)} AS period"

@@ -173,7 +173,13 @@ async def advance(registry: Registry) -> bool:
         rows = await pg.fetch(_NEXT, run["last_id"], run["division"], CHUNK)
         identifiers = [row["id"] for row in rows]
         households = await reading.several(pg, identifiers, registry.vault)
-        found = [finding async for some in turns(households) for finding in _judged(some, registry)]
+        day = today(registry)
+        found = [
+            (household, finding)
+            async for some in turns(households)
+            for household in some
+            for finding in catalogue.all_findings(facts_of(household, day))
+        ]
         await _keep(pg, run["id"], found)
         done = len(rows) < CHUNK
         await pg.execute(
@@ -186,11 +192,6 @@ async def advance(registry: Registry) -> bool:
             registry.runtime.clock.now() if done else None,
         )
     return True
-
-
-def _judged(households: Sequence[Household], registry: Registry) -> list[tuple[Household, Finding]]:
-    day = today(registry)
-    return [(each, finding) for each in households for finding in catalogue.all_findings(facts_of(each, day))]
 
 
 async def _keep(pg: Pg, run_id: UUID, found: Sequence[tuple[Household, Finding]]) -> None:
