@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from services.registry.checks import catalogue
-from services.registry.commands import attempted, claim, command, complete, find_earlier
+from services.registry.commands import attempted, claim, command, complete, find_earlier, go_by_index
 from services.registry.context import Registry
 from services.registry.households.facts import facts_of
 from services.registry.households.judging import judge_all
@@ -89,8 +89,7 @@ class Import:
 
     async def _register(self, pg: Pg, first: int, chunk: Sequence[bytes], changes: PopulationChanges) -> Tally:
         contents = [content async for some in turns(chunk) for content in map(_read, some)]
-        # Plans made while the tables were small must not be kept while they grow under our hands.
-        await pg.execute("SET LOCAL plan_cache_mode = 'force_custom_plan'")
+        await go_by_index(pg)
         around = await surroundings(pg, self.registry, self.caller)
         author = author_of(self.registry, self.caller)
         judged = await judge_all(contents, around)

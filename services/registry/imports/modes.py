@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.registry.commands import attempted, command
+from services.registry.commands import attempted, command, go_by_index
 from services.registry.context import Registry
 from services.registry.households.service import surroundings
 from services.registry.imports import store
@@ -126,7 +126,7 @@ class InPieces:
             held = await store.load(pg, self.job.id, lock=True)
             if held.position != position:
                 raise TakenOverError
-            await _plan_afresh(pg)
+            await go_by_index(pg)
             around = await surroundings(pg, self.registry, store.caller_of(self.job))
             chapter = await self.work.run(pg, around, piece.groups, await piece.ahead, before, changes, singly=singly)
             await store.note_effects(pg, self.job.id, chapter.effects)
@@ -164,7 +164,7 @@ class AtOnce:
 
     async def _all(self, pg: Pg, beside: Pg, reading: sandbox.Reading, tally: Tally) -> Tally:
         changes = PopulationChanges()
-        await _plan_afresh(pg)
+        await go_by_index(pg)
         around = await surroundings(pg, self.registry, store.caller_of(self.job))
         position = 0
         async for piece in _pieces(reading, 0, self.work):
@@ -180,11 +180,6 @@ class AtOnce:
         await store.remark(beside, self.job.id, tally.errors + tally.remarks, said)
         await statistics.count(pg, changes)
         return last
-
-
-async def _plan_afresh(pg: Pg) -> None:
-    """Plans made while the tables were small must not be kept while they grow under our hands."""
-    await pg.execute("SET LOCAL plan_cache_mode = 'force_custom_plan'")
 
 
 async def _say(pg: Pg, registry: Registry, job: UUID, chapter: Chapter, said: list[Remark], before: Tally) -> None:
