@@ -9,6 +9,8 @@ from asyncpg.pgproto import pgproto
 
 _RANDOM = 10
 _BLOCK = 400 * _RANDOM
+_VERSION = bytes(byte & 0x0F | 0x70 for byte in range(256))
+_VARIANT = bytes(byte & 0x3F | 0x80 for byte in range(256))
 
 
 class _Drawn(threading.local):
@@ -17,6 +19,13 @@ class _Drawn(threading.local):
 
     block = b""
     used = 0
+
+    def more(self) -> None:
+        """Another block, the second half of 400 ids: random but for their version and variant."""
+        block = bytearray(os.urandom(_BLOCK))
+        block[::_RANDOM] = block[::_RANDOM].translate(_VERSION)
+        block[2::_RANDOM] = block[2::_RANDOM].translate(_VARIANT)
+        self.block, self.used = bytes(block), 0
 
 
 _drawn = _Drawn()
@@ -29,11 +38,8 @@ def uuid7() -> UUID:
     Of the database driver's own kind of UUID, as those that are read back are: it is made and written as text several
     times as fast as the standard library's, which an import of a register does millions of times.
     """
+    if _drawn.used >= len(_drawn.block):
+        _drawn.more()
     first = _drawn.used
-    if first >= len(_drawn.block):
-        _drawn.block, first = os.urandom(_BLOCK), 0
-    _drawn.used = first + _RANDOM
-    raw = bytearray((time.time_ns() // 1_000_000).to_bytes(6, "big") + _drawn.block[first : first + _RANDOM])
-    raw[6] = raw[6] & 0x0F | 0x70
-    raw[8] = raw[8] & 0x3F | 0x80
-    return pgproto.UUID(bytes(raw))
+    _drawn.used = end = first + _RANDOM
+    return pgproto.UUID((time.time_ns() // 1_000_000).to_bytes(6, "big") + _drawn.block[first:end])

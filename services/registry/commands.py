@@ -45,7 +45,9 @@ async def go_by_index(pg: Pg) -> None:
 
     (To plan each statement anew instead is a third of the database's work: it plans every check of a foreign key.)
     """
-    await pg.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
+    await pg.execute(
+        "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+    )
 
 
 async def attempted(attempt: Callable[[], Awaitable[T]]) -> T:

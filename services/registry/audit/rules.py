@@ -2,21 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
-
-from shared.ids import uuid7
 
 GENESIS = bytes(32)
 """What stands before the first entry."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """Something that was done, or was denied: a change, a reveal or a look-up."""
+class Entry(NamedTuple):
+    """Something that was done, or was denied: a change, a reveal or a look-up. Its fields are columns."""
 
     recorded_at: datetime
     key_id: UUID | None
@@ -33,7 +29,6 @@ class Entry:
     """Where: the divisions whose admins may read the entry; none: it concerns all."""
     digest: bytes | None = None
     """SHA-256 of what was stored. Identities enter it as ciphertext: destroying them leaves the chain valid."""
-    id: UUID = field(default_factory=uuid7)
 
 
 class Head(NamedTuple):
@@ -47,6 +42,8 @@ class Sealed(NamedTuple):
     """An entry in its place in the chain."""
 
     position: int
+    id: UUID
+    """In the order of which entries were recorded."""
     entry: Entry
     hash: bytes
 
@@ -56,11 +53,11 @@ def digest_of(values: Iterable[Any]) -> bytes:
     return hashlib.sha256("\x1f".join(map(str, values)).encode()).digest()
 
 
-def canonical(position: int, entry: Entry) -> bytes:
+def canonical(position: int, identifier: UUID, entry: Entry) -> bytes:
     """An entry in the one form that is hashed: JSON, keys sorted, instants in UTC to the microsecond."""
     content = {
         "position": position,
-        "id": str(entry.id),
+        "id": str(identifier),
         "recorded_at": entry.recorded_at.astimezone(UTC).isoformat(timespec="microseconds"),
         "key_id": None if entry.key_id is None else str(entry.key_id),
         "operation": entry.operation,
@@ -76,14 +73,14 @@ def canonical(position: int, entry: Entry) -> bytes:
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def chained(head: Head, entries: Sequence[Entry]) -> list[Sealed]:
+def chained(head: Head, entries: Iterable[tuple[UUID, Entry]]) -> list[Sealed]:
     """The entries in the places after a head, in their order."""
     found = []
     position, before = head
-    for entry in entries:
+    for identifier, entry in entries:
         position += 1
-        before = hashlib.sha256(before + canonical(position, entry)).digest()
-        found.append(Sealed(position, entry, before))
+        before = hashlib.sha256(before + canonical(position, identifier, entry)).digest()
+        found.append(Sealed(position, identifier, entry, before))
     return found
 
 
@@ -100,7 +97,7 @@ def checked(head: Head, found: Iterable[Sealed]) -> Head:
     for sealed in found:
         if sealed.position != head.position + 1:
             raise BrokenError(head.position + 1, "is missing")
-        [expected] = chained(head, [sealed.entry])
+        [expected] = chained(head, [(sealed.id, sealed.entry)])
         if expected.hash != sealed.hash:
             raise BrokenError(sealed.position, "is not what was sealed, or stood elsewhere")
         head = Head(sealed.position, sealed.hash)

@@ -50,7 +50,7 @@ class AuditEntryOut(BaseModel):
         entry = sealed.entry
         return cls(
             position=sealed.position,
-            id=entry.id,
+            id=sealed.id,
             recorded_at=entry.recorded_at,
             key_id=entry.key_id,
             operation=entry.operation,

@@ -9,15 +9,12 @@ from services.registry.audit.rules import GENESIS, BrokenError, Entry, Head, Sea
 from services.registry.audit.schemas import AuditFilters
 from shared.auth import Caller
 from shared.db import Pg
+from shared.ids import uuid7
 
 BATCH = 1000
 _LOCK = 0x61756469
 """The one sealer of a database."""
 
-_COLUMNS = (
-    "id", "recorded_at", "key_id", "operation", "object_id", "version", "reason", "purpose", "outcome", "divisions",
-    "digest",
-)  # fmt: skip
 _SEAL = (
     "UPDATE audit_entry SET position = given.position, hash = given.hash "
     "FROM unnest($1::uuid[], $2::bigint[], $3::bytea[]) AS given (id, position, hash) "
@@ -29,14 +26,8 @@ _HEAD = "SELECT position, hash FROM audit_anchor ORDER BY position DESC LIMIT 1"
 async def record(pg: Pg, entries: Sequence[Entry]) -> None:
     """Write entries in the transaction of what they tell of: neither is there without the other."""
     if entries:
-        await pg.copy_records_to_table("audit_entry", records=map(_row, entries), columns=_COLUMNS)
-
-
-def _row(e: Entry) -> tuple[Any, ...]:
-    return (
-        e.id, e.recorded_at, e.key_id, e.operation, e.object_id, e.version, e.reason, e.purpose, e.outcome,
-        e.divisions, e.digest,
-    )  # fmt: skip
+        rows = [(*entry, uuid7()) for entry in entries]
+        await pg.copy_records_to_table("audit_entry", records=rows, columns=(*Entry._fields, "id"))
 
 
 async def seal(pg: Pg, now: datetime) -> int:
@@ -51,10 +42,10 @@ async def seal(pg: Pg, now: datetime) -> int:
         return 0
     reached = await head(pg)
     # Beside the event loop: a thousand take some tens of milliseconds.
-    places = await asyncio.to_thread(lambda: chained(reached, [_entry(row) for row in rows]))
+    places = await asyncio.to_thread(lambda: chained(reached, [(row["id"], _entry(row)) for row in rows]))
     await pg.execute(
         _SEAL,
-        [each.entry.id for each in places],
+        [each.id for each in places],
         [each.position for each in places],
         [each.hash for each in places],
     )
@@ -156,12 +147,11 @@ def _arguments(caller: Caller, filters: AuditFilters, after: int) -> tuple[Any, 
 
 
 def sealed_of(row: Any) -> Sealed:
-    return Sealed(row["position"], _entry(row), row["hash"])
+    return Sealed(row["position"], row["id"], _entry(row), row["hash"])
 
 
 def _entry(row: Any) -> Entry:
     return Entry(
-        id=row["id"],
         recorded_at=row["recorded_at"],
         key_id=row["key_id"],
         operation=row["operation"],
