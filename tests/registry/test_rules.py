@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.registry.checks import catalogue
-from services.registry.checks.rules import Facts, MemberFacts
+from services.registry.checks.rules import Facts, MemberFacts, pointer_of
 from services.registry.households import rules
 from services.registry.households.attributes import HouseholdAttributes, PersonAttributes
 from services.registry.households.rules import Membership, Since
@@ -136,13 +136,14 @@ def test_kinship(members: list[tuple[rules.Relation, rules.Sex]], codes: list[st
         cause="illness",
         attributes=HouseholdAttributes(),
         incomes=[],
-        members=[_member(*member) for member in members],
+        members=[_member(place, *member) for place, member in enumerate(members)],
     )
     assert [each.rule.code for each in catalogue.errors(facts)] == codes
 
 
-def _member(relation: rules.Relation, sex: rules.Sex) -> MemberFacts:
+def _member(place: int, relation: rules.Relation, sex: rules.Sex) -> MemberFacts:
     return MemberFacts(
+        pointer=pointer_of(place),
         relation=relation,
         sex=sex,
         birth_date=date(1968, 3, 12),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from services.registry.checks.catalogue import notes
-from services.registry.checks.rules import Facts, MemberFacts
+from services.registry.checks.rules import Facts, MemberFacts, pointer_of
 from services.registry.households.attributes import HouseholdAttributes, PersonAttributes
 from services.registry.households.incomes import Income
 from services.registry.standing.evidence import CountySurvey
@@ -31,6 +31,7 @@ def facts(income: Income | None, attributes: dict[str, object], *members: dict[s
         incomes=[] if income is None else [income],
         members=[
             MemberFacts(
+                pointer=pointer_of(place),
                 relation="head" if place == 0 else "other",
                 sex="male",
                 birth_date=date(DAY.year - age, 1, 1),

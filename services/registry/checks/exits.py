@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from services.registry.checks.rules import Facts, Rule, members, rule
+from services.registry.checks.rules import Facts, Rule, rule
 
 
 @rule("dangerous_housing", "exit_blocker", "the house is dangerous", "住房为危房", "attributes.housing.danger")
@@ -19,17 +19,17 @@ def unsafe_water(facts: Facts) -> Iterator[str]:
 
 @rule("not_insured", "exit_blocker", "without medical insurance", "未参加基本医疗保险", "members.attributes.insurance")
 def not_insured(facts: Facts) -> Iterator[str]:
-    for pointer, member in members(facts):
+    for member in facts.members:
         insurance = member.attributes.insurance
         if insurance.resident_medical is False and not insurance.employee_medical:
-            yield f"{pointer}/attributes/insurance"
+            yield f"{member.pointer}/attributes/insurance"
 
 
 @rule("dropped_out", "exit_blocker", "left compulsory schooling", "义务教育阶段辍学", "members.attributes.dropped_out")
 def dropped_out(facts: Facts) -> Iterator[str]:
-    for pointer, member in members(facts):
+    for member in facts.members:
         if member.attributes.dropped_out:
-            yield f"{pointer}/attributes/dropped_out"
+            yield f"{member.pointer}/attributes/dropped_out"
 
 
 RULES: tuple[Rule, ...] = (

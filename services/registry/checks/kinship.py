@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from services.registry.checks.rules import Facts, Rule, members, rule
+from services.registry.checks.rules import Facts, Rule, rule
 from services.registry.households.rules import FEMALE, MALE
 
 
@@ -30,10 +30,10 @@ def spouse_sex(facts: Facts) -> Iterator[str]:
 
 @rule("relation_sex", "error", "does not fit the sex", "与性别不符", "members.relation", "members.sex")
 def relation_sex(facts: Facts) -> Iterator[str]:
-    for pointer, member in members(facts):
+    for member in facts.members:
         wrong = FEMALE if member.sex == "male" else MALE if member.sex == "female" else frozenset()
         if member.relation in wrong:
-            yield f"{pointer}/relation"
+            yield f"{member.pointer}/relation"
 
 
 RULES: tuple[Rule, ...] = (

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from services.registry.checks.rules import Facts, MemberFacts, Rule, members, rule
+from services.registry.checks.rules import Facts, MemberFacts, Rule, rule
 from services.registry.idnumbers import (
     WRONG_ID_NUMBER,
     BadIdNumberError,
@@ -14,9 +14,9 @@ from services.registry.idnumbers import (
 
 def _id_number_rule(code: str) -> Rule:
     def check(facts: Facts) -> Iterator[str]:
-        for pointer, member in members(facts):
+        for member in facts.members:
             if member.id_number is not None and _wrong(member.id_number) == code:
-                yield f"{pointer}/id_number"
+                yield f"{member.pointer}/id_number"
 
     return rule(code, "error", *WRONG_ID_NUMBER[code], "members.id_number", source="GB 11643, domain.md 1.4")(check)
 
@@ -40,29 +40,29 @@ def _said(member: MemberFacts) -> IdNumber | None:
 @rule("id_number_twice", "error", "two members have one ID number", "身份号码重复", "members.id_number")
 def id_number_twice(facts: Facts) -> Iterator[str]:
     seen: set[str] = set()
-    for pointer, member in members(facts):
+    for member in facts.members:
         if member.id_number is not None:
             if member.id_number in seen:
-                yield f"{pointer}/id_number"
+                yield f"{member.pointer}/id_number"
             seen.add(member.id_number)
 
 
 @rule("sex_differs", "error", "differs from the ID number", "与身份号码不符", "members.sex", "members.id_number")
 def sex_differs(facts: Facts) -> Iterator[str]:
-    for pointer, member in members(facts):
+    for member in facts.members:
         said = _said(member)
         if said is not None and member.sex in ("male", "female") and member.sex != said.sex:
-            yield f"{pointer}/sex"
+            yield f"{member.pointer}/sex"
 
 
 @rule(
     "birth_differs", "error", "differs from the ID number", "与身份号码不符", "members.birth_date", "members.id_number"
 )
 def birth_differs(facts: Facts) -> Iterator[str]:
-    for pointer, member in members(facts):
+    for member in facts.members:
         said = _said(member)
         if said is not None and member.birth_date != said.birth_date:
-            yield f"{pointer}/birth_date"
+            yield f"{member.pointer}/birth_date"
 
 
 @rule(
@@ -70,9 +70,9 @@ def birth_differs(facts: Facts) -> Iterator[str]:
     "members.disability_number", source="GB/T 26341, domain.md 1.4",
 )  # fmt: skip
 def disability_number_format(facts: Facts) -> Iterator[str]:
-    for pointer, member in members(facts):
+    for member in facts.members:
         if member.disability_number is not None and read_disability_number(member.disability_number) is None:
-            yield f"{pointer}/disability_number"
+            yield f"{member.pointer}/disability_number"
 
 
 @rule(
@@ -82,13 +82,13 @@ def disability_number_format(facts: Facts) -> Iterator[str]:
     source="GB/T 26341, domain.md 1.4",
 )  # fmt: skip
 def disability_number_differs(facts: Facts) -> Iterator[str]:
-    for pointer, member in members(facts):
+    for member in facts.members:
         card = None if member.disability_number is None else read_disability_number(member.disability_number)
         if card is None:
             continue
         stated = (member.id_number, member.attributes.disability_kind, member.disability_level)
         if any(own is not None and own != on_card for own, on_card in zip(stated, card, strict=True)):
-            yield f"{pointer}/disability_number"
+            yield f"{member.pointer}/disability_number"
 
 
 RULES: tuple[Rule, ...] = (

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from services.registry.checks.rules import YUAN, Facts, Rule, members, rule
+from services.registry.checks.rules import YUAN, Facts, Rule, rule
 from services.registry.households.attributes import PersonAttributes
 
 _UNKNOWN = PersonAttributes()
@@ -13,9 +13,9 @@ _UNKNOWN = PersonAttributes()
     "members.attributes.education", "members.attributes.schooling",
 )  # fmt: skip
 def education_and_schooling(facts: Facts) -> Iterator[str]:
-    for pointer, member in members(facts):
+    for member in facts.members:
         if member.attributes.education is not None and member.attributes.schooling not in (None, "none"):
-            yield f"{pointer}/attributes/schooling"
+            yield f"{member.pointer}/attributes/schooling"
 
 
 @rule(
@@ -23,10 +23,10 @@ def education_and_schooling(facts: Facts) -> Iterator[str]:
     "members.in_school", "members.attributes.schooling",
 )  # fmt: skip
 def schooling_differs(facts: Facts) -> Iterator[str]:
-    for pointer, member in members(facts):
+    for member in facts.members:
         grade = member.attributes.schooling
         if grade is not None and (grade != "none") != member.in_school:
-            yield f"{pointer}/attributes/schooling"
+            yield f"{member.pointer}/attributes/schooling"
 
 
 @rule(
@@ -34,10 +34,10 @@ def schooling_differs(facts: Facts) -> Iterator[str]:
     "members.attributes.education", "members.attributes.schooling",
 )  # fmt: skip
 def education_missing(facts: Facts) -> Iterator[str]:
-    for pointer, member in members(facts):
+    for member in facts.members:
         known = member.attributes
         if known.education is None and known.schooling in (None, "none") and known != _UNKNOWN:
-            yield f"{pointer}/attributes/education"
+            yield f"{member.pointer}/attributes/education"
 
 
 @rule(
@@ -45,10 +45,10 @@ def education_missing(facts: Facts) -> Iterator[str]:
     "members.attributes.insurance",
 )  # fmt: skip
 def two_medical_insurances(facts: Facts) -> Iterator[str]:
-    for pointer, member in members(facts):
+    for member in facts.members:
         insurance = member.attributes.insurance
         if insurance.resident_medical and insurance.employee_medical:
-            yield f"{pointer}/attributes/insurance"
+            yield f"{member.pointer}/attributes/insurance"
 
 
 @rule(
@@ -56,10 +56,10 @@ def two_medical_insurances(facts: Facts) -> Iterator[str]:
     "members.attributes.work",
 )  # fmt: skip
 def work_incomplete(facts: Facts) -> Iterator[str]:
-    for pointer, member in members(facts):
+    for member in facts.members:
         work = member.attributes.work
         if (work.place is not None) != (work.months > 0):
-            yield f"{pointer}/attributes/work"
+            yield f"{member.pointer}/attributes/work"
 
 
 @rule(
@@ -68,10 +68,10 @@ def work_incomplete(facts: Facts) -> Iterator[str]:
     "members.attributes.health", "members.birth_date", "members.in_school", "members.employable",
 )  # fmt: skip
 def healthy_without_labour(facts: Facts) -> Iterator[str]:
-    for pointer, member in members(facts):
+    for member in facts.members:
         able = member.employable == "full" or member.in_school or member.attributes.health != ["healthy"]
         if not able and 16 <= member.age(facts.day) <= 59:
-            yield f"{pointer}/employable"
+            yield f"{member.pointer}/employable"
 
 
 @rule(
@@ -79,9 +79,9 @@ def healthy_without_labour(facts: Facts) -> Iterator[str]:
     "members.attributes.work", "members.employable",
 )  # fmt: skip
 def works_without_labour(facts: Facts) -> Iterator[str]:
-    for pointer, member in members(facts):
+    for member in facts.members:
         if member.attributes.work.months > 0 and member.employable in ("lost", "none"):
-            yield f"{pointer}/attributes/work"
+            yield f"{member.pointer}/attributes/work"
 
 
 @rule(
@@ -89,10 +89,10 @@ def works_without_labour(facts: Facts) -> Iterator[str]:
     "members.attributes.work",
 )  # fmt: skip
 def pay_unusual(facts: Facts) -> Iterator[str]:
-    for pointer, member in members(facts):
+    for member in facts.members:
         pay = member.attributes.work.monthly_fen
         if pay is not None and not 100 * YUAN <= pay <= 30_000 * YUAN:
-            yield f"{pointer}/attributes/work/monthly_fen"
+            yield f"{member.pointer}/attributes/work/monthly_fen"
 
 
 @rule(
@@ -100,9 +100,9 @@ def pay_unusual(facts: Facts) -> Iterator[str]:
     "members.attributes.health", "members.disability_level",
 )  # fmt: skip
 def disability_incomplete(facts: Facts) -> Iterator[str]:
-    for pointer, member in members(facts):
+    for member in facts.members:
         if "disabled" in member.attributes.health and member.disability_level is None:
-            yield f"{pointer}/disability_level"
+            yield f"{member.pointer}/disability_level"
 
 
 RULES: tuple[Rule, ...] = (

@@ -25,6 +25,8 @@ Severity = Literal["error", "warning", "exit_blocker"]
 class MemberFacts:
     """A member who is present. Identity data is left out of its representation."""
 
+    pointer: str
+    """Where the household has them: the same for as long as it lasts, whoever leaves it."""
     relation: Relation | None
     """None: belongs to no household."""
     sex: Sex
@@ -54,8 +56,6 @@ class Facts:
     incomes: Sequence[Income]
     members: Sequence[MemberFacts]
     """Those present."""
-    places: Sequence[int] | None = None
-    """Where each of them stands among all who ever were members; None: there are no others."""
     undecided: Sequence[tuple[Standing | None, Standing]] = ()
     """Standings given directly where decisions alone may: what held before (None: not registered), what is given."""
 
@@ -85,14 +85,9 @@ def rule(
     return lambda check: Rule(code, severity, Text(en, zh), reads, source, check)
 
 
-def members(facts: Facts) -> Iterator[tuple[str, MemberFacts]]:
-    """The members with their pointers: the same for as long as a household lasts, whoever leaves it."""
-    places = range(len(facts.members)) if facts.places is None else facts.places
-    return zip(map(_pointer, places), facts.members, strict=True)
-
-
-@cache  # every rule asks for the same few
-def _pointer(place: int) -> str:
+@cache  # every household has the same few
+def pointer_of(place: int) -> str:
+    """Where a household has the member who stands at this place among all who ever were members."""
     return f"/members/{place}"
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import date
 
-from services.registry.checks.rules import Facts, MemberFacts
-from services.registry.households.records import Household, Individual, Person
+from services.registry.checks.rules import Facts, MemberFacts, pointer_of
+from services.registry.households.records import Household, Individual
 from services.registry.households.rules import Relation, value_on
 from shared.contracts.household import Standing
 
@@ -18,20 +18,19 @@ def facts_of(household: Household, day: date, undecided: Sequence[tuple[Standing
         cause=household.cause,
         attributes=household.attributes,
         incomes=household.incomes,
-        members=member_facts([member for member in household.members if member.present]),
-        places=[place for place, member in enumerate(household.members) if member.present],
+        members=[
+            person_facts(member, member.relation, pointer_of(place))
+            for place, member in enumerate(household.members)
+            if member.present
+        ],
         undecided=undecided,
     )
 
 
-def member_facts(members: Sequence[Person]) -> list[MemberFacts]:
-    """Members, in their order."""
-    return [person_facts(member, member.relation) for member in members]
-
-
-def person_facts(person: Individual, relation: Relation | None) -> MemberFacts:
-    """Anybody, with the relation to the head if there is one."""
+def person_facts(person: Individual, relation: Relation | None, pointer: str) -> MemberFacts:
+    """Anybody, with the relation to the head if there is one, and with what faults point to."""
     return MemberFacts(
+        pointer=pointer,
         relation=relation,
         sex=person.sex,
         birth_date=person.birth_date,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from services.registry.checks import catalogue
-from services.registry.checks.rules import Facts, MemberFacts
+from services.registry.checks.rules import Facts, MemberFacts, pointer_of
 from services.registry.checks.standings import by_decision
 from services.registry.households import rules
 from services.registry.households.incomes import Income
@@ -115,6 +115,7 @@ def _facts(
         incomes=incomes,
         members=[
             MemberFacts(
+                pointer=pointer_of(place),
                 relation=member.relation,
                 sex=identity.sex,
                 birth_date=identity.birth_date,
@@ -126,7 +127,7 @@ def _facts(
                 disability_level=member.disability_level,
                 attributes=member.attributes,
             )
-            for member, identity in zip(content.members, identities, strict=True)
+            for place, (member, identity) in enumerate(zip(content.members, identities, strict=True))
         ],
         undecided=[(None, content.standing)] if around.standing_by_decision else [],
     )

@@ -8,7 +8,7 @@ from datetime import date
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
-from services.registry.checks.rules import Facts, MemberFacts, members
+from services.registry.checks.rules import Facts, MemberFacts
 from services.registry.standing.evidence import CountySurvey, VillageEvidence
 from services.registry.standing.standards import Thresholds
 from shared.errors import Fault, Text
@@ -70,12 +70,12 @@ def household_checks(facts: Facts, year: int, line_fen: int | None) -> list[Chec
         Check(
             "medical_insurance",
             Text("every member has basic medical insurance", "家庭成员均参加基本医疗保险"),
-            tuple(reading for pointer, member in members(facts) for reading in _insurance(pointer, member)),
+            tuple(reading for member in facts.members for reading in _insurance(member)),
         ),
         Check(
             "compulsory_schooling",
             Text("nobody left compulsory schooling", "义务教育阶段无辍学"),
-            tuple(_schooling(pointer, member, facts.day) for pointer, member in members(facts)),
+            tuple(_schooling(member, facts.day) for member in facts.members),
         ),
     ]
 
@@ -99,18 +99,18 @@ def _housing(facts: Facts) -> Reading:
     return Reading("/attributes/housing/danger", danger, _known(None if danger is None else danger == "none"))
 
 
-def _insurance(pointer: str, member: MemberFacts) -> Iterator[Reading]:
+def _insurance(member: MemberFacts) -> Iterator[Reading]:
     held = member.attributes.insurance
     kinds = {"resident_medical": held.resident_medical, "employee_medical": held.employee_medical}
     insured = True if any(kinds.values()) else held.resident_medical  # without a job, employees' is not told
     for kind, value in kinds.items():
-        yield Reading(f"{pointer}/attributes/insurance/{kind}", value, _known(insured))
+        yield Reading(f"{member.pointer}/attributes/insurance/{kind}", value, _known(insured))
 
 
-def _schooling(pointer: str, member: MemberFacts, day: date) -> Reading:
+def _schooling(member: MemberFacts, day: date) -> Reading:
     left = member.attributes.dropped_out
     at_school = True if member.in_school or member.age(day) not in COMPULSORY_AGES else None
-    return Reading(f"{pointer}/attributes/dropped_out", left, _known(at_school if left is None else not left))
+    return Reading(f"{member.pointer}/attributes/dropped_out", left, _known(at_school if left is None else not left))
 
 
 def village_checks(

@@ -141,7 +141,6 @@ def _found(person: Unattached, day: date) -> list[Fault]:
         cause=None,
         attributes=HouseholdAttributes(),
         incomes=(),
-        members=[person_facts(person, None)],
+        members=[person_facts(person, None, "")],
     )
-    found = (each.fault() for each in catalogue.errors_alone(facts))
-    return [replace(each, pointer=each.pointer.removeprefix("/members/0")) for each in found]
+    return [each.fault() for each in catalogue.errors_alone(facts)]
