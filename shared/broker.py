@@ -15,7 +15,8 @@ from shared.contracts.base import Topic
 from shared.settings import Settings
 
 META_TOPIC = "bangfu.meta.v1"
-QUIET_FETCH_WAIT_MS = 200
+QUIET_SECONDS, QUIET_FETCH_WAIT_MS = 5.0, 200
+SILENT_SECONDS, SILENT_FETCH_WAIT_MS = 60.0, 500
 SEND_LIMIT = 10.0
 """Seconds a batch may wait for acknowledgement; then the producer is thrown away (reliability.md finding 2)."""
 
@@ -52,15 +53,19 @@ def consumer(settings: Settings, group: str) -> AIOKafkaConsumer:
     )
 
 
-def attend(client: AIOKafkaConsumer, settings: Settings, *, closely: bool) -> None:
-    """How long the next fetches of a consumer may wait for records.
+def attend(client: AIOKafkaConsumer, settings: Settings, idle_seconds: float) -> None:
+    """How long the next fetches of a consumer may wait for records, if the last one came so long ago.
 
     The embedded broker does not end a fetch when a record comes, so fetches are short there; but a member of 72
     partitions that fetches every 20 ms costs a third of a processor, its own and the broker's, without a record.
-    Where nothing has come for a while a fifth of a second is short enough.
+    Where nothing has come for a while a fifth of a second is short enough, and later half a second.
     """
-    wait = settings.kafka_fetch_wait_ms
-    client._fetcher._fetch_max_wait_ms = wait if closely else max(wait, QUIET_FETCH_WAIT_MS)
+    longest = 0
+    if idle_seconds > SILENT_SECONDS:
+        longest = SILENT_FETCH_WAIT_MS
+    elif idle_seconds > QUIET_SECONDS:
+        longest = QUIET_FETCH_WAIT_MS
+    client._fetcher._fetch_max_wait_ms = max(settings.kafka_fetch_wait_ms, longest)
 
 
 async def ensure_topics(settings: Settings, topics: Iterable[Topic]) -> None:

@@ -7,6 +7,7 @@ dependency is away is tried again while partitions are paused and the group is k
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,8 +28,6 @@ from shared.settings import Settings
 
 logger = logging.getLogger("bangfu.consumer")
 RETRY_SECONDS = 0.5
-BUSY_SECONDS = 5.0
-"""How long after a record the next one is looked for closely."""
 SMALL = 200
 """Batches up to this size are read at once."""
 COMMIT_LIMIT = 5.0
@@ -153,19 +152,19 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             await broker.close(client)
 
     async def _consume(self, client: AIOKafkaConsumer, log: str) -> None:
-        adopted, busy_until = False, 0.0
+        adopted, last_record = False, -math.inf
         storing = asyncio.create_task(_nothing())
         try:
             while self.log.incarnation in (None, log):
                 adopted = adopted or await self._adopt_log(client, log)
-                broker.attend(client, self._settings, closely=time.monotonic() < busy_until)
+                broker.attend(client, self._settings, time.monotonic() - last_record)
                 fetched = await client.getmany(timeout_ms=200, max_records=self._max_records)
                 self.failing_since = None
                 if fetched:
                     batch = await self._batch(fetched)
                     await asyncio.shield(storing)
                     storing = asyncio.create_task(self._take_in(client, batch))
-                    busy_until = time.monotonic() + BUSY_SECONDS
+                    last_record = time.monotonic()
                 elif storing.done():
                     storing.result()  # raises what stops us
             await asyncio.shield(storing)

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ from services.registry.households import attributes, incomes, monitoring
 from services.registry.households.auditing import entries_of
 from services.registry.households.models import HOUSEHOLD, PERIOD, PERSON, insert, supersede
 from services.registry.households.records import Household, Individual, Person, changed_members, new_members
+from services.registry.households.rules import Since
 from services.registry.identity import Vault
 from services.registry.statistics import service as statistics
 from services.registry.statistics.service import PopulationChanges, Profile
@@ -174,9 +176,14 @@ def events_of(household: Household, persons: Iterable[Person]) -> list[Event]:
     return found
 
 
-def _transposed(columns: Any, rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
-    arrays = [list(column) for column in zip(*rows, strict=True)]
-    return arrays or [[] for _ in columns]
+def _transposed(columns: Any, rows: Iterable[tuple[Any, ...]]) -> list[Sequence[Any]]:
+    """Rows as an array a column; one of nulls alone is left empty, as ``unnest`` fills it up and the driver is slow."""
+    arrays = list(zip(*rows, strict=True)) or [()] * len(columns)
+    return [() if _all_null(column) else column for column in arrays]
+
+
+def _all_null(column: Sequence[Any]) -> bool:
+    return all(value is None for value in column)
 
 
 def _household_row(household: Household) -> tuple[Any, ...]:
@@ -192,7 +199,8 @@ def _household_row(household: Household) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def dated_text(entries: Iterable[tuple[Any, str]]) -> str:
+@lru_cache(maxsize=1024)  # households that came to one village on one day have the same
+def dated_text(entries: tuple[Since, ...]) -> str:
     """As dated entries are kept in a column."""
     return json.dumps([[valid_from.isoformat(), value] for valid_from, value in entries])
 
