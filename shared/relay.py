@@ -31,9 +31,9 @@ POLL_SECONDS = 0.02
 LONGEST_POLL_SECONDS = 0.25
 """Events of this process wake the relay; those of other processes are found by looking, less often after a while."""
 REST = 20
-REST_SECONDS = 2.0
+REST_SECONDS = 10.0
 """Times as long as a look took that found nothing, until the next, but not longer than this. A look walks over every
-event of a large import that is not committed yet."""
+event of a large import that is not committed yet: half a second for those of a whole register."""
 GATHER_SECONDS = 0.01
 """A batch begins no sooner after the one before: a batch costs a millisecond however small it is, and a busy service
 wakes the relay with every commit. An event that comes alone still leaves at once."""

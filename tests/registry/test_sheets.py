@@ -195,6 +195,10 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "no header": (lambda: workbook([ROW], ("a", "b", "c", "d")), "header_missing"),
     "half a workbook": (lambda: PLAIN[:-400], "file_damaged"),
     "broken XML": (lambda: with_part(SHEET, lambda xml: xml.replace(b"</c></row>", b"</row>")), "file_damaged"),
+    "a last row that does not end": (
+        lambda: with_part(SHEET, lambda xml: xml.replace(b"</row></sheetData>", b"</sheetData>")),
+        "file_damaged",
+    ),
     "rows that go back": (lambda: with_rows(b'<row r="1"><c r="A1"><v>1</v></c></row>'), "file_suspicious"),
     "a cell that is elsewhere": (lambda: with_rows(b'<row r="9"><c r="A800"><v>1</v></c></row>'), "file_suspicious"),
 }  # fmt: skip
@@ -259,7 +263,7 @@ BOMBS: dict[str, tuple[Callable[[], bytes], set[str]]] = {
     "rows as wide as a sheet": (wide_rows, {"file_too_demanding"}),
     "76 shared strings": (shared_strings, {"file_suspicious"}),
     "77 millions of rows": (many_rows, {"too_many_rows", "file_suspicious", "file_too_demanding"}),
-    "rows that never end": (lambda: with_rows(b"<row>" * 400_000), {"file_too_demanding", "file_suspicious"}),
+    "rows that never end": (lambda: with_rows(b"<row>" * 400_000), {"file_damaged"}),
 }
 
 

@@ -12,8 +12,8 @@ from shared.db import AWAY, CONTENDED, Database
 logger = logging.getLogger("bangfu.registry.audit")
 SECONDS = 1.0
 RETRY_SECONDS = 2.0
-REST = 20
-REST_SECONDS = 10.0
+REST = 50
+REST_SECONDS = 20.0
 """Times as long as a look took, until the next, but not longer than this. A look walks over every entry that a large
 import has not committed yet, and finds none of them."""
 

@@ -39,7 +39,8 @@ _DOCTYPE = re.compile(rb"<!(?:DOCTYPE|ENTITY)", re.I)
 _ENCODING = re.compile(rb"<\?xml[^>]*encoding\s*=\s*[\"']([^\"']*)")
 _DATA = re.compile(rb"<((?:\w+:)?)sheetData\s*/?>")
 _DIMENSION = re.compile(rb"<(?:\w+:)?dimension[^>]*ref=\"[A-Z]+[0-9]+:[A-Z]+([0-9]+)\"")
-_ROW = re.compile(rb"<((?:\w+:)?)row((?:\s[^>]*?)?)(?:/>|>(.*?)</(?:\w+:)?row\s*>)", re.S)
+_ROW = re.compile(rb"<((?:\w+:)?)row((?:\s[^>]*?)?)(/?)>")
+_TAG_ENDED = re.compile(rb"\s*>")
 _NUMBER = re.compile(rb"\sr\s*=\s*[\"']([0-9]{1,7})[\"']")
 _HIDDEN = re.compile(rb"\shidden\s*=\s*[\"'](?:1|true)[\"']")
 _VALUE = re.compile(rb"<(?:\w+:)?(?:v|is|f)[\s>]")
@@ -191,14 +192,15 @@ class Archive:
                 frame.set_head(rest[: found.start()], found.group(1))
                 rest, begun = rest[found.end() :], True
             end = 0
-            for row in _ROW.finditer(rest):
-                end = row.end()
+            for row, content, end in _whole_rows(rest):  # noqa: B007 - where the last one ends
                 stated = _NUMBER.search(row.group(2))
                 number = int(stated.group(1)) if stated else number + 1
-                yield number, row.group(1), row.group(2), row.group(3) or b""
+                yield number, row.group(1), row.group(2), content
             rest = rest[end:]
             if len(rest) > MAX_ROW + _CHUNK:
                 raise RefusedFileError("file_suspicious")
+        if begun and _ROW.search(rest.partition(b"sheetData>")[0]):  # the last row does not end
+            raise RefusedFileError("file_damaged")
 
 
 class _Frame:
@@ -253,6 +255,28 @@ def _check_encoding(start: bytes) -> None:
         raise RefusedFileError("file_suspicious")
     if declared and declared.group(1).lower() not in (b"utf-8", b"us-ascii"):
         raise RefusedFileError("file_suspicious")
+
+
+def _whole_rows(xml: bytes) -> Iterator[tuple[re.Match[bytes], bytes, int]]:
+    """The rows that end within some XML: how each begins, its content, and where it ends."""
+    end = 0
+    while row := _ROW.search(xml, end):
+        whole = (b"", row.end()) if row.group(3) else _until(b"</" + row.group(1) + b"row", xml, row.end())
+        if whole is None:
+            return
+        content, end = whole
+        yield row, content, end
+
+
+def _until(closing: bytes, xml: bytes, start: int) -> tuple[bytes, int] | None:
+    """What stands before a closing tag, and where that ends. As a part of ``_ROW`` it would take ten times as long."""
+    place = xml.find(closing, start)
+    while place >= 0:
+        ended = _TAG_ENDED.match(xml, place + len(closing))
+        if ended:
+            return xml[start:place], ended.end()
+        place = xml.find(closing, place + 1)
+    return None
 
 
 def _special_cells(content: bytes) -> dict[int, dict[str, object]]:

@@ -17,9 +17,9 @@ NO_VALUE = {"f": 1}
 
 def cell_of(value: Any) -> Cell:
     """What calamine gives, as a cell."""
-    if isinstance(value, str | bool | dict):
+    if isinstance(value, (str, bool, dict)):  # tuples: a union would be made anew for every cell
         return value
-    if isinstance(value, int | float):
+    if isinstance(value, (int, float)):
         return int(value) if value == value and abs(value) < 1e15 and value == int(value) else value
     if isinstance(value, datetime):
         return value.date()

@@ -125,7 +125,7 @@ def _placed(sheet: calamine.CalamineSheet) -> Iterator[tuple[int, list[Any]]]:
     row, column = sheet.start
     before = [""] * column
     for number, cells in enumerate(sheet.to_python(), start=row + 1):
-        yield number, before + [cell_of(cell) for cell in cells]
+        yield number, before + [cell if type(cell) is str else cell_of(cell) for cell in cells]
 
 
 def _only(found: "Sequence[_Candidate]") -> "_Candidate":
