@@ -143,6 +143,27 @@ def test_no_python_to_use_is_one_line(checkout: Path, tmp_path: Path, programs: 
     assert err.count("\n") == 1
 
 
+SLOW = """case "$*" in
+    *perf_counter*) echo 3.11 9000;;
+    *version_info*) exit 0;;
+    *) echo slow; exit 7;;
+esac"""
+
+
+@pytest.mark.parametrize(
+    ("other", "chosen"),
+    [("3.11 6000", "quick"), ("3.11 7500", "slow"), ("3.12 6000", "slow")],
+    ids=["quicker", "hardly quicker", "of another version"],
+)
+def test_a_much_quicker_python_of_the_same_version_is_taken(
+    checkout: Path, tmp_path: Path, other: str, chosen: str
+) -> None:
+    quick = SLOW.replace("3.11 9000", other).replace("slow", "quick")
+    path = path_with(tmp_path / "path", **{"python3": SLOW, "python3.11": quick})
+    code, out, err = run(checkout / "bangfu", cwd=tmp_path, env={"BANGFU_PYTHON": "", "PATH": path})
+    assert (code, out, err) == (1, f"{chosen}\n", "")  # which was started to install
+
+
 def test_failed_installation_is_one_line_and_tried_again(installed: Path, tmp_path: Path) -> None:
     lock = installed / "deploy" / "requirements.lock"
     lock.write_text(f"bangfu-test==1 --hash=sha256:{'0' * 64}\n")
