@@ -1,56 +1,76 @@
-"""What the audit log learns of a change of the register: an entry for the household, each member and each income. Pure.
+"""What the audit log learns of a change of the register: an entry for each household, each person and each income.
 
-Derived from what was and what is to be, so that no way of changing the register goes around it.
+Made by the database of the rows as it has just stored them, incomes apart, which are part of their household's row.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from operator import itemgetter
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from uuid import UUID
 
 from services.registry.audit.rules import Entry, digest_of
 from services.registry.households.models import HOUSEHOLD, PERSON
-from services.registry.households.records import Household, Individual, Person
+from services.registry.households.records import Household
+from shared.db import Pg
 
-_TOLD = {"id", "version", "recorded_at", "changed_by", "reason"}
+_TOLD = frozenset({"id", "version", "recorded_at", "changed_by", "reason"})
 """No part of what is digested: the entry says it."""
-_DESTROYED = {"content"}
+_DESTROYED = frozenset({"content"})
 """Nor this, which erasure destroys: with its key it could confirm a guess, and a digest would stay."""
 
 
-def _digested(columns: Mapping[str, str]) -> Callable[[Sequence[Any]], Iterable[Any]]:
-    """Takes from a row what is digested of it."""
-    return itemgetter(*(place for place, name in enumerate(columns) if name not in _TOLD | _DESTROYED))
+def digest(columns: Mapping[str, str], row: str) -> str:
+    """SQL: SHA-256 of what a row of the register holds."""
+    names = (f"{row}.{name}" for name in columns if name not in _TOLD | _DESTROYED)
+    return f"sha256(convert_to(ROW({', '.join(names)})::text, 'UTF8'))"
 
 
-_of_household = _digested(HOUSEHOLD)
-_of_person = _digested(PERSON)
+def _divisions(row: str) -> str:
+    return f"array_remove(ARRAY[{row}.city, {row}.managing_unit, {row}.township, {row}.village], NULL)"
 
 
-def entries_of(
-    old: Household | None, new: Household, row: Sequence[Any], persons: Sequence[tuple[Person, Sequence[Any]]]
-) -> Iterator[Entry]:
-    """The entries of a household that is written, given the rows that are stored."""
-    divisions, identifier = new.latest.path.scopes(), str(new.id)
-    yield _entry(new, f"household.{new.verb()}", identifier, divisions, _of_household(row))
-    for person, stored in persons:
-        yield person_entry(person, divisions, stored)
-    known = () if old is None else old.incomes
+_VERB = (
+    "CASE WHEN {0}.version = 1 THEN 'registered' WHEN {0}.status = 'deregistered' THEN 'deregistered' "
+    "ELSE 'changed' END"
+)
+_INSERT = (
+    "INSERT INTO audit_entry (id, recorded_at, key_id, operation, object_id, version, reason, divisions, digest) "
+    "SELECT uuidv7(), {0}.recorded_at, {0}.changed_by, {1}, {0}.id::text, {0}.version, {0}.reason, {2}, {3} FROM {0} "
+)
+_NOTE_HOUSEHOLDS = (
+    _INSERT.format(
+        "household",
+        f"'household.' || {_VERB.format('household')}",
+        _divisions("household"),
+        digest(HOUSEHOLD, "household"),
+    )
+    + "WHERE household.id = ANY($1::uuid[])"
+)
+_NOTE_PERSONS = (
+    _INSERT.format(
+        "person",
+        f"'person.' || CASE WHEN person.status = 'erased' THEN 'erased' ELSE {_VERB.format('person')} END",
+        f"CASE WHEN household.id IS NULL THEN {_divisions('person')} ELSE {_divisions('household')} END",
+        digest(PERSON, "person"),
+    )
+    + "LEFT JOIN household ON household.id = person.household_id WHERE person.id = ANY($1::uuid[])"
+)
+
+
+async def note_households(pg: Pg, written: Sequence[UUID]) -> None:
+    """Enter households as they have just been written."""
+    await pg.execute(_NOTE_HOUSEHOLDS, written)
+
+
+async def note_persons(pg: Pg, written: Sequence[UUID]) -> None:
+    """Enter persons as they have just been written, where their household lies, or where they belong."""
+    await pg.execute(_NOTE_PERSONS, written)
+
+
+def incomes_reported(old: Household | None, new: Household) -> Iterator[Entry]:
+    """The entries of the incomes that a household did not have before."""
+    author, known = new.author, () if old is None else old.incomes
     for income in new.incomes:
         if income not in known:
-            yield _entry(new, "income.reported", f"{identifier}/{income.year}", divisions, [income.model_dump_json()])
-
-
-def person_entry(person: Individual, divisions: tuple[str, ...], stored: Sequence[Any]) -> Entry:
-    """The entry of a person who is written, given the row that is stored."""
-    verb = "erased" if person.status == "erased" else person.verb()
-    return _entry(person, f"person.{verb}", str(person.id), divisions, _of_person(stored))
-
-
-def _entry(
-    what: Household | Individual, operation: str, object_id: str, divisions: tuple[str, ...], stored: Iterable[Any]
-) -> Entry:
-    author = what.author
-    return Entry(
-        author.now, author.key_id, operation, object_id, what.version, author.reason, divisions=divisions,
-        digest=digest_of(stored),
-    )  # fmt: skip
+            yield Entry(
+                author.now, author.key_id, "income.reported", f"{new.id}/{income.year}", new.version, author.reason,
+                divisions=new.latest.path.scopes(), digest=digest_of([income.model_dump_json()]),
+            )  # fmt: skip

@@ -14,8 +14,7 @@ from services.registry.audit import service as audit
 from services.registry.audit.rules import Entry
 from services.registry.context import Registry
 from services.registry.exchange import changes as exchange
-from services.registry.households import attributes, incomes, monitoring
-from services.registry.households.auditing import entries_of
+from services.registry.households import attributes, auditing, incomes, monitoring
 from services.registry.households.models import HOUSEHOLD, PERIOD, PERSON, insert, supersede
 from services.registry.households.records import Household, Individual, Person, changed_members, new_members
 from services.registry.households.rules import Since
@@ -51,7 +50,8 @@ class _Rows:
     persons: list[tuple[Person, tuple[Any, ...]]] = field(default_factory=list)
     periods: list[tuple[Any, ...]] = field(default_factory=list)
     events: list[tuple[Any, ...]] = field(default_factory=list)
-    audited: list[Entry] = field(default_factory=list)
+    incomes: list[Entry] = field(default_factory=list)
+    """For the audit log; what else it learns, the database tells it."""
 
 
 async def add(pg: Pg, registry: Registry, households: Sequence[Household], changes: PopulationChanges) -> None:
@@ -118,14 +118,15 @@ def _profile(household: Household) -> Profile:
 
 
 async def _write_rest(pg: Pg, rows: _Rows) -> None:
+    await auditing.note_households(pg, [row[0] for row in rows.households])
     await write_persons(pg, rows.persons)
     await pg.execute(_INSERT_PERIODS, *_transposed(PERIOD, rows.periods))
     await outbox.write(pg, rows.events)
-    await audit.record(pg, rows.audited)
+    await audit.record(pg, rows.incomes)
 
 
 async def write_persons(pg: Pg, persons: Sequence[tuple[Individual, tuple[Any, ...]]]) -> None:
-    """Write persons and their rows: first versions, and later ones over those before.
+    """Write persons and their rows: first versions, and later ones over those before; the audit log learns of them.
 
     Raises ``MovedOnError``, and ``asyncpg.UniqueViolationError`` when a number or an ID number is taken.
     """
@@ -133,6 +134,7 @@ async def write_persons(pg: Pg, persons: Sequence[tuple[Individual, tuple[Any, .
     if changed and len(await pg.fetch(_SUPERSEDE_PERSONS, *_transposed(PERSON, changed))) != len(changed):
         raise MovedOnError("person")
     await pg.execute(_INSERT_PERSONS, *_transposed(PERSON, (row for person, row in persons if person.version == 1)))
+    await auditing.note_persons(pg, [person.id for person, _ in persons])
 
 
 async def _rows(registry: Registry, households: Sequence[Household], before: Mapping[UUID, Household]) -> _Rows:
@@ -146,15 +148,13 @@ async def _rows(registry: Registry, households: Sequence[Household], before: Map
 def _take(into: _Rows, registry: Registry, households: Sequence[Household], before: Mapping[UUID, Household]) -> None:
     """One kind of row after the other for all households: a fifth faster than all kinds for one after the other."""
     touched = [_touched(before.get(household.id), household) for household in households]
-    rows = [_household_row(household) for household in households]
-    written = [[(person, _member_row(registry.vault, person)) for person in persons] for persons in touched]
     events = [event for each, persons in zip(households, touched, strict=True) for event in events_of(each, persons)]
-    into.households += rows
-    into.persons += chain.from_iterable(written)
+    into.households += map(_household_row, households)
+    into.persons += [(person, _member_row(registry.vault, person)) for persons in touched for person in persons]
     into.periods += chain.from_iterable(map(_period_rows, households))
     into.events += outbox.rows(registry.runtime.settings, events)
-    for household, row, persons in zip(households, rows, written, strict=True):
-        into.audited += entries_of(before.get(household.id), household, row, persons)
+    for household in households:
+        into.incomes += auditing.incomes_reported(before.get(household.id), household)
 
 
 def _touched(old: Household | None, new: Household) -> Sequence[Person]:

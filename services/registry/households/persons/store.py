@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 
-from services.registry.audit import service as audit
 from services.registry.context import Registry
 from services.registry.households import store
-from services.registry.households.auditing import person_entry
 from services.registry.households.persons.records import Unattached
 from shared import outbox
 from shared.contracts.household import PERSON
@@ -23,7 +21,6 @@ async def write(pg: Pg, registry: Registry, persons: Sequence[Unattached]) -> No
     rows = [(person, store.person_row(registry.vault, person, _where(person))) for person in persons]
     await store.write_persons(pg, rows)
     await outbox.write(pg, outbox.rows(registry.runtime.settings, events_of(persons)))
-    await audit.record(pg, [person_entry(person, person.path.scopes(), row) for person, row in rows])
 
 
 def events_of(persons: Sequence[Unattached]) -> list[Event]:
