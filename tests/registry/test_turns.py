@@ -1,9 +1,12 @@
-"""Work on many households leaves the event loop to others between turns."""
+"""Work on many households leaves the event loop to others between turns, and what is waited for goes first."""
 
 import asyncio
+from collections.abc import Sequence
 from itertools import groupby
 
-from services.registry.turns import TURN, turns
+import pytest
+
+from services.registry.turns import TURN, in_spare_turns, in_turns
 
 
 async def test_others_go_on_between_turns_and_nothing_is_left_out() -> None:
@@ -14,9 +17,12 @@ async def test_others_go_on_between_turns_and_nothing_is_left_out() -> None:
             seen.append("other")
             await asyncio.sleep(0)
 
-    beside = asyncio.create_task(other())
-    async for some in turns(range(2 * TURN + 1)):
+    def noted(some: Sequence[int]) -> Sequence[int]:
         seen.extend(some)
+        return some
+
+    beside = asyncio.create_task(other())
+    assert await in_turns(range(2 * TURN + 1), noted) == list(range(2 * TURN + 1))
     beside.cancel()
     assert [each for each in seen if each != "other"] == list(range(2 * TURN + 1))
     runs = [len(list(run)) for what, run in groupby(seen, key=lambda each: each == "other") if not what]
@@ -24,4 +30,25 @@ async def test_others_go_on_between_turns_and_nothing_is_left_out() -> None:
 
 
 async def test_a_few_are_done_at_once() -> None:
-    assert [list(some) async for some in turns("abc")] == [["a", "b", "c"]]
+    assert await in_turns("abc", lambda some: [some]) == ["abc"]
+
+
+async def test_what_is_waited_for_goes_first() -> None:
+    seen: list[str] = []
+
+    def noted(what: str) -> list[None]:
+        seen.append(what)
+        return []
+
+    spare = asyncio.create_task(in_spare_turns("s" * 3 * TURN, lambda some: noted("spare")))
+    while not seen:
+        await asyncio.sleep(0)  # it has begun
+    await in_turns("w" * 3 * TURN, lambda some: noted("waited for"))
+    await spare
+    assert seen == ["spare", *["waited for"] * 3, *["spare"] * 2]
+
+
+async def test_work_that_fails_keeps_nobody_waiting() -> None:
+    with pytest.raises(ZeroDivisionError):
+        await in_turns([1], lambda some: [each / 0 for each in some])
+    assert await asyncio.wait_for(in_spare_turns([2], lambda some: some), 5) == [2]

@@ -17,7 +17,7 @@ from services.registry.households.service import author_of, surroundings
 from services.registry.reports import ImportReport, Mode, Tally, keep, kept
 from services.registry.statistics import service as statistics
 from services.registry.statistics.service import PopulationChanges
-from services.registry.turns import turns
+from services.registry.turns import in_turns
 from shared.auth import Caller
 from shared.db import Pg
 from shared.errors import Fault, Language, Problem
@@ -88,11 +88,11 @@ class Import:
         tally.add(part)
 
     async def _register(self, pg: Pg, first: int, chunk: Sequence[bytes], changes: PopulationChanges) -> Tally:
-        contents = [content async for some in turns(chunk) for content in map(_read, some)]
+        contents = await in_turns(chunk, lambda some: map(_read, some))
         await go_by_index(pg)
         around = await surroundings(pg, self.registry, self.caller)
         author = author_of(self.registry, self.caller)
-        judged = await judge_all(contents, around)
+        judged = await in_turns(contents, lambda some: judge_all(some, around))
         tally = Tally()
         for row, outcome in enumerate(await register(pg, self.registry, around, judged, author, changes), first):
             match outcome:

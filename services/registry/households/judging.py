@@ -1,6 +1,6 @@
 """Whether a household may be registered, as far as that can be said without asking the register. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -13,7 +13,6 @@ from services.registry.households.rules import NotValidThenError, Sex, Since
 from services.registry.households.schemas import HouseholdIn, PersonFields
 from services.registry.identity import Vault
 from services.registry.idnumbers import BadIdNumberError, read_id_number
-from services.registry.turns import turns
 from shared.auth import Caller
 from shared.contracts.division import DivisionTree
 from shared.contracts.household import HouseholdState
@@ -97,9 +96,9 @@ def judge(content: HouseholdIn, around: Surroundings) -> Judged | list[Fault]:
     return Judged(content, digest, states, tuple(identities), tuple(joined), in_order, tuple(if_new))
 
 
-async def judge_all(contents: Sequence[HouseholdIn | list[Fault]], around: Surroundings) -> list[Judged | list[Fault]]:
+def judge_all(contents: Iterable[HouseholdIn | list[Fault]], around: Surroundings) -> list[Judged | list[Fault]]:
     """Several of them; what was found faulty before passes through."""
-    return [each if isinstance(each, list) else judge(each, around) async for some in turns(contents) for each in some]
+    return [each if isinstance(each, list) else judge(each, around) for each in contents]
 
 
 def _facts(

@@ -15,7 +15,7 @@ from services.registry.households.records import Author, Household, Person
 from services.registry.households.rules import Since
 from services.registry.households.schemas import MemberIn, PersonFields
 from services.registry.statistics.service import PopulationChanges
-from services.registry.turns import turns
+from services.registry.turns import in_turns
 from shared import errors
 from shared.db import Pg
 from shared.errors import Fault, fault
@@ -177,11 +177,13 @@ async def _make(pg: Pg, judged: Sequence[Judged], author: Author) -> list[Househ
     people = [county for each, county in zip(judged, counties, strict=True) for _ in each.content.members]
     numbers = await draw_numbers(pg, "household", counties)
     person_numbers = iter(await draw_numbers(pg, "person", people))
-    return [
-        _household(each, seq, number, [next(person_numbers)[1] for _ in each.content.members], author)
-        async for some in turns(list(zip(judged, numbers, strict=True)))
-        for each, (seq, number) in some
-    ]
+
+    def made(each: Judged, seq: int, number: str) -> Household:
+        return _household(each, seq, number, [next(person_numbers)[1] for _ in each.content.members], author)
+
+    return await in_turns(
+        list(zip(judged, numbers, strict=True)), lambda some: [made(each, *drawn) for each, drawn in some]
+    )
 
 
 async def draw_numbers(pg: Pg, table: str, counties: Sequence[str]) -> list[tuple[int, str]]:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from itertools import chain
 from typing import Any
@@ -21,7 +21,7 @@ from services.registry.households.rules import Since
 from services.registry.identity import Vault
 from services.registry.statistics import service as statistics
 from services.registry.statistics.service import PopulationChanges, Profile
-from services.registry.turns import turns
+from services.registry.turns import in_turns
 from shared import outbox
 from shared.contracts.household import HOUSEHOLD as HOUSEHOLD_TOPIC
 from shared.contracts.household import PERSON as PERSON_TOPIC
@@ -52,6 +52,11 @@ class _Rows:
     events: list[tuple[Any, ...]] = field(default_factory=list)
     incomes: list[Entry] = field(default_factory=list)
     """For the audit log; what else it learns, the database tells it."""
+
+    def include(self, more: "_Rows") -> None:
+        """Add what other households write."""
+        for each in fields(self):
+            getattr(self, each.name).extend(getattr(more, each.name))
 
 
 async def add(pg: Pg, registry: Registry, households: Sequence[Household], changes: PopulationChanges) -> None:
@@ -139,22 +144,23 @@ async def write_persons(pg: Pg, persons: Sequence[tuple[Individual, tuple[Any, .
 
 async def _rows(registry: Registry, households: Sequence[Household], before: Mapping[UUID, Household]) -> _Rows:
     """What households write; ``before`` holds what they were, where they are not new."""
-    found = _Rows()
-    async for some in turns(households):
-        _take(found, registry, some, before)
-    return found
+    whole = _Rows()
+    for part in await in_turns(households, lambda some: [_rows_of(registry, some, before)]):
+        whole.include(part)
+    return whole
 
 
-def _take(into: _Rows, registry: Registry, households: Sequence[Household], before: Mapping[UUID, Household]) -> None:
+def _rows_of(registry: Registry, households: Sequence[Household], before: Mapping[UUID, Household]) -> _Rows:
     """One kind of row after the other for all households: a fifth faster than all kinds for one after the other."""
     touched = [_touched(before.get(household.id), household) for household in households]
     events = [event for each, persons in zip(households, touched, strict=True) for event in events_of(each, persons)]
-    into.households += map(_household_row, households)
-    into.persons += [(person, _member_row(registry.vault, person)) for persons in touched for person in persons]
-    into.periods += chain.from_iterable(map(_period_rows, households))
-    into.events += outbox.rows(registry.runtime.settings, events)
-    for household in households:
-        into.incomes += auditing.incomes_reported(before.get(household.id), household)
+    return _Rows(
+        households=list(map(_household_row, households)),
+        persons=[(person, _member_row(registry.vault, person)) for persons in touched for person in persons],
+        periods=list(chain.from_iterable(map(_period_rows, households))),
+        events=outbox.rows(registry.runtime.settings, events),
+        incomes=[entry for each in households for entry in auditing.incomes_reported(before.get(each.id), each)],
+    )
 
 
 def _touched(old: Household | None, new: Household) -> Sequence[Person]:

@@ -1,7 +1,8 @@
 """Some households of a file into the register: what becomes of each, and what the report and the clerk are told."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from uuid import UUID
 
 import asyncpg
@@ -22,7 +23,7 @@ from services.registry.imports.sheets.groups import Group
 from services.registry.imports.store import RejectedRow, Remark
 from services.registry.reports import MAX_ERRORS
 from services.registry.statistics.service import PopulationChanges
-from services.registry.turns import turns
+from services.registry.turns import in_spare_turns, in_turns
 from shared.db import Pg
 from shared.errors import Fault, Language, fault
 
@@ -64,8 +65,8 @@ class Registering:
 
     async def ahead(self, groups: Sequence[Group]) -> Ahead:
         """The households of some rows, or what is wrong with them."""
-        read = [household async for some in turns(groups) for household in map(self.reader.household, some)]
-        return Ahead(read, await judge_all(_contents(read), self.around))
+        read = await in_spare_turns(groups, lambda some: map(self.reader.household, some))
+        return Ahead(read, await in_spare_turns(_contents(read), lambda some: judge_all(some, self.around)))
 
     async def run(
         self,
@@ -87,12 +88,10 @@ class Registering:
         """
         judged = ahead.judged
         if around != self.around:
-            judged = await judge_all(_contents(ahead.read), around)
+            judged = await in_turns(_contents(ahead.read), lambda some: judge_all(some, around))
         outcomes = await (self._one_by_one if singly else self._together)(pg, around, judged, changes)
         told = _Told(self, before)
-        async for some in turns(list(zip(groups, ahead.read, outcomes, strict=True))):
-            for group, content, outcome in some:
-                told.household(group, content, outcome, around)
+        await in_turns(list(zip(groups, ahead.read, outcomes, strict=True)), partial(told.households, around))
         return told.chapter
 
     async def _together(
@@ -120,6 +119,9 @@ def _contents(read: Sequence[Read]) -> list[HouseholdIn | list[Fault]]:
     return [each if isinstance(each, HouseholdIn) else [located.fault for located in each] for each in read]
 
 
+_Came = tuple[Group, Read, Outcome | Updated | Kept]
+
+
 class _Told:
     """Turns outcomes into what is counted and said."""
 
@@ -127,7 +129,13 @@ class _Told:
         self._work = work
         self.chapter = Chapter(before.model_copy())
 
-    def household(
+    def households(self, around: Surroundings, some: Iterable[_Came]) -> Iterable[None]:
+        """A few of them; nothing is to be gathered."""
+        for each in some:
+            self._household(*each, around)
+        return ()
+
+    def _household(
         self,
         group: Group,
         read: HouseholdIn | list[Located],

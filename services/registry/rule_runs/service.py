@@ -17,7 +17,7 @@ from services.registry.households import reading
 from services.registry.households.facts import facts_of
 from services.registry.households.records import Household
 from services.registry.rule_runs.schemas import FindingRow, RuleCount, RuleRunOut
-from services.registry.turns import turns
+from services.registry.turns import in_spare_turns
 from shared import errors
 from shared.auth import Caller
 from shared.db import Pg
@@ -174,12 +174,10 @@ async def advance(registry: Registry) -> bool:
         identifiers = [row["id"] for row in rows]
         households = await reading.several(pg, identifiers, registry.vault)
         day = today(registry)
-        found = [
-            (household, finding)
-            async for some in turns(households)
-            for household in some
-            for finding in catalogue.all_findings(facts_of(household, day))
-        ]
+        found = await in_spare_turns(
+            households,
+            lambda some: [(each, finding) for each in some for finding in catalogue.all_findings(facts_of(each, day))],
+        )
         await _keep(pg, run["id"], found)
         done = len(rows) < CHUNK
         await pg.execute(

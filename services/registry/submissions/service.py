@@ -20,7 +20,7 @@ from services.registry.submissions.provenance import Provenance
 from services.registry.submissions.reading import Submission, read
 from services.registry.submissions.rules import VERSION_USED, Accept, Held, Reject, Unchanged, Wait, Write, decide
 from services.registry.submissions.writing import Writing, Written
-from services.registry.turns import turns
+from services.registry.turns import in_turns
 from shared.db import Pg
 from shared.errors import Fault
 from shared.intake.contracts import OutcomeError, Verdict
@@ -57,7 +57,7 @@ class HouseholdDesk:
 
     async def _read(self, received: Sequence[Received], keys: Keys) -> list[Submission]:
         vault = self._registry.vault
-        return [read(each, keys, vault) async for some in turns(received) for each in some]
+        return await in_turns(received, lambda some: [read(each, keys, vault) for each in some])
 
     async def decide(self, pg: Pg, wave: Sequence[Submission]) -> list[HouseholdOutcome | Park]:
         """Decide and write; statistics learn of it last, for others wait for their rows."""

@@ -16,6 +16,7 @@ from services.registry.households.upserting import Kept, Updated, upsert
 from services.registry.statistics.service import PopulationChanges
 from services.registry.submissions.reading import Submission
 from services.registry.submissions.rules import Held
+from services.registry.turns import in_turns
 from shared.db import Pg
 from shared.errors import Fault, Problem, fault
 
@@ -75,7 +76,7 @@ class Writing:
         if submissions[0][0].envelope.op == "revoke":
             return [await self._withdrawn(pg, held) for _, held in submissions if held is not None]
         contents = [submission.content for submission, _ in submissions if submission.content is not None]
-        judged = await judge_all(contents, self.around)
+        judged = await in_turns(contents, lambda some: judge_all(some, self.around))
         if submissions[0][0].envelope.op == "record":
             return list(await register(pg, self.registry, self.around, judged, self.author, changes))
         return await upsert(pg, self.registry, self.around, judged, self.author, changes, Overwriting("always"))
