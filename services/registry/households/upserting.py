@@ -150,8 +150,9 @@ async def _held(
 ) -> dict[Any, Household]:
     """The households that the contents name, within the caller's divisions and locked, by number and by name."""
     rows = await pg.fetch(
-        "SELECT id FROM household WHERE (number = ANY($1::text[]) OR (source_system, external_id) IN "
-        f"(SELECT * FROM unnest($2::text[], $3::text[]))) AND {reading.scope(4)}",
+        f"SELECT id FROM household WHERE number = ANY($1::text[]) AND {reading.scope(4)} "
+        "UNION SELECT id FROM household JOIN unnest($2::text[], $3::text[]) AS wanted (source_system, external_id) "
+        f"USING (source_system, external_id) WHERE {reading.scope(4)}",
         [each.number for each in contents if each.number],
         [each.source_system for each in contents if each.external_id],
         [each.external_id for each in contents if each.external_id],
