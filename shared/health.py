@@ -1,6 +1,7 @@
 """Health that means something: backlog by age, not pings alone (style.md, "Absorb" 18)."""
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,6 +14,7 @@ from shared.db import AWAY, Database
 from shared.relay import Relay
 
 OLDEST_EVENT_SECONDS = 30.0
+"""How long an event may wait while none is sent: those of a large import wait for their turn behind each other."""
 FAILING_SECONDS = 30.0
 BROKER_SILENCE_SECONDS = 15.0
 
@@ -35,6 +37,7 @@ class Health(BaseModel):
     broker: bool = Field(description="The broker answered lately.")
     outbox_rows: int = Field(description="Events not yet acknowledged by the broker.")
     outbox_oldest_seconds: float
+    outbox_sent_seconds: float | None = Field(description="Since an event was last sent; null: none of those kept.")
     clean_at: datetime | None = Field(description="Everything sent before this was consumed by all its readers.")
     drained: bool = Field(default=False, description="Nothing waits and all was consumed; asked only while draining.")
     consumers: list[ConsumerHealth]
@@ -44,8 +47,8 @@ class Health(BaseModel):
 async def check(service: str, database: Database, relay: Relay | None, consumers: Sequence[Consumer]) -> Health:
     """Look at everything this process depends on; within two seconds."""
     health = Health(
-        ready=True, database=False, broker=True, outbox_rows=0, outbox_oldest_seconds=0, clean_at=None,
-        consumers=[], problems=[],
+        ready=True, database=False, broker=True, outbox_rows=0, outbox_oldest_seconds=0,
+        outbox_sent_seconds=None, clean_at=None, consumers=[], problems=[],
     )  # fmt: skip
     try:
         async with asyncio.timeout(2):
@@ -57,8 +60,9 @@ async def check(service: str, database: Database, relay: Relay | None, consumers
     health.broker = all(time.monotonic() - watch.last_contact < BROKER_SILENCE_SECONDS for watch in watches)
     if not health.broker:
         health.problems.append("broker: no answer lately")
-    if health.outbox_oldest_seconds > OLDEST_EVENT_SECONDS:
-        health.problems.append("outbox: events wait too long")
+    sent = math.inf if health.outbox_sent_seconds is None else health.outbox_sent_seconds
+    if min(health.outbox_oldest_seconds, sent) > OLDEST_EVENT_SECONDS:
+        health.problems.append("outbox: events wait too long, and none is sent")
     for consumer in health.consumers:
         if consumer.stopped is not None:
             health.problems.append(f"{consumer.group}: {consumer.stopped}")
@@ -73,16 +77,14 @@ async def _look_at_database(health: Health, service: str, database: Database, co
         row = await pg.fetchrow(
             "SELECT count(*) AS rows, "
             "coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::float AS age, "
+            "(SELECT extract(epoch FROM clock_timestamp() - max(sent_at))::float FROM outbox_sent) AS sent, "
             "(SELECT clean_at FROM log_state WHERE reader = 'relay') AS clean_at "
             "FROM (SELECT created_at FROM outbox ORDER BY pos LIMIT 100000) waiting"
         )
         assert row is not None  # an aggregate always answers
         health.database = True
-        health.outbox_rows, health.outbox_oldest_seconds, health.clean_at = (
-            row["rows"],
-            row["age"],
-            row["clean_at"],
-        )
+        health.outbox_rows, health.outbox_oldest_seconds = row["rows"], row["age"]
+        health.outbox_sent_seconds, health.clean_at = row["sent"], row["clean_at"]
         for consumer in consumers:
             counts = await pg.fetchrow(
                 "SELECT (SELECT count(*) FROM parked_record WHERE group_name = $1), "

@@ -252,6 +252,22 @@ async def test_without_a_database_every_answer_is_503(client: httpx.AsyncClient,
     assert len(await things(app)) == 1
 
 
+async def test_events_that_wait_are_a_problem_unless_they_move(client: httpx.AsyncClient, app: FastAPI) -> None:
+    columns = "id, aggregatetype, aggregateid, type, source, time, payload, created_at"
+    values = "'a:1', 'bangfu.x.v1', 'a', 'x', 'http://x', '2018-01-01T00:00:00Z', '{}'"
+    waiting = ["outbox: events wait too long, and none is sent"]
+    async with app.state.runtime.database.driver() as pg:
+        await pg.execute(f"INSERT INTO outbox ({columns}) VALUES ({values}, now() - interval '31 seconds')")
+        assert (await client.get("/readyz")).json()["problems"] == waiting
+        await pg.execute("CREATE TABLE sent_ever PARTITION OF outbox_sent DEFAULT")
+        sent = f"INSERT INTO outbox_sent (pos, {columns}, sent_at) VALUES (1, {values}, now(), now() - $1::interval)"
+        await pg.execute(sent, timedelta(seconds=31))
+        assert (await client.get("/readyz")).json()["problems"] == waiting
+        await pg.execute(sent, timedelta(seconds=1))
+    ready = await client.get("/readyz")
+    assert (ready.status_code, ready.json()["problems"]) == (200, [])
+
+
 # Documents
 
 
