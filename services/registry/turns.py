@@ -5,6 +5,7 @@ register took a fifth more of a processor than for doing one thing after the oth
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
@@ -12,6 +13,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 TURN = 10
 """Households at a time: two to five milliseconds of reading, judging or preparing what is written."""
+PATIENCE_SECONDS = 0.02
+"""How long a spare turn lets others go first."""
 
 
 class _Waited:
@@ -35,14 +38,16 @@ async def in_turns(items: Sequence[T], work: Callable[[Sequence[T]], Iterable[R]
 
 
 async def in_spare_turns(items: Sequence[T], work: Callable[[Sequence[T]], Iterable[R]]) -> list[R]:
-    """The same where nobody waits for it yet: what is done ``in_turns`` goes first.
+    """The same where nobody waits for it yet: what is done ``in_turns`` goes first, for a while each time.
 
-    So an import has something to compute while the database writes, instead of having done it before.
+    So an import has something to compute while the database writes, instead of having done it before. Not for ever:
+    in the end somebody does wait, perhaps with a transaction open.
     """
     found: list[R] = []
     for start in range(0, len(items), TURN):
+        begun = time.monotonic()
         await asyncio.sleep(0)
-        while _Waited.count:  # noqa: ASYNC110 - a round of the loop, in which they take a turn
+        while _Waited.count and time.monotonic() - begun < PATIENCE_SECONDS:  # noqa: ASYNC110 - they take turns
             await asyncio.sleep(0)
         found += work(items[start : start + TURN])
     return found

@@ -48,6 +48,18 @@ async def test_what_is_waited_for_goes_first() -> None:
     assert seen == ["spare", *["waited for"] * 3, *["spare"] * 2]
 
 
+async def test_spare_turns_come_beside_work_without_an_end() -> None:
+    """A transaction may be open meanwhile, and ends when nothing is done in it for too long."""
+
+    async def unending() -> None:
+        while True:
+            await in_turns(range(2 * TURN), lambda some: some)  # the next begins before anybody else can
+
+    beside = asyncio.create_task(unending())
+    assert await asyncio.wait_for(in_spare_turns(range(3 * TURN), lambda some: some), 5) == list(range(3 * TURN))
+    beside.cancel()
+
+
 async def test_work_that_fails_keeps_nobody_waiting() -> None:
     with pytest.raises(ZeroDivisionError):
         await in_turns([1], lambda some: [each / 0 for each in some])
