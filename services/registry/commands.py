@@ -13,7 +13,7 @@ from shared.db import Pg
 from shared.errors import Problem, Text
 from shared.http.claiming import claim, complete, find_earlier, forget
 
-__all__ = ["attempted", "claim", "command", "complete", "find_earlier", "forget", "go_by_index"]
+__all__ = ["attempted", "claim", "command", "complete", "find_earlier", "forget", "plan_anew"]
 T = TypeVar("T")
 ATTEMPTS = 3
 """How often a command is tried that loses to others running beside it."""
@@ -39,15 +39,13 @@ async def command(runtime: Runtime, *, dry_run: bool = False) -> AsyncIterator[P
     runtime.wake_relay()
 
 
-async def go_by_index(pg: Pg) -> None:
-    """Let this transaction look everything up by index, for plans are kept: made while the tables were small, they
-    would read them from end to end when they have grown under our hands.
+async def plan_anew(pg: Pg) -> None:
+    """Forget this connection's plans: those made while the tables were small read them from end to end.
 
-    (To plan each statement anew instead is a third of the database's work: it plans every check of a foreign key.)
+    For each chunk of bulk work, under whose hands the tables grow. To plan every statement anew instead would plan
+    every check of a foreign key, once a row, and take a third of the database's time.
     """
-    await pg.execute(
-        "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
-    )
+    await pg.execute("DISCARD PLANS")
 
 
 async def attempted(attempt: Callable[[], Awaitable[T]]) -> T:

@@ -17,7 +17,7 @@ _DESTROYED = frozenset({"content"})
 """Nor this, which erasure destroys: with its key it could confirm a guess, and a digest would stay."""
 
 
-def digest(columns: Mapping[str, str], row: str) -> str:
+def _digest(columns: Mapping[str, str], row: str) -> str:
     """SQL: SHA-256 of what a row of the register holds."""
     names = (f"{row}.{name}" for name in columns if name not in _TOLD | _DESTROYED)
     return f"sha256(convert_to(ROW({', '.join(names)})::text, 'UTF8'))"
@@ -35,21 +35,21 @@ _INSERT = (
     "INSERT INTO audit_entry (id, recorded_at, key_id, operation, object_id, version, reason, divisions, digest) "
     "SELECT uuidv7(), {0}.recorded_at, {0}.changed_by, {1}, {0}.id::text, {0}.version, {0}.reason, {2}, {3} FROM {0} "
 )
-_NOTE_HOUSEHOLDS = (
+NOTE_HOUSEHOLDS = (
     _INSERT.format(
         "household",
         f"'household.' || {_VERB.format('household')}",
         _divisions("household"),
-        digest(HOUSEHOLD, "household"),
+        _digest(HOUSEHOLD, "household"),
     )
     + "WHERE household.id = ANY($1::uuid[])"
 )
-_NOTE_PERSONS = (
+NOTE_PERSONS = (
     _INSERT.format(
         "person",
         f"'person.' || CASE WHEN person.status = 'erased' THEN 'erased' ELSE {_VERB.format('person')} END",
         f"CASE WHEN household.id IS NULL THEN {_divisions('person')} ELSE {_divisions('household')} END",
-        digest(PERSON, "person"),
+        _digest(PERSON, "person"),
     )
     + "LEFT JOIN household ON household.id = person.household_id WHERE person.id = ANY($1::uuid[])"
 )
@@ -57,12 +57,12 @@ _NOTE_PERSONS = (
 
 async def note_households(pg: Pg, written: Sequence[UUID]) -> None:
     """Enter households as they have just been written."""
-    await pg.execute(_NOTE_HOUSEHOLDS, written)
+    await pg.execute(NOTE_HOUSEHOLDS, written)
 
 
 async def note_persons(pg: Pg, written: Sequence[UUID]) -> None:
     """Enter persons as they have just been written, where their household lies, or where they belong."""
-    await pg.execute(_NOTE_PERSONS, written)
+    await pg.execute(NOTE_PERSONS, written)
 
 
 def incomes_reported(old: Household | None, new: Household) -> Iterator[Entry]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from services.registry.checks import catalogue
-from services.registry.commands import attempted, claim, command, complete, find_earlier, go_by_index
+from services.registry.commands import attempted, claim, command, complete, find_earlier, plan_anew
 from services.registry.context import Registry
 from services.registry.households.facts import facts_of
 from services.registry.households.judging import judge_all
@@ -89,7 +89,7 @@ class Import:
 
     async def _register(self, pg: Pg, first: int, chunk: Sequence[bytes], changes: PopulationChanges) -> Tally:
         contents = await in_turns(chunk, lambda some: map(_read, some))
-        await go_by_index(pg)
+        await plan_anew(pg)
         around = await surroundings(pg, self.registry, self.caller)
         author = author_of(self.registry, self.caller)
         judged = await in_turns(contents, lambda some: judge_all(some, around))

@@ -128,7 +128,7 @@ _SHOWN = (
     "SELECT household.id, household.number, household.source_system, household.external_id, household.content, "
     f"household.status, {scope(5)} AS visible FROM household "
 )
-_SAME_NAMES = (
+SAME_NAMES = (
     f"{_SHOWN} WHERE household.number = ANY($1::text[]) "
     f"UNION ALL {_SHOWN} WHERE household.content = ANY($2::bytea[]) "
     f"UNION ALL {_SHOWN} JOIN unnest($3::text[], $4::text[]) AS wanted (source_system, external_id) "
@@ -140,7 +140,7 @@ async def _look_up(pg: Pg, judged: Sequence[Judged], around: Surroundings) -> _R
     contents = [each.content for each in judged]
     external = [(c.source_system, c.external_id) for c in contents if c.external_id]
     households = await pg.fetch(
-        _SAME_NAMES,
+        SAME_NAMES,
         [c.number for c in contents if c.number],
         [each.digest for each in judged],
         [system for system, _ in external],
@@ -157,13 +157,14 @@ async def _look_up(pg: Pg, judged: Sequence[Judged], around: Surroundings) -> _R
     return _Register(same, frozenset(names))
 
 
+HELD_ID_NUMBERS = (
+    "SELECT id_number_index FROM person WHERE id_number_index = ANY($1::bytea[]) AND status IN ('active', 'deceased')"
+)
+
+
 async def held_id_numbers(pg: Pg, indexes: Iterable[bytes]) -> set[bytes]:
     """Which of these ID numbers somebody on the register holds, living or dead."""
-    rows = await pg.fetch(
-        "SELECT id_number_index FROM person "
-        "WHERE id_number_index = ANY($1::bytea[]) AND status IN ('active', 'deceased')",
-        list(indexes),
-    )
+    rows = await pg.fetch(HELD_ID_NUMBERS, list(indexes))
     return {row["id_number_index"] for row in rows}
 
 

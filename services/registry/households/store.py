@@ -135,6 +135,8 @@ async def write_persons(pg: Pg, persons: Sequence[tuple[Individual, tuple[Any, .
 
     Raises ``MovedOnError``, and ``asyncpg.UniqueViolationError`` when a number or an ID number is taken.
     """
+    if not persons:
+        return
     changed = [row for person, row in persons if person.version > 1]
     if changed and len(await pg.fetch(_SUPERSEDE_PERSONS, *_transposed(PERSON, changed))) != len(changed):
         raise MovedOnError("person")

@@ -145,14 +145,19 @@ def _names_of_another(outcome: Outcome | Updated | Kept, old: Household, content
     return [each for each in outcome if not own.get(each.pointer, True)] if isinstance(outcome, list) else []
 
 
+HELD = (
+    f"SELECT id FROM household WHERE number = ANY($1::text[]) AND {reading.scope(4)} "
+    "UNION SELECT id FROM household JOIN unnest($2::text[], $3::text[]) AS wanted (source_system, external_id) "
+    f"USING (source_system, external_id) WHERE {reading.scope(4)}"
+)
+
+
 async def _held(
     pg: Pg, registry: Registry, around: Surroundings, contents: Sequence[HouseholdIn]
 ) -> dict[Any, Household]:
     """The households that the contents name, within the caller's divisions and locked, by number and by name."""
     rows = await pg.fetch(
-        f"SELECT id FROM household WHERE number = ANY($1::text[]) AND {reading.scope(4)} "
-        "UNION SELECT id FROM household JOIN unnest($2::text[], $3::text[]) AS wanted (source_system, external_id) "
-        f"USING (source_system, external_id) WHERE {reading.scope(4)}",
+        HELD,
         [each.number for each in contents if each.number],
         [each.source_system for each in contents if each.external_id],
         [each.external_id for each in contents if each.external_id],

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.registry.commands import attempted, command, go_by_index
+from services.registry.commands import attempted, command, plan_anew
 from services.registry.context import Registry
 from services.registry.households.service import surroundings
 from services.registry.imports import store
@@ -126,7 +126,7 @@ class InPieces:
             held = await store.load(pg, self.job.id, lock=True)
             if held.position != position:
                 raise TakenOverError
-            await go_by_index(pg)
+            await plan_anew(pg)
             around = await surroundings(pg, self.registry, store.caller_of(self.job))
             chapter = await self.work.run(pg, around, piece.groups, await piece.ahead, before, changes, singly=singly)
             await store.note_effects(pg, self.job.id, chapter.effects)
@@ -164,12 +164,12 @@ class AtOnce:
 
     async def _all(self, pg: Pg, beside: Pg, reading: sandbox.Reading, tally: Tally) -> Tally:
         changes = PopulationChanges()
-        await go_by_index(pg)
         around = await surroundings(pg, self.registry, store.caller_of(self.job))
         position = 0
         async for piece in _pieces(reading, 0, self.work):
             before = tally.model_copy()
             said = _passed_over(reading, position, piece.position, before)
+            await plan_anew(pg)
             chapter = await self.work.run(pg, around, piece.groups, await piece.ahead, before, changes)
             await store.note_effects(pg, self.job.id, chapter.effects)
             await _say(beside, self.registry, self.job.id, chapter, said, before)
