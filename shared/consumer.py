@@ -7,7 +7,6 @@ dependency is away is tried again while partitions are paused and the group is k
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -152,7 +151,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             await broker.close(client)
 
     async def _consume(self, client: AIOKafkaConsumer, log: str) -> None:
-        adopted, last_record = False, -math.inf
+        adopted, last_record = False, time.monotonic()  # as if one had just come
         storing = asyncio.create_task(_nothing())
         try:
             while self.log.incarnation in (None, log):
