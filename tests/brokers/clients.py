@@ -13,6 +13,7 @@ from aiokafka.structs import ConsumerRecord
 
 from shared import broker
 from shared.broker import close
+from shared.log import LogWatch
 from shared.settings import Settings
 
 PATIENCE = 30.0
@@ -124,6 +125,18 @@ class Clients:
         made = Member(await self.consumer(group, *topics))
         self._members.append(made)
         return made
+
+    async def log(self) -> str:
+        """The id of the broker's log, asked again until it is told, as the services ask.
+
+        A node that has just started or has many topics to make may serve for seconds before it leads its partitions.
+        """
+        watch = LogWatch(self.settings, ())
+        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+            asking = tasks.create_task(watch.run())
+            found = await watch.known()
+            asking.cancel()
+        return found
 
     async def commit(self, group: str, offsets: dict[TopicPartition, int]) -> None:
         """Commit for a group that has no member, as an operator would who sets it back."""

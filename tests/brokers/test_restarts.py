@@ -158,18 +158,13 @@ async def test_wiped_log_is_read_from_its_start(kafka: Broker, clients: Clients,
     await member.has_read(b"last")
 
 
-async def test_log_incarnation_changes_with_the_log(
-    kafka: Broker, clients: Clients, settings: Settings, embedded: bool
-) -> None:
-    await broker.ensure_topics(settings, [])
-    before = await log_incarnation(settings)
+async def test_log_incarnation_changes_with_the_log(kafka: Broker, clients: Clients, embedded: bool) -> None:
+    before = await clients.log()
     await restart(kafka)
-    await broker.ensure_topics(settings, [])
-    kept = await log_incarnation(settings)
+    kept = await clients.log()
     assert (kept == before) is not embedded
     await restart(kafka, wiped=True)
-    await broker.ensure_topics(settings, [])
-    assert await log_incarnation(settings) not in (before, kept)
+    assert await clients.log() not in (before, kept)
 
 
 async def test_a_cancellation_while_a_consumer_is_closed_is_not_lost(clients: Clients) -> None:

@@ -10,7 +10,6 @@ from pydantic import BaseModel
 
 from shared import broker
 from shared.contracts.base import Topic
-from shared.log import log_incarnation
 from shared.settings import Settings
 from tests.brokers.clients import Clients, admin, eventually, send
 
@@ -68,10 +67,9 @@ async def test_ends_of_a_partition(clients: Clients, embedded: bool) -> None:
     assert 0 < end < 30 if embedded else end == 30
 
 
-async def test_everyone_takes_the_same_log_incarnation(clients: Clients, settings: Settings) -> None:
-    await broker.ensure_topics(settings, [])
-    found = await asyncio.gather(*[log_incarnation(settings) for _ in range(4)])
-    assert len({*found, await log_incarnation(settings)}) == 1
+async def test_everyone_takes_the_same_log_incarnation(clients: Clients) -> None:
+    found = await asyncio.gather(*[clients.log() for _ in range(4)])
+    assert len({*found, await clients.log()}) == 1
 
 
 async def test_meta_topic_is_never_emptied(clients: Clients, settings: Settings, embedded: bool) -> None:
