@@ -87,6 +87,9 @@ def stage(urls: Mapping[str, str], key: str) -> Stage:
     return Stage(client("registry"), client("assistance"), client("ranking"))
 
 
+NEEDS = "a demonstration needs the three services running: ./bangfu up --no-demo --detach, or their addresses"
+
+
 def run(demonstration: Callable[..., None], **options: int) -> None:
     """The command line of a demonstration: the stack that ``./bangfu status`` knows, or one named by its addresses.
 
@@ -100,14 +103,18 @@ def run(demonstration: Callable[..., None], **options: int) -> None:
     given = vars(parser.parse_args())
     chosen = {name: given.pop(name) for name in options}
     if not all(given.values()):
-        printed = subprocess.run([ROOT / "bangfu", "status", "--json"], capture_output=True, check=True).stdout
-        status = json.loads(printed)
+        asked = subprocess.run([ROOT / "bangfu", "status", "--json"], stdout=subprocess.PIPE)  # it says what is wrong
+        if asked.returncode:
+            sys.exit(NEEDS)
+        status = json.loads(asked.stdout)
         given = {**{name: service["url"] for name, service in status["services"].items()}, "key": status["api_key"]}
     key = given.pop("key")
     try:
         demonstration(stage(given, key), **chosen)
     except NotAsExpectedError as error:
         sys.exit(f"not as expected: {error}")
+    except httpx.ConnectError:
+        sys.exit(NEEDS)
 
 
 def _from_one_on(text: str) -> int:
