@@ -41,6 +41,16 @@ async def test_only_what_may_be_published_is_shown(registry: httpx.AsyncClient) 
     assert (await registry.get("/v1/public-register?standing=poor")).json()["items"] == []
 
 
+async def test_who_never_was_poor_is_not_published(registry: httpx.AsyncClient) -> None:
+    made = await make(registry)
+    for standing in ("ordinary", "welfare_only"):
+        await make(registry, standing=standing, cause=None, welfare="dibao" if standing == "welfare_only" else "none")
+    for path in ("/v1/public-register", f"/v1/village-boards/{VILLAGE}"):
+        shown = (await registry.get(f"{path}?count=true")).json()
+        assert ([each["standing"] for each in shown["items"]], shown["count"]) == ([made["standing"]], 1)
+        assert (await registry.get(f"{path}?standing=ordinary")).status_code == 422
+
+
 async def test_minors_erased_and_deregistered_are_not_named(registry: httpx.AsyncClient) -> None:
     today = date.today()  # noqa: DTZ011 - a minor on any day near this one
     await make(registry, members=[member(birth_date=f"{today.year - 10}-01-01")])

@@ -62,6 +62,18 @@ class HouseholdQuery(ListQuery):
     source_system: ExternalName | None = Field(default=None, description="System that knows it 来源系统.")
     external_id: ExternalName | None = Field(default=None, description="Its name there 来源编号.")
 
+    def filters(self) -> Filters:
+        return Filters(
+            division=self.division,
+            standings=(self.standing,) if self.standing else (),
+            as_of=self.as_of,
+            known_at=self.known_at,
+            number=self.number,
+            updated_since=self.updated_since,
+            source_system=self.source_system,
+            external_id=self.external_id,
+        )
+
 
 @routes.post(
     "/households",
@@ -142,7 +154,7 @@ async def list_households(
 
     With `as_of`, village, standing and members are those of the day; with `known_at`, as the register knew them then.
     """
-    filters = Filters(**{name: getattr(query, name) for name in Filters.__slots__})
+    filters = query.filters()
     if JSONL in request.headers.get("accept", ""):
         return await _streamed(listing.stream(registry.runtime, filters, caller, registry.vault))
     after = query.after(request)

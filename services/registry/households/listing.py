@@ -24,7 +24,8 @@ class Filters:
     """What a list of households narrows by; None does not restrict."""
 
     division: str | None = None
-    standing: Standing | None = None
+    standings: tuple[Standing, ...] = ()
+    """Any of them; none restricts nothing."""
     as_of: date | None = None
     known_at: datetime | None = None
     number: str | None = None
@@ -72,7 +73,7 @@ class _Query:
             if filters.known_at is None:
                 self._members = _MEMBERS_EVER
             self._present = f"member.joined_on <= {day} AND (member.left_on IS NULL OR member.left_on > {day})"
-        elif filters.standing is not None:
+        elif filters.standings:
             self.conditions.append("household.status = 'active'")
         self._place(place, filters)
         for column, value in (
@@ -87,8 +88,8 @@ class _Query:
 
     def _place(self, table: str, filters: Filters) -> None:
         """Where and what it is, now or on the day asked for."""
-        if filters.standing is not None:
-            self.conditions.append(f"{table}.standing = {self._argument(filters.standing, 'text')}")
+        if filters.standings:
+            self.conditions.append(f"{table}.standing = ANY({self._argument(list(filters.standings), 'text[]')})")
         if filters.division is not None and len(filters.division) == 12:
             code = self._argument(filters.division, "text")
             columns = ("city", "managing_unit", "township", "village")

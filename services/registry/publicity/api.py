@@ -22,7 +22,7 @@ Publisher = Annotated[Caller, Depends(requires("recorder", "reviewer"))]
 async def list_public_register(
     request: Request, response: Response, query: Annotated[PublicQuery, Query()], caller: Reader, registry: RegistryDep
 ) -> Page[PublicHousehold]:
-    """Households of your divisions on the register today: the head's name, masked, how many they are, and standing.
+    """Poor and exited households of your divisions today: the head's name, masked, how many they are, and standing.
 
     Nothing else may be published: no ID, phone or card numbers, no cause, illness or disability, nothing of minors.
     """

@@ -1,9 +1,13 @@
 """Whose name may be published. Pure."""
 
 from datetime import date
+from typing import Literal, get_args
 
 from services.registry.identity import masked_name
 
+PublicStanding = Literal["poor", "pre_exit", "exited_supported", "exited", "relapsed"]
+PUBLIC: tuple[PublicStanding, ...] = get_args(PublicStanding)
+"""Published are those that the campaign is or was about, and no others (domain.md 8: name list, exit results)."""
 ADULT = 18
 """Full years; nothing of minors is published (domain.md 8)."""
 

@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, Field
 
+from services.registry.publicity.rules import PublicStanding
 from shared.contracts.household import Standing
 from shared.http.fields import Day
 from shared.http.listing import ListQuery
@@ -15,13 +16,13 @@ class PublicQuery(ListQuery):
         pattern=r"^[0-9]{2,12}$",
         description="A whole 12-digit code, or a prefix of village codes 行政区划.",
     )
-    standing: Standing | None = Field(default=None, description="Standing 状态.")
+    standing: PublicStanding | None = Field(default=None, description="Standing 状态.")
 
 
 class BoardQuery(ListQuery):
     """Which households of the village."""
 
-    standing: Standing | None = Field(default=None, description="Standing 状态.")
+    standing: PublicStanding | None = Field(default=None, description="Standing 状态.")
 
 
 class PublicHousehold(BaseModel):

@@ -11,7 +11,7 @@ from services.registry.commands import command
 from services.registry.context import Registry, today, within
 from services.registry.households import identifying, listing
 from services.registry.households.listing import Filters
-from services.registry.publicity.rules import published_name
+from services.registry.publicity.rules import PUBLIC, published_name
 from services.registry.publicity.schemas import BoardQuery, PublicHousehold, PublicQuery
 from shared import errors
 from shared.auth import Caller
@@ -25,13 +25,13 @@ Found = list[tuple[UUID, PublicHousehold]]
 
 async def page(pg: Pg, registry: Registry, caller: Caller, query: PublicQuery, after: UUID | None) -> Found:
     """Households on the register today, in order of registration; one more than the page holds if there are more."""
-    filters = Filters(division=query.division, standing=query.standing, as_of=today(registry))
+    filters = _filters(query, query.division, today(registry))
     return await _found(pg, registry, caller, filters, after, query.limit + 1)
 
 
 async def count(pg: Pg, registry: Registry, caller: Caller, query: PublicQuery) -> int:
     """How many there are."""
-    filters = Filters(division=query.division, standing=query.standing, as_of=today(registry))
+    filters = _filters(query, query.division, today(registry))
     return await listing.count(pg, filters, caller)
 
 
@@ -43,7 +43,7 @@ async def board(
     Where heads are named in full (``full_names_on_boards``), the audit log knows who asked for whose names.
     """
     day = today(registry)
-    filters = Filters(division=village, standing=query.standing, as_of=day)
+    filters = _filters(query, village, day)
     async with command(registry.runtime) as pg:
         path = _path(await registry.divisions.get(pg), caller, village, day)
         full = registry.standing.full_names_on_boards
@@ -52,6 +52,10 @@ async def board(
             named = [household for household, _ in found[: query.limit]]
             await audit.record(pg, [_entry(registry, caller, village, path, named)])
         return found, await listing.count(pg, filters, caller) if query.count else None
+
+
+def _filters(query: PublicQuery | BoardQuery, division: str | None, day: date) -> Filters:
+    return Filters(division=division, standings=(query.standing,) if query.standing else PUBLIC, as_of=day)
 
 
 def _path(tree: DivisionTree, caller: Caller, village: str, day: date) -> Path:
