@@ -13,6 +13,8 @@ from uuid import UUID
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from shared.idnumbers import holds_id_number
+
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
@@ -72,6 +74,13 @@ def displayable(value: str) -> str:
     return value
 
 
+def _nobodys(name: str) -> str:
+    """Refuses an ID number: names that others give are kept in the clear, sent in events and stand in addresses."""
+    if holds_id_number(name):
+        raise PydanticCustomError("personal_number", "an ID number")
+    return name
+
+
 Instant = Annotated[datetime, BeforeValidator(_read_instant), Field(description="Instant, RFC 3339 with offset.")]
 Day = Annotated[date, BeforeValidator(_read_day), Field(description="Day in Asia/Shanghai, YYYY-MM-DD.")]
 Id = Annotated[UUID, BeforeValidator(_read_uuid)]
@@ -89,4 +98,6 @@ ExternalName = Annotated[
     str,
     StringConstraints(pattern=r"^[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]{0,98}[^\s\x00-\x1f\x7f])?$"),
     AfterValidator(displayable),
+    AfterValidator(_nobodys),
 ]
+"""What another system calls itself or a record of its own."""

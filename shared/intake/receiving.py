@@ -11,12 +11,15 @@ from pydantic import ValidationError
 from shared.errors import Problem
 from shared.events import CloudEvent
 from shared.http.body import parse_json
+from shared.idnumbers import holds_id_number
 from shared.intake.contracts import Envelope
 from shared.intake.sources import Source
 from shared.record import Poison, Record, cloud_event
 
 _MAJOR_VERSION = re.compile(r"\.v([0-9]+)$")
 UNREGISTERED = "unregistered_source"
+PERSONAL = "personal_number"
+"""It is named by an ID number: a receipt would publish that."""
 PATIENCE = timedelta(minutes=15)
 """How long a submission waits for what it refers to (architecture.md, "Ids")."""
 
@@ -70,8 +73,11 @@ def _receive(index: int, record: Record, sources: Mapping[str, Source]) -> Recei
     source = sources.get(event.source)
     if source is None:
         raise Poison(UNREGISTERED)
+    correlation = event.extension("correlationid")
+    if holds_id_number(event.id) or holds_id_number(correlation or ""):
+        raise Poison(PERSONAL, source.name)
     data, envelope = _named(event, source)
-    return Received(index, source, event.id, envelope, data, record.first_seen, event.extension("correlationid"))
+    return Received(index, source, event.id, envelope, data, record.first_seen, correlation)
 
 
 def _named(event: CloudEvent, source: Source) -> tuple[dict[str, Any], Envelope]:
@@ -82,7 +88,11 @@ def _named(event: CloudEvent, source: Source) -> tuple[dict[str, Any], Envelope]
     except Poison as poison:
         raise Poison(poison.code, source.name) from poison
     except ValidationError as error:
-        raise Poison("schema", source.name) from error
+        raise Poison(_cause(error), source.name) from error
+
+
+def _cause(error: ValidationError) -> str:
+    return PERSONAL if any(each["type"] == PERSONAL for each in error.errors()) else "schema"
 
 
 def _data(event: CloudEvent) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from fastapi import FastAPI
 
 from services.registry.app import build
 from services.registry.divisions import service as divisions
-from services.registry.idnumbers import check_digit
 from services.registry.keys.command import issue_key
 from shared.clock import Clock
 from shared.contracts.division import DivisionTree
 from shared.db import Pg
+from shared.idnumbers import check_digit
 from shared.settings import Settings
 from tests.stack import Databases
 

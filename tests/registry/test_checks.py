@@ -9,7 +9,7 @@ import pytest
 
 from services.registry.checks.catalogue import CATALOGUE
 from services.registry.checks.standings import by_decision
-from services.registry.idnumbers import read_disability_number
+from shared.idnumbers import read_disability_number
 from tests.registry.conftest import faults, household, id_number, make, matching, member
 
 HEAD, SPOUSE = id_number(), id_number("19700601", 2)

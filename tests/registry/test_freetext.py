@@ -7,7 +7,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from services.registry.freetext import holds_id_number, holds_mobile_number
+from services.registry.freetext import holds_mobile_number
+from shared.idnumbers import holds_id_number
 from tests.registry.conftest import events, faults, id_number, make, matching
 
 NUMBER = id_number()

@@ -21,9 +21,9 @@ from services.registry.identity import (
     masked_name,
     masked_phone,
 )
-from services.registry.idnumbers import BadIdNumberError, check_digit, read_id_number
 from shared.contracts.division import DivisionEvent, DivisionTree, ManagingUnit
 from shared.contracts.household import HouseholdEvent
+from shared.idnumbers import BadIdNumberError, check_digit, read_id_number
 from tests.registry.conftest import CITY, XIPING, XIXIA, id_number
 
 SINCE = date(2010, 1, 1)

@@ -340,6 +340,27 @@ async def test_junk_leaves_its_place_and_cause_and_nothing_else(importer: Import
     assert (await importer.outcome("good"))["outcome"] == "accepted"
 
 
+async def test_what_is_named_by_an_id_number_gets_no_receipt(importer: Importer) -> None:
+    """A receipt, its key and its address would publish it."""
+    number, grouped = id_number(), " ".join(id_number()[place : place + 6] for place in (0, 6, 12))
+    records = [importer.message(f"户{number}", ce_id="1"), importer.message(grouped, ce_id="2"),
+               importer.message("h-3", ce_id=number)]  # fmt: skip
+    verdicts = await importer.submit(*records, importer.message("good"))
+    assert {place: str(verdict) for place, verdict in verdicts.items()} == dict.fromkeys(range(3), "personal_number")
+    assert [receipt["submission"] for _, receipt in await importer.receipts()] == ["good"]
+
+
+async def test_a_reason_names_nobody(importer: Importer) -> None:
+    assert (await importer.decided(importer.message("h-1"), "h-1"))["outcome"] == "accepted"
+    reason = f"测试甲 {id_number()}"
+    wrong = [importer.message("h-2", reason=reason), importer.message("h-1", ce_id="c-1", op="correct", reason=reason),
+             importer.revocation("h-1", "r-1", reason="电话 13800000000")]  # fmt: skip
+    assert await importer.submit(*wrong) == {}
+    for ce_id in ("h-2", "c-1", "r-1"):
+        assert errors(await importer.outcome(ce_id)) == {("/reason", "personal_number")}
+    assert await importer.value("SELECT count(*) FROM audit_entry WHERE reason IS NOT NULL") == 0
+
+
 async def test_another_key_is_published_and_the_one_before_still_opens(importer: Importer, app: FastAPI) -> None:
     before = importer.key
     runtime, vault = app.state.runtime, app.state.registry.vault

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from services.registry.checks.rules import Facts, MemberFacts, Rule, rule
-from services.registry.idnumbers import (
+from shared.idnumbers import (
     WRONG_ID_NUMBER,
     BadIdNumberError,
     IdNumber,

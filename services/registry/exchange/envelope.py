@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from services.registry.freetext import holds_id_number
 from shared.http.fields import Instant
+from shared.idnumbers import holds_id_number
 
 
 def _opaque(name: str) -> str:

@@ -12,11 +12,11 @@ from services.registry.households.incomes import Income
 from services.registry.households.rules import NotValidThenError, Sex, Since
 from services.registry.households.schemas import HouseholdIn, PersonFields
 from services.registry.identity import Vault
-from services.registry.idnumbers import BadIdNumberError, read_id_number
 from shared.auth import Caller
 from shared.contracts.division import DivisionTree
 from shared.contracts.household import HouseholdState
 from shared.errors import Fault, fault
+from shared.idnumbers import BadIdNumberError, read_id_number
 
 EARLIEST = date(2010, 1, 1)
 _EARLIEST_BIRTH = date(1850, 1, 1)

@@ -15,11 +15,11 @@ from services.registry.households.incomes import IncomeOut, Incomes
 from services.registry.households.monitoring import Monitoring
 from services.registry.households.records import Employable, HouseholdStatus, PersonStatus
 from services.registry.households.rules import Relation, Sex
-from services.registry.idnumbers import normalised_id_number
 from shared.contracts.base import Instant
 from shared.contracts.division import Path
 from shared.contracts.household import HouseholdEvent, HouseholdState, Standing
 from shared.http.fields import Day, Division, ExternalName, Id, Name
+from shared.idnumbers import normalised_id_number
 
 MAX_MEMBERS = 50
 T = TypeVar("T")

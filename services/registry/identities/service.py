@@ -15,12 +15,12 @@ from services.registry.identities.denials import denials_noted
 from services.registry.identities.quota import Left
 from services.registry.identities.schemas import LookupIn, LookupOut, PersonFound, RevealIn
 from services.registry.identity import Vault, masked_id_number, masked_name
-from services.registry.idnumbers import BadIdNumberError, read_id_number
 from shared import errors
 from shared.auth import Caller
 from shared.contracts.division import Path
 from shared.db import Pg
 from shared.errors import Fault, Problem
+from shared.idnumbers import BadIdNumberError, read_id_number
 from shared.ids import uuid7
 
 

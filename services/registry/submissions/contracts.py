@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
 
+from services.registry.freetext import FreeText
 from services.registry.households.schemas import MAX_MEMBERS, HouseholdIn, MemberIn
 from shared.contracts.base import topic
 from shared.http.fields import ExternalName
@@ -56,10 +57,16 @@ def _schema_of_block() -> dict[str, Any]:
     return schema
 
 
-class _Recording(Envelope):
-    """A new household, or the whole content of a known one as it should have been."""
+class _Envelope(Envelope):
+    """What any submission of a household says beside its content."""
 
     model_config = _CLOSED
+
+    reason: FreeText | None = Field(default=None, description="Why, for corrections and revocations 原因.")
+
+
+class _Recording(_Envelope):
+    """A new household, or the whole content of a known one as it should have been."""
 
     op: Literal["record", "correct"]
     identity: str = Field(
@@ -82,10 +89,8 @@ HouseholdRecording: type[BaseModel] = create_model(
 )
 
 
-class HouseholdRevocation(Envelope):
+class HouseholdRevocation(_Envelope):
     """A household that never was one: off the register from its first day on."""
-
-    model_config = _CLOSED
 
     op: Literal["revoke"]
 

@@ -10,6 +10,8 @@ from typing import Literal, NamedTuple
 
 from shared.errors import Fault, Text
 
+_BETWEEN_DIGITS = re.compile(r"(?<=[0-9])[ -](?=[0-9Xx])")
+_WITHIN = re.compile(r"(?<![0-9])[0-9]{17}[0-9Xx](?![0-9])")
 _SHAPE = re.compile(r"[1-9][0-9]{16}[0-9X]")
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK_DIGITS = "10X98765432"
@@ -65,6 +67,24 @@ def read_id_number(given: str) -> IdNumber:
     if check_digit(text[:17]) != text[17]:
         raise BadIdNumberError("id_number_check")
     return IdNumber(text, born, "male" if int(text[16]) % 2 else "female")
+
+
+def holds_id_number(text: str) -> bool:
+    """Whether a text holds an ID number whose check digit and birth date fit, in digits of any width."""
+    return any(_valid(found.group()) for found in _WITHIN.finditer(joined_digits(text)))
+
+
+def joined_digits(text: str) -> str:
+    """A text with digits of one width, and those written in groups put together."""
+    return _BETWEEN_DIGITS.sub("", unicodedata.normalize("NFKC", text))
+
+
+def _valid(number: str) -> bool:
+    try:
+        read_id_number(number)
+    except BadIdNumberError:
+        return False
+    return True
 
 
 def check_digit(body: str) -> str:
