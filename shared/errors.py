@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from shared.faults import Fault as Fault
 from shared.faults import Language as Language
@@ -41,6 +42,11 @@ class Problem(Exception):
 
     def __str__(self) -> str:
         return f"{self.kind.code}: {', '.join(f'{f.pointer} {f.code}' for f in self.faults)}".rstrip(": ")
+
+
+def unfit(code: str, en: str, zh: str) -> PydanticCustomError:
+    """What a validator of a model raises; the caller reads it in the language asked for."""
+    return PydanticCustomError(code, en, {"zh": zh})
 
 
 class FaultBody(BaseModel):

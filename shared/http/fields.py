@@ -13,6 +13,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from shared.errors import unfit
 from shared.idnumbers import holds_id_number
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -65,12 +66,12 @@ def displayable(value: str) -> str:
         if character.isascii():
             stacked = 0
             if character < " " or character == "\x7f":
-                raise PydanticCustomError("text_characters", "characters that cannot be shown")
+                raise unfit("text_characters", "characters that cannot be shown", "含有无法显示的字符")
             continue
         category = unicodedata.category(character)
         stacked = stacked + 1 if category in ("Mn", "Me") else 0
         if category in ("Cc", "Cf", "Cs", "Zl", "Zp") or stacked > _COMBINING_RUN:
-            raise PydanticCustomError("text_characters", "characters that cannot be shown")
+            raise unfit("text_characters", "characters that cannot be shown", "含有无法显示的字符")
     return value
 
 

@@ -22,7 +22,7 @@ logger = logging.getLogger("bangfu.http")
 RETRY_AFTER = {"Retry-After": "2"}
 _FIELD_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
-_MESSAGES: dict[str, Text] = {
+MESSAGES: dict[str, Text] = {
     "missing": Text("required", "必填"),
     "extra_forbidden": Text("unknown field", "未知字段"),
     "string_type": Text("must be a string", "须为字符串"),
@@ -94,8 +94,13 @@ def _message(entry: Any) -> Text:
     limit = _LIMITS.get(entry["type"])
     if limit is not None:
         value = entry.get("ctx", {}).get(limit[0])
-        return Text(limit[1].format(value), limit[2].format(value))
-    return _MESSAGES.get(entry["type"], _OTHER)
+        listed = value.replace(", ", "、").replace(" or ", "、") if limit[0] == "expected" else value
+        return Text(limit[1].format(value), limit[2].format(listed))
+    known = MESSAGES.get(entry["type"])
+    if known is not None:
+        return known
+    chinese = entry.get("ctx", {}).get("zh")  # see shared.errors.unfit
+    return _OTHER if chinese is None else Text(entry["msg"], chinese)
 
 
 def problem_response(request: Request, problem: Problem) -> JSONResponse:

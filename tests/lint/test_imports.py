@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from shared.http.problems import MESSAGES
+
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("registry", "assistance", "ranking")
 LAYERS = ("models", "rules", "service", "api")
@@ -147,3 +149,16 @@ def test_the_rules_catch_what_they_forbid(
     found = check(path)
     assert len(found) == 1
     assert f": {rule}:" in found[0]
+
+
+def unexplained(source: str) -> list[str]:
+    """Codes that a validator raises without words in both languages: ``shared.errors.unfit`` has them."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    raised = [each.args[0] for each in calls if ast.unparse(each.func) == "PydanticCustomError"]
+    codes = [ast.literal_eval(code) for code in raised if isinstance(code, ast.Constant)]
+    return [code for code in codes if code not in MESSAGES]
+
+
+def test_every_fault_of_a_validator_is_explained() -> None:
+    assert not [code for path in python_files("shared", "services") for code in unexplained(path.read_text("utf-8"))]
+    assert unexplained('raise PydanticCustomError("odd", "odd")') == ["odd"]

@@ -28,6 +28,45 @@ async def test_a_household_is_registered_and_read_back(registry: httpx.AsyncClie
 
 
 @pytest.mark.parametrize(
+    ("change", "chinese", "english"),
+    [
+        (
+            {"members": [{"name": "测试", "relation": "head"}]},
+            "无身份证号码须填性别和出生日期",
+            "without an ID number, sex and birth_date are needed",
+        ),
+        (
+            {"incomes": [{"year": 2018, "people": 1, "wages_fen": 5, "net_fen": 6}]},
+            "各项之和与所填年纯收入不符",
+            "the parts do not add up to net_fen as stated",
+        ),
+        (
+            {"source_system": "x"},
+            "来源系统与来源编号须同填",
+            "source_system and external_id come together",
+        ),
+        (
+            {"members": [member(sex="x")]},
+            "须为 'unknown'、'male'、'female'、'unspecified' 之一",
+            "must be one of 'unknown', 'male', 'female' or 'unspecified'",
+        ),
+        (
+            {"source_system": "x", "external_id": id_number()},
+            "不得填写身份证号码或手机号",
+            "must hold no ID or mobile number",
+        ),
+    ],
+    ids=["identity", "income", "reference", "literal", "personal"],
+)
+async def test_a_fault_says_what_is_wrong_in_both_languages(
+    registry: httpx.AsyncClient, change: dict[str, Any], chinese: str, english: str
+) -> None:
+    for language, message in (("zh-CN", chinese), ("en", english)):
+        answer = await registry.post("/v1/households", json=household(**change), headers={"Accept-Language": language})
+        assert [each["message"] for each in answer.json()["errors"]] == [message]
+
+
+@pytest.mark.parametrize(
     ("change", "expected"),
     [
         ({"village": "411323102000"}, {("/village", "division_unknown")}),

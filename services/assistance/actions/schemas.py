@@ -4,11 +4,11 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from shared.contracts.base import Contract, DivisionCode, Instant, Number14
 from shared.contracts.division import Path
 from shared.contracts.programme import ProgrammeClass
+from shared.errors import unfit
 from shared.http.fields import Code, Division, ExternalName, Id, ShortText
 from shared.http.fields import Instant as InstantIn
 
@@ -31,7 +31,7 @@ class RegisterRef(BaseModel):
     @model_validator(mode="after")
     def _one(self) -> "RegisterRef":
         if (self.id is None) == (self.number is None):
-            raise PydanticCustomError("reference", "name it by id or by number")
+            raise unfit("reference", "name it by id or by number", "须填 id 或 number 之一")
         return self
 
 
@@ -49,7 +49,11 @@ class ActorRef(BaseModel):
         external = self.source_system is not None and self.external_id is not None
         partly = (self.source_system is None) != (self.external_id is None)
         if partly or (self.id is None) != external:
-            raise PydanticCustomError("reference", "name it by id, or by source_system and external_id")
+            raise unfit(
+                "reference",
+                "name it by id, or by source_system and external_id",
+                "须填 id 或来源系统与来源编号",
+            )
         return self
 
 
@@ -103,7 +107,7 @@ class ActionIn(ActionContent):
     @model_validator(mode="after")
     def _named_wholly(self) -> "ActionIn":
         if (self.source_system is None) != (self.external_id is None):
-            raise PydanticCustomError("reference", "source_system and external_id come together")
+            raise unfit("reference", "source_system and external_id come together", "来源系统与来源编号须同填")
         return self
 
 

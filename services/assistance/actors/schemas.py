@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
 
+from shared.errors import unfit
 from shared.http.fields import Division, ExternalName, Name
 
 ActorKind = Literal["helper", "enterprise", "department", "work_team", "secretary"]
@@ -58,7 +58,7 @@ class ActorIn(ActorContent):
     @model_validator(mode="after")
     def _named_wholly(self) -> "ActorIn":
         if (self.source_system is None) != (self.external_id is None):
-            raise PydanticCustomError("reference", "source_system and external_id come together")
+            raise unfit("reference", "source_system and external_id come together", "来源系统与来源编号须同填")
         return self
 
 

@@ -6,8 +6,8 @@ from uuid import UUID
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
-from pydantic_core import PydanticCustomError
 
+from shared.errors import unfit
 from shared.http.fields import Division, Name
 
 Purpose = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,60}$")]
@@ -33,7 +33,7 @@ def _usable(key: PublicKey) -> PublicKey:
     try:
         _ = key.loaded().public_key
     except (JoseError, ValueError) as error:
-        raise PydanticCustomError("key", "not an Ed25519 public key") from error
+        raise unfit("key", "not an Ed25519 public key", "不是 Ed25519 公钥") from error
     return key
 
 

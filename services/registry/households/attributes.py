@@ -8,9 +8,9 @@ from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
-from pydantic_core import PydanticCustomError
 
 from services.registry.codes.service import words
+from shared.errors import unfit
 from shared.http.fields import Day, Division
 
 Cause = Literal[
@@ -40,19 +40,19 @@ def _number(value: object) -> object:
     if isinstance(value, Decimal):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise PydanticCustomError("decimal_type", "a number")
+        raise unfit("decimal_type", "a number", "须为数字")
     return Decimal(str(value))
 
 
 def _ethnicity(value: str) -> str:
     if value not in words("ethnicity"):
-        raise PydanticCustomError("unknown_code", "not a code of GB/T 3304")
+        raise unfit("unknown_code", "not a code of GB/T 3304", "不是 GB/T 3304 民族代码")
     return value
 
 
 def _without_doubles(values: list[str]) -> list[str]:
     if len(set(values)) != len(values):
-        raise PydanticCustomError("named_twice", "something is named twice")
+        raise unfit("named_twice", "something is named twice", "有重复项")
     return values
 
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from services.registry.freetext import FreeText
+from shared.errors import unfit
 
 Fen = Annotated[int, Field(ge=0, le=10**12)]
 Year = Annotated[int, Field(ge=2010, le=2100)]
@@ -82,6 +82,9 @@ class Income(IncomeParts):
         return self.totals().per_capita_fen
 
 
+_TOTALS = {"gross_fen": "年收入", "net_fen": "年纯收入", "per_capita_fen": "人均纯收入"}
+
+
 class StatedIncome(IncomeParts):
     """An income as it is reported. Totals may be left out; stated, they must be what the parts add up to."""
 
@@ -93,7 +96,8 @@ class StatedIncome(IncomeParts):
     def _adds_up(self) -> "StatedIncome":
         for name, total in self.totals()._asdict().items():
             if getattr(self, name) not in (None, total):
-                raise PydanticCustomError("income_identity", "the parts do not add up to a stated total")
+                chinese = f"各项之和与所填{_TOTALS[name]}不符"
+                raise unfit("income_identity", f"the parts do not add up to {name} as stated", chinese)
         return self
 
     def parts(self) -> dict[str, object]:
@@ -156,7 +160,7 @@ class IncomesOut(BaseModel):
 
 def _one_a_year(incomes: list[IncomeIn]) -> list[IncomeIn]:
     if len({income.year for income in incomes}) != len(incomes):
-        raise PydanticCustomError("named_twice", "something is named twice")
+        raise unfit("named_twice", "something is named twice", "有重复项")
     return incomes
 
 

@@ -5,7 +5,6 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.json_schema import SkipJsonSchema
-from pydantic_core import PydanticCustomError
 
 from services.registry.checks.rules import Severity
 from services.registry.codes.rules import Welfare
@@ -18,6 +17,7 @@ from services.registry.households.rules import Relation, Sex
 from shared.contracts.base import Instant
 from shared.contracts.division import Path
 from shared.contracts.household import HouseholdEvent, HouseholdState, Standing
+from shared.errors import unfit
 from shared.http.fields import Day, Division, ExternalName, Id, Name
 from shared.idnumbers import normalised_id_number
 
@@ -33,7 +33,7 @@ BankCard = Annotated[str, StringConstraints(pattern=r"^[0-9]{12,19}$")]
 
 def _refuse_null(value: object) -> object:
     if value is None:
-        raise PydanticCustomError("null", "cannot be taken away")
+        raise unfit("null", "cannot be taken away", "不能清空")
     return value
 
 
@@ -64,7 +64,9 @@ class PersonFields(BaseModel):
     @model_validator(mode="after")
     def _born(self) -> Self:
         if self.id_number is None and (self.sex is None or self.birth_date is None):
-            raise PydanticCustomError("identity", "without an ID number, sex and birth_date are needed")
+            raise unfit(
+                "identity", "without an ID number, sex and birth_date are needed", "无身份证号码须填性别和出生日期"
+            )
         return self
 
 
@@ -144,7 +146,7 @@ class HouseholdIn(BaseModel):
     @model_validator(mode="after")
     def _named_wholly(self) -> "HouseholdIn":
         if (self.source_system is None) != (self.external_id is None):
-            raise PydanticCustomError("reference", "source_system and external_id come together")
+            raise unfit("reference", "source_system and external_id come together", "来源系统与来源编号须同填")
         return self
 
 

@@ -4,7 +4,6 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic_core import PydanticCustomError
 
 from services.registry.households.merging import Policy
 from services.registry.imports.columns import by_name
@@ -12,6 +11,7 @@ from services.registry.imports.records import Status
 from services.registry.imports.values import EthnicityCodes
 from services.registry.reports import ImportReport, Mode
 from shared.contracts.base import Instant
+from shared.errors import unfit
 from shared.http.fields import ExternalName, ShortText
 
 MAX_COLUMNS = 200
@@ -19,13 +19,13 @@ MAX_COLUMNS = 200
 
 def _known(columns: dict[str, Policy]) -> dict[str, Policy]:
     if not columns.keys() <= by_name().keys():
-        raise PydanticCustomError("column_unknown", "not a column of the template")
+        raise unfit("column_unknown", "not a column of the template", "不是模板中的列")
     return columns
 
 
 def _known_targets(columns: dict[str, str]) -> dict[str, str]:
     if not set(columns.values()) <= {"", *by_name()}:
-        raise PydanticCustomError("column_unknown", "not a column of the template")
+        raise unfit("column_unknown", "not a column of the template", "不是模板中的列")
     return columns
 
 

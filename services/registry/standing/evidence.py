@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
 
-from shared.errors import Text
+from shared.errors import Text, unfit
 
 
 class VillageEvidence(BaseModel):
@@ -78,5 +77,5 @@ class CountySurvey(BaseModel):
             (self.unregistered_people + self.exited_people, self.rural_population),
         )
         if any(part > whole for part, whole in parts):
-            raise PydanticCustomError("part_above_whole", "a part is larger than its whole")
+            raise unfit("part_above_whole", "a part is larger than its whole", "部分大于整体")
         return self
