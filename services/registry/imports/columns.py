@@ -36,6 +36,7 @@ class Column:
     synonyms: tuple[str, ...] = ()
     code_list: str = ""
     required: bool = False
+    """No sheet is taken in without it, nor without one of the two that name the village (``Layout.faults``)."""
     note: str = ""
     """For the notes of the template."""
 
@@ -58,11 +59,13 @@ COLUMNS: tuple[Column, ...] = (
     _of("household", "external_id", "来源编号", "text", "外部编号", "系统编号", note="来源系统内的编号,须注明来源"),
     _place("county", "县区", "县", "县市区", "区县", "所属县"),
     _place("township", "乡镇", "乡镇街道", "镇", "乡", "所属乡镇"),
-    _place("village", "行政村", "村", "村名", "所属村", "责任村", "行政村名称", note="村名或 12 位代码"),
+    _place("village", "行政村", "村", "村名", "所属村", "责任村", "行政村名称", note="村名或 12 位代码;或填村编码"),
     _place("village_code", "村编码", "村代码", "行政村代码", "行政村编码", "行政区划代码", kind="identifier"),
     Column("head_name", "户主姓名", "aside", "text", (), ("户主", "户主名")),
-    _of("household", "standing", "脱贫状态", "code", "贫困状态", "户状态", "脱贫标识", "脱贫属性", codes="standing"),
-    _of("household", "registered_on", "登记日期", "day", "识别时间", "识别日期", "建档时间", "建档日期", "登记时间"),
+    _of("household", "standing", "脱贫状态", "code", "贫困状态", "户状态", "脱贫标识", "脱贫属性", codes="standing",
+        required=True),
+    _of("household", "registered_on", "登记日期", "day", "识别时间", "识别日期", "建档时间", "建档日期", "登记时间",
+        note="留空按导入当日登记,此前的历史即不存在"),
     _of("household", "cause", "主要致贫原因", "code", "致贫原因", codes="cause"),
     _of("household", "attributes.other_causes", "其他致贫原因", "codes", codes="other_cause"),
     _of("household", "welfare", "社会救助类别", "code", "救助类别", "社会保障类别", codes="welfare"),
@@ -121,11 +124,12 @@ COLUMNS: tuple[Column, ...] = (
     _of("member", "relation", "与户主关系", "code", "户主关系", "关系", codes="relation", required=True),
     _of("member", "attributes.id_kind", "证件类型", "code", codes="id_kind"),
     _of("member", "id_number", "身份证号码", "identifier", "身份证号", "公民身份号码", "证件号码", "身份证", "证件号",
-        note="18 位文本;单元格格式须设为文本"),
-    _of("member", "sex", "性别", "code", codes="sex"),
-    _of("member", "birth_date", "出生日期", "day", "出生年月日", "生日"),
+        note="18 位文本;单元格格式须设为文本;留空须填性别和出生日期"),
+    _of("member", "sex", "性别", "code", codes="sex", note="无身份证号码时必填"),
+    _of("member", "birth_date", "出生日期", "day", "出生年月日", "生日", note="无身份证号码时必填"),
     _of("member", "attributes.ethnicity", "民族", "ethnicity", codes="ethnicity", note="填名称,如 汉族"),
-    _of("member", "phone", "联系电话", "phone", "电话", "手机", "手机号", "手机号码", "电话号码", "联系方式"),
+    _of("member", "phone", "联系电话", "phone", "电话", "手机", "手机号", "手机号码", "电话号码", "联系方式",
+        note="11 位手机号"),
     _of("member", "bank_card", "银行卡号", "identifier", "一卡通账号", "惠农一卡通账号", "银行账号", "开户银行账号"),
     _of("member", "attributes.education", "文化程度", "code", codes="education"),
     _of("member", "attributes.schooling", "在校生状况", "code", "在校生情况", "在校生", codes="schooling"),

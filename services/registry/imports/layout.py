@@ -13,7 +13,6 @@ from shared.faults import Fault, fault
 _TOTALS = ("合计", "小计", "总计", "共计", "累计", "本页合计")
 _FOOTERS = ("填表", "制表", "审核", "填报", "负责人", "单位盖章", "注:", "注：", "备注:", "备注：", "说明:", "说明：")
 _VILLAGE = frozenset({"village", "village_code"})
-_STANDING = frozenset({"standing"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,6 @@ class Layout:
         ]
         wanted = [column.label_zh for column in COLUMNS if column.required and column.name not in names]
         wanted += [] if _VILLAGE & set(names) else [by_name()["village"].label_zh]
-        wanted += [] if _STANDING & set(names) else [by_name()["standing"].label_zh]
         found += [fault(label, "column_missing", "this column is needed", "缺少该列") for label in wanted]
         return found
 

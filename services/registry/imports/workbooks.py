@@ -122,7 +122,8 @@ def _write_notes(sheet: Worksheet, columns: Sequence[Column], bold: Format) -> N
         sheet.write_string(row, 0, "填写要求" if row == 0 else "", bold if row == 0 else None)
         sheet.write_string(row, 1, line)
     for row, column in enumerate(columns, start=len(general) + 1):
-        said = [column.note, "必填" if column.required else "", "、".join(_values(column)[:30])]
+        several = "可填多项,以顿号分隔" if column.kind == "codes" else ""
+        said = [column.note, "必填" if column.required else "", several, "、".join(_values(column))]
         sheet.write_string(row, 0, _header(column))
         sheet.write_string(row, 1, ";".join(each for each in said if each))
 
