@@ -45,6 +45,24 @@ async def patch(client: httpx.AsyncClient, url: str, **body: Any) -> None:
     assert answer.status_code == 200, answer.text
 
 
+async def test_a_version_is_known_later_than_the_one_before(registry: httpx.AsyncClient, clock: FixedClock) -> None:
+    """Whoever waited for a lock read the clock before the writer that held it: nobody may leave before coming."""
+    made = await make(registry)
+    clock.advance(-timedelta(seconds=1))
+    await patch(registry, f"/v1/households/{made['id']}", village=OTHER_VILLAGE, effective_on="2018-01-01")
+    until = clock.now() + timedelta(seconds=2)
+    for known_at in (clock.now(), clock.now() + timedelta(microseconds=1), until):
+        figures = await registry.get(
+            "/v1/statistics/poverty",
+            params={"division": XIXIA, "as_of": "2018-06-30", "known_at": known_at.isoformat()},
+        )
+        assert figures.json()["division"]["registered_households"] >= 0
+    versions = (await registry.get(f"/v1/households/{made['id']}/versions")).json()["items"]
+    recorded = [each["recorded_at"] for each in sorted(versions, key=lambda each: each["version"])]
+    assert len(recorded) == 2
+    assert recorded[0] < recorded[1]
+
+
 async def test_a_day_as_known_then_and_as_known_now(registry: httpx.AsyncClient, clock: FixedClock) -> None:
     made = await make(registry, members=[member(), member("spouse", sex="female", birth_date="1970-01-01")])
     url = f"/v1/households/{made['id']}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any, Literal
 from uuid import UUID
@@ -30,6 +30,10 @@ class Author:
     key_id: UUID
     now: datetime
     reason: str | None = None
+
+    def after(self, before: datetime) -> "Author":
+        """As this one, but later: who waited for a lock looked at the clock before whoever held it wrote."""
+        return self if self.now > before else replace(self, now=before + timedelta(microseconds=1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,8 +177,8 @@ class Household:
 
 
 def next_version(old: Household, new: Household, author: Author) -> Household:
-    """``new`` as the version after ``old``; members that differ get a new version too."""
-    version, stays = old.version + 1, _Stays(old)
+    """``new`` as the version after ``old``, recorded later; members that differ get a new version too."""
+    version, stays, author = old.version + 1, _Stays(old), author.after(old.author.now)
     members = tuple(_next_person(stays.before(member), member, version, author) for member in new.members)
     return replace(new, version=version, author=author, members=members)
 
@@ -182,8 +186,10 @@ def next_version(old: Household, new: Household, author: Author) -> Household:
 def _next_person(old: Person | None, new: Person, household_version: int, author: Author) -> Person:
     if old == new:
         return new
-    version = new.version if old is None else old.version + 1  # who is new says which version that is
-    return replace(new, version=version, household_version=household_version, author=author)
+    if old is None:  # who is new says which version that is
+        return replace(new, household_version=household_version, author=author)
+    later = author.after(old.author.now)
+    return replace(new, version=old.version + 1, household_version=household_version, author=later)
 
 
 def changed_members(old: Household, new: Household) -> Iterable[Person]:

@@ -22,8 +22,8 @@ class Unattached(Individual):
 
 
 def next_version(old: Unattached, new: Unattached, author: Author) -> Unattached:
-    """``new`` as the version after ``old``."""
-    return replace(new, version=old.version + 1, author=author)
+    """``new`` as the version after ``old``, recorded later."""
+    return replace(new, version=old.version + 1, author=author.after(old.author.now))
 
 
 def latest_path(tree: DivisionTree, residences: tuple[Since, ...]) -> Path:
