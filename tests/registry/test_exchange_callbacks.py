@@ -1,5 +1,6 @@
 """DCI by callback: asynchronous search, subscriptions and their notifications, status; where callbacks may not go."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -8,7 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from services.registry.exchange.callbacks import NotDeliveredError, allowed, post
+from services.registry.exchange.callbacks import NotDeliveredError, allowed, below, post
 from tests.registry.conftest import OTHER_VILLAGE, XIXIA, app_on, client_of, make, matching, member
 from tests.registry.dci import Json, Partner, Receiver, by_expression, now, receiving, searching, verify
 from tests.registry.test_persons import person, placement
@@ -184,14 +185,63 @@ async def test_a_callback_that_fails_is_tried_again(calling_app: FastAPI, partne
     await acknowledged(partner, "/search", "search", searching(POOR))
     first = await receiver.next("/dci/on-search")
     receiver.status = 200
-    async with calling_app.state.runtime.database.driver() as pg:
-        await pg.execute("UPDATE exchange_task SET due_at = now()")
-        second: Json = {}
-        while not second:
+    await tried_again(calling_app, receiver)
+    second = await receiver.next("/dci/on-search")
+    assert second["header"]["message_id"] == first["header"]["message_id"]
+
+
+async def tried_again(app: FastAPI, receiver: Receiver) -> None:
+    """Have callbacks that failed made again now, until one has come."""
+    async with asyncio.timeout(15), app.state.runtime.database.driver() as pg:
+        while receiver.posted.empty():
             await pg.execute("UPDATE exchange_task SET due_at = now() WHERE due_at > now()")
-            if not receiver.posted.empty():
-                second = await receiver.next("/dci/on-search")
-        assert second["header"]["message_id"] == first["header"]["message_id"]
+
+
+async def called_back_at(partner: Partner, address: str) -> None:
+    """The party as an administrator changes it: called back elsewhere from now on."""
+    path = f"/v1/exchange/parties/{partner.registered['id']}"
+    own = ("id", "version", "client_id", "client_secret")
+    held = await partner.client.get(path)
+    body = {name: value for name, value in held.json().items() if name not in own}
+    changed = await partner.client.put(
+        path, json={**body, "callback_uri": address}, headers={"If-Match": held.headers["ETag"]}
+    )
+    assert changed.status_code == 200, changed.text
+
+
+async def test_notifications_go_where_the_party_is_called_back_now(partner: Partner, receiver: Receiver) -> None:
+    await subscribed(partner, receiver, "REGISTER")
+    await called_back_at(partner, f"http://127.0.0.1:{receiver.port}/dci/moved")
+    home = await make(partner.client)
+    [event] = (await receiver.next("/dci/moved/notify"))["message"]["notify_event"]
+    [group] = event["data"]["reg_records"]
+    assert group["group_identifier"][0]["identifier_value"] == home["number"]
+
+
+@pytest.mark.parametrize(
+    ("named", "moved", "expected"),
+    [
+        (None, "/moved", "/moved/on-search"),
+        (None, "/dci/moved/", "/dci/moved/on-search"),
+        (None, "", "/on-search"),
+        ("/dci/elsewhere", "/moved", "/moved/on-search"),
+        ("/dci/elsewhere", "/dci/moved", "/dci/moved/on-search"),
+        ("/dci/elsewhere", "", "/dci/elsewhere"),
+    ],
+)
+async def test_a_pending_callback_goes_where_the_party_is_called_back_now(
+    calling_app: FastAPI, partner: Partner, receiver: Receiver, named: str | None, moved: str, expected: str
+) -> None:
+    """To the address that the message named only while that is below the party's."""
+    root = f"http://127.0.0.1:{receiver.port}"
+    receiver.status = 500
+    header = {} if named is None else {"sender_uri": root + named}
+    await acknowledged(partner, "/search", "search", searching(POOR), **header)
+    await receiver.next(named or "/dci/on-search")
+    await called_back_at(partner, root + moved)
+    receiver.status = 200
+    await tried_again(calling_app, receiver)
+    await receiver.next(expected)
 
 
 async def test_what_others_answer_is_acknowledged(partner: Partner) -> None:
@@ -222,6 +272,34 @@ async def test_what_others_answer_is_acknowledged(partner: Partner) -> None:
 )
 def test_where_callbacks_may_go(address: str, networks: list[str], expected: bool) -> None:
     assert allowed(ip_address(address), [ip_network(network) for network in networks]) is expected
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("https://a.example/dci", True),
+        ("https://a.example/dci/on-search?x=/../y", True),
+        ("https://a.example/dci/%E4%B8%8A/a..b/.well", True),
+        ("https://a.example/dci.evil/x", False),
+        ("https://a.example/dci@evil/x", False),
+        ("https://a.example/other", False),
+        ("https://a.example/dci/../other", False),
+        ("https://a.example/dci/./x", False),
+        ("https://a.example/dci/..", False),
+        ("https://a.example/dci/..#x", False),
+        ("https://a.example/dci/..;x=1/other", False),
+        ("https://a.example/dci/%2e%2e/other", False),
+        ("https://a.example/dci/.%2E/other", False),
+        ("https://a.example/dci/%252e%252e/other", False),
+        ("https://a.example/dci/x%2f..%2f..%2fother", False),
+        ("https://a.example/dci/x%3f/../../other", False),
+        ("https://a.example/dci/\\..\\other", False),
+        ("https://a.example/dci/x%5c..%5c..%5cother", False),
+    ],
+)
+def test_what_is_below_a_callback_address(address: str, expected: bool) -> None:
+    assert below(address, "https://a.example/dci") is expected
+    assert below(address, "https://a.example/dci/") is expected
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "2130706433", "no-such-name.invalid", "a" * 300])

@@ -167,15 +167,14 @@ async def _call_back(
 
 @_operation("/subscribe", "dci_subscribe", "Subscribe to events 订阅", Acknowledgement)
 async def subscribe(body: SubscribeEnvelope, party: Sender, exchange: ExchangeDep) -> JSONResponse:
-    """Codes come with `on-subscribe`. Notifications go to `{callback_uri}/notify` as things happen: `start_time` and
-    `end_time` are honoured, the cron frequency is not."""
+    """Codes come with `on-subscribe`. Notifications go to `{callback_uri}/notify`, as it is registered by then, as
+    things happen: `start_time` and `end_time` are honoured, the cron frequency is not."""
 
     async def work(pg: Pg, request_id: UUID) -> None:
         items = body.message.subscribe_request
         filters = [(each.subscribe_criteria.filter_type, each.subscribe_criteria.filter) for each in items]
         await lookups.take(pg, exchange, party, filters)
-        target = party.body.callback_uri.rstrip("/") + tasks.PATHS["notify"]
-        answer = await subscriptions.subscribe(pg, exchange, party, body.message, request_id, target)
+        answer = await subscriptions.subscribe(pg, exchange, party, body.message, request_id)
         await transactions.note(
             pg, exchange, party, request_id, "subscribe", body.message.transaction_id,
             reference_ids=[item.reference_id for item in items],

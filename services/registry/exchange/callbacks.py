@@ -7,11 +7,12 @@ does not cover them. Redirects are not followed, answers are not read.
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 Network = IPv4Network | IPv6Network
 TIMEOUT_SECONDS = 10
@@ -37,6 +38,23 @@ def allowed(address: IPv4Address | IPv6Address, networks: Sequence[Network]) -> 
 
 def _within(network: Network, special: Network) -> bool:
     return network.version == special.version and network.subnet_of(special)  # type: ignore[arg-type]
+
+
+def below(address: str, base: str) -> bool:
+    """Whether an address is a callback address or lies below it, whoever reads it.
+
+    Servers and proxies before them decode per cent, perhaps more than once, drop what follows a semicolon, and take a
+    backslash for a slash: a dot segment counts however it is written.
+    """
+    root = base.rstrip("/")
+    if address == root:
+        return True
+    path = re.split(r"[?#]", address.removeprefix(root), maxsplit=1)[0]
+    if not (address.startswith(root) and path.startswith("/")):
+        return False
+    while (decoded := unquote(path)) != path:
+        path = decoded
+    return not any(segment.partition(";")[0] in (".", "..") for segment in re.split(r"[/\\]", path))
 
 
 async def post(networks: Sequence[Network], address: str, body: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from services.registry.exchange import parties, signature, tokens
+from services.registry.exchange.callbacks import below
 from services.registry.exchange.envelope import CallbackHeader, Header
 from services.registry.exchange.faults import Refused, Rejected
 from services.registry.exchange.parties import Party
@@ -119,10 +120,5 @@ def _check_request(header: Header, party: Party, count: int | None) -> None:
         raise Rejected("rjct.total_count.invalid", "total_count is less than the requests sent")
     if header.is_msg_encrypted:
         raise Rejected("err.encryption.invalid", "encrypted messages are not read")
-    if header.sender_uri is not None and not _below(header.sender_uri, party.body.callback_uri):
+    if header.sender_uri is not None and not below(header.sender_uri, party.body.callback_uri):
         raise Rejected("err.sender_uri.invalid", "sender_uri is not below the registered callback address")
-
-
-def _below(address: str, base: str) -> bool:
-    root = base.rstrip("/")
-    return address == root or (address.startswith(root + "/") and "/.." not in address and "@" not in address)

@@ -28,10 +28,10 @@ AND s.event_type = ANY($2) ORDER BY s.code"""
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """How many changes were taken from the queue, and the notices they make: to whom, what, where."""
+    """How many changes were taken from the queue, and the notices they make: to whom, what."""
 
     changes: int
-    notices: Sequence[tuple[Party, dict[str, Any], str]]
+    notices: Sequence[tuple[Party, dict[str, Any]]]
 
 
 async def due(pg: Pg, exchange: Exchange) -> Due:
@@ -40,7 +40,7 @@ async def due(pg: Pg, exchange: Exchange) -> Due:
     if not taken:
         return Due(0, [])
     kinds = sorted({row["event_type"] for row in taken})
-    notices: list[tuple[Party, dict[str, Any], str]] = []
+    notices: list[tuple[Party, dict[str, Any]]] = []
     for subscription in await pg.fetch(_SUBSCRIPTIONS, exchange.now(), kinds):
         party = await find(pg, subscription["party_id"])
         if party is None:
@@ -53,7 +53,7 @@ async def due(pg: Pg, exchange: Exchange) -> Due:
                 "event": subscription["event_type"],
                 "ids": [str(identifier) for identifier in ids[first : first + _EVENTS_A_MESSAGE]],
             }
-            notices.append((party, content, subscription["callback"]))
+            notices.append((party, content))
     return Due(len(taken), notices)
 
 

@@ -83,7 +83,8 @@ async def get_party(party_id: Id, response: Response, caller: Admin, registry: R
 async def replace_party(
     party_id: Id, body: PartyIn, response: Response, caller: Admin, expected: Expected, registry: RegistryDep
 ) -> PartyOut:
-    """Effective at once, also for tokens already issued; `status: blocked` shuts the party out."""
+    """Effective at once, also for tokens already issued, subscriptions and callbacks under way; `status: blocked`
+    shuts the party out."""
     async with command(registry.runtime) as pg:
         party = await parties.replace(pg, registry, caller, party_id, expected, body)
         await auditing.note_party(pg, registry, party, caller.key_id, registry.runtime.clock.now())

@@ -38,7 +38,7 @@ def _filter(filter_type: str, query: Any) -> Condition:
 
 
 async def subscribe(
-    pg: Pg, exchange: Exchange, party: Party, message: SubscribeMessage, request_id: UUID, callback: str
+    pg: Pg, exchange: Exchange, party: Party, message: SubscribeMessage, request_id: UUID
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The message that answers, and its responses, each with the code of its subscription."""
     seen: set[str] = set()
@@ -48,7 +48,7 @@ async def subscribe(
         try:
             if item.reference_id in seen:
                 raise Rejected("rjct.reference_id.duplicate", "another request of the message has this reference_id")
-            response |= {"status": "succ", "subscriptions": [await _begin(pg, exchange, party, item, callback)]}
+            response |= {"status": "succ", "subscriptions": [await _begin(pg, exchange, party, item)]}
         except Rejected as error:
             reason = {"status_reason_code": error.code, "status_reason_message": error.message}
             response |= {"status": "rjct", **reason}
@@ -62,7 +62,7 @@ async def subscribe(
     return whole, responses
 
 
-async def _begin(pg: Pg, exchange: Exchange, party: Party, item: SubscribeItem, callback: str) -> dict[str, Any]:
+async def _begin(pg: Pg, exchange: Exchange, party: Party, item: SubscribeItem) -> dict[str, Any]:
     criteria, now = item.subscribe_criteria, exchange.now()
     if (item.timestamp - now).total_seconds() > 300:
         raise Rejected("rjct.timestamp.invalid", "the timestamp lies in the future")
@@ -75,11 +75,12 @@ async def _begin(pg: Pg, exchange: Exchange, party: Party, item: SubscribeItem, 
     stored = json.dumps({"type": criteria.filter_type, "filter": criteria.filter}, sort_keys=True, ensure_ascii=False)
     try:
         async with pg.transaction():
+            # callback is empty: notices go where the party is called back when they are made, as it is registered then
             await pg.execute(
                 "INSERT INTO exchange_subscription (code, party_id, event_type, record_type, filter, content, "
-                "callback, starts_at, ends_at, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                "callback, starts_at, ends_at, created_at) VALUES ($1, $2, $3, $4, $5, $6, '', $7, $8, $9)",
                 code, party.id, event, entity, vault.seal(stored, SEALED, code),
-                vault.index(f"{event} {entity} {stored}", "content"), callback, start, end, now,
+                vault.index(f"{event} {entity} {stored}", "content"), start, end, now,
             )  # fmt: skip
     except asyncpg.UniqueViolationError as error:
         raise Rejected("rjct.event.already_subscribed", "the same is subscribed to already") from error

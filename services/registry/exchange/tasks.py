@@ -43,14 +43,16 @@ async def add(
     callback: str | None = None,
     request_id: UUID | None = None,
 ) -> None:
-    """A callback to make; in the transaction of what it is about. ``content`` is kept sealed."""
+    """A callback to make; in the transaction of what it is about. ``content`` is kept sealed.
+
+    ``callback``: an address that the message named; without one, none is kept.
+    """
     identifier = uuid7()
-    address = callback or party.body.callback_uri.rstrip("/") + PATHS[action]
     sealed = exchange.registry.vault.seal(json.dumps(content, ensure_ascii=False), SEALED, identifier)
     await pg.execute(
         "INSERT INTO exchange_task (id, party_id, request_id, action, callback, sealed, due_at) "
         "VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        identifier, party.id, request_id, action, address, sealed, exchange.now(),
+        identifier, party.id, request_id, action, callback or "", sealed, exchange.now(),
     )  # fmt: skip
 
 
@@ -70,8 +72,8 @@ async def hand_out(exchange: Exchange) -> bool:
     """Turn changes into notifications to deliver; whether there were any."""
     async with exchange.registry.runtime.database.driver() as pg, pg.transaction():
         found = await notices.due(pg, exchange)
-        for party, content, callback in found.notices:
-            await add(pg, exchange, party, "notify", content, callback=callback)
+        for party, content in found.notices:
+            await add(pg, exchange, party, "notify", content)
         return found.changes > 0
 
 
@@ -93,13 +95,24 @@ async def _deliver(exchange: Exchange, task: Any) -> None:
             return
         envelope = await _composed(pg, exchange, party, task)
     try:
-        await callbacks.post(exchange.networks, task["callback"], envelope)
+        await callbacks.post(exchange.networks, _address(party, task), envelope)
     except callbacks.NotDeliveredError as error:
         async with database.driver() as pg:
             await _again(pg, exchange, task, str(error))
         return
     async with database.driver() as pg:
         await pg.execute("DELETE FROM exchange_task WHERE id = $1", task["id"])
+
+
+def _address(party: Party, task: Any) -> str:
+    """Where to call back, asked at every attempt: a party that has moved gets nothing at its old address any more.
+
+    What the message named holds while it is below the party's address as it is now.
+    """
+    named: str = task["callback"]
+    if named and callbacks.below(named, party.body.callback_uri):
+        return named
+    return party.body.callback_uri.rstrip("/") + PATHS[task["action"]]
 
 
 async def _composed(pg: Pg, exchange: Exchange, party: Party, task: Any) -> dict[str, Any]:
