@@ -204,6 +204,29 @@ async def test_a_message_is_taken_once(partner: Partner) -> None:
     assert (nack["ack_status"], nack["error"]["code"]) == ("NACK", "rjct.message_id.duplicate")
 
 
+async def test_an_id_number_is_found_in_digits_of_any_width(partner: Partner, homes: list[str]) -> None:
+    number = id_number("19500601", 2)
+    wide = "".join(chr(ord(character) + 0xFEE0) for character in number)
+    queries = (
+        {"query_type": "idtype-value", "query": {"type": "NID", "value": wide}},
+        by_expression({"national_id": {"$in": [f" {wide} "]}}),
+        by_predicate({"expression1": term("national_id", "eq", number.lower())}),
+    )
+    for answer in await partner.search(*queries):
+        assert numbers(answer) == [homes[1]]
+
+
+async def test_what_criteria_may_say_of_the_registry(partner: Partner, homes: list[str]) -> None:
+    """As published samples say it, too."""
+    for more in (
+        {"version": "1.0.0", "reg_type": "ns:org:RegistryType:Social", "reg_event_type": "REGISTER"},
+        {"version": None, "reg_type": None, "reg_event_type": "spdci:common:RegistryEventType:NewHouseHoldMember"},
+        {"reg_event_type": "SEARCH"},
+    ):
+        [answer] = await partner.search({**ALL, **more})
+        assert set(numbers(answer)) == set(homes)
+
+
 HEADERS: list[tuple[Json, str]] = [
     ({"version": "2.0.0"}, "rjct.version.invalid"),
     ({"action": "subscribe"}, "rjct.action.invalid"),
@@ -259,6 +282,17 @@ REJECTED: list[tuple[Json, str]] = [
     (by_expression({}), "rjct.search_criteria.invalid"),
     (by_predicate(), "rjct.search_criteria.invalid"),
     (by_predicate({"expression1": None}), "rjct.filter.invalid"),
+    (by_predicate({"expression1": term("people", "gt", 0), "condition": "or"}), "rjct.filter.invalid"),
+    (
+        by_predicate(
+            {"expression1": term("cause", "eq", "illness"), "condition": "or"},
+            {"expression1": term("cause", "eq", "schooling")},
+        ),
+        "rjct.filter.invalid",
+    ),
+    ({**ALL, "version": "9.9"}, "rjct.search_criteria.invalid"),
+    ({**ALL, "reg_type": "ns:org:RegistryType:Civil"}, "rjct.search_criteria.invalid"),
+    ({**ALL, "reg_event_type": "nonsense"}, "rjct.search_criteria.invalid"),
     (by_predicate({"expression1": term("people", "$lt", 1)}), "rjct.filter.invalid"),
     ({"query_type": "idtype-value", "query": {"type": "passport", "value": "1"}}, "rjct.search_criteria.invalid"),
     ({**ALL, "sort": [{"attribute_name": "national_id"}]}, "rjct.sort.invalid"),

@@ -58,9 +58,12 @@ def subscription(event: str, entity: str = "Group", **more: Any) -> Json:
     return {
         "transaction_id": "t2",
         "subscribe_request": [
-            {"reference_id": "s1", "timestamp": now(), "subscribe_criteria": {**criteria, "frequency": frequency}}
+            {
+                "reference_id": "s1",
+                "timestamp": now(),
+                "subscribe_criteria": {**criteria, "frequency": frequency, **more},
+            }
         ],
-        **more,
     }
 
 
@@ -144,6 +147,7 @@ async def test_subscriptions_that_are_refused(partner: Partner, receiver: Receiv
         (subscription("REGISTER"), "rjct.event.already_subscribed"),
         (subscription("DEATH"), "rjct.notify_types.invalid"),
         (subscription("REGISTER", "Dog"), "rjct.notify_details.invalid"),
+        (subscription("NewHouseHoldMember", reg_type="ns:org:RegistryType:Civil"), "rjct.notify_details.invalid"),
     ):
         await acknowledged(partner, "/subscribe", "subscibe", message)
         [response] = (await receiver.next("/dci/on-subscribe"))["message"]["subscribe_response"]

@@ -10,6 +10,7 @@ from uuid import UUID
 from shared.db import Pg
 
 REGISTER, NEW_MEMBER = "REGISTER", "NewHouseHoldMember"
+EVENTS = (REGISTER, NEW_MEMBER)
 Change = tuple[UUID, Sequence[UUID]]
 """A household and those of its members whom the change is about."""
 _NOTE = """

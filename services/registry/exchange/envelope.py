@@ -20,7 +20,6 @@ Id99 = Annotated[str, StringConstraints(min_length=1, max_length=99), AfterValid
 Uri = Annotated[str, StringConstraints(max_length=500, pattern=r"^https?://[\x21-\x7e]+$")]
 Locale = Annotated[str, StringConstraints(pattern=r"^([a-z]{3}|[A-Za-z]{2}[/_-][A-Za-z]{2})$")]
 """Three letters; published samples send ``EN/GB``."""
-EventType = Literal["REGISTER", "NewHouseHoldMember"]
 Entity = Literal["Group", "Member"]
 _INSTANTS = AliasChoices("timestamp", "timesstamp", "timesatmp")
 
@@ -60,9 +59,11 @@ class Page(_Shape):
 class SearchCriteria(_Shape):
     """What is sought."""
 
-    version: str | None = Field(default=None, max_length=20)
-    reg_type: str | None = Field(default=None, max_length=200)
-    reg_event_type: str | None = Field(default=None, max_length=200)
+    version: str | None = Field(default=None, max_length=20, description="1.0.0, where it is given.")
+    reg_type: str | None = Field(default=None, max_length=200, description="`ns:org:RegistryType:Social`, likewise.")
+    reg_event_type: str | None = Field(
+        default=None, max_length=200, description="`REGISTER`, `NewHouseHoldMember` or `SEARCH`; all search alike."
+    )
     query_type: Literal["idtype-value", "expression", "predicate"]
     query: Any = Field(description="As `query_type` says; see the description of the interface.")
     response_entity: Entity = "Group"

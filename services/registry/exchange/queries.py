@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from services.registry.exchange.attributes import ATTRIBUTES, IDENTIFIERS, Attribute
 from services.registry.exchange.faults import Rejected
+from services.registry.idnumbers import normalised_id_number
 
 Operator = Literal["lt", "gt", "le", "ge", "eq", "ne", "in"]
 Value: TypeAlias = str | int | bool | date
@@ -109,12 +110,18 @@ def _predicate(items: list[Any]) -> Condition:
 
 
 def _element(item: Mapping[str, Any]) -> Condition:
-    """``not`` joins as *and not*; with one expression only it negates that one."""
+    """``not`` joins as *and not*; with one expression only it negates that one.
+
+    ``or`` joins the two expressions of an element. Elements are joined by *and*: an ``or`` between two of them would
+    leave open how far it reaches among several, so it is refused rather than guessed.
+    """
     first, word, other = item.get("expression1"), item.get("condition"), item.get("expression2")
     if word not in (None, "and", "or", "not"):
         raise Rejected("rjct.filter.invalid", "a condition is one of and, or, not")
     one = _term(first)
     if other is None:
+        if word == "or":
+            raise Rejected("rjct.filter.invalid", "or joins expression1 and expression2 of one element")
         return Not(one) if word == "not" else one
     two = _term(other)
     if word == "or":
@@ -196,5 +203,5 @@ def _value(attribute: Attribute, value: Any) -> Value:
         except ValueError as error:
             raise Rejected("rjct.filter.invalid", "a day is written YYYY-MM-DD") from error
     elif kind in ("text", "secret") and isinstance(value, str) and 0 < len(value) <= 100:
-        return value.strip().upper() if kind == "secret" else value
+        return normalised_id_number(value) if kind == "secret" else value
     raise Rejected("rjct.filter.invalid", "a value is not of its attribute's type")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from services.registry.exchange import auditing, records
+from services.registry.exchange import auditing, changes, records
 from services.registry.exchange.attributes import ATTRIBUTES
 from services.registry.exchange.envelope import Page, SearchCriteria, SearchItem, SearchMessage
 from services.registry.exchange.faults import Rejected
@@ -18,6 +18,8 @@ from shared.db import Pg
 
 MOST_ROWS = 100
 """Largest page."""
+_EVENTS = (*changes.EVENTS, "SEARCH")
+"""Event types that a search may name: those of the specification, and what its samples send. None narrows it."""
 DEEPEST = 100_000
 """Rows that can be paged through; beyond, a search has found too many records."""
 
@@ -65,7 +67,28 @@ def purpose_of(party: Party, authorize: Any) -> str | None:
     return code
 
 
+def check_registry(reg_type: str | None) -> None:
+    """Raises ``Rejected`` where another kind of registry is asked, by its plain name or as ``ns:…:TYPE``."""
+    if reg_type is not None and plain(reg_type) != plain(records.REG_TYPE):
+        raise Rejected("rjct.search_criteria.invalid", f"this registry is {records.REG_TYPE}")
+
+
+def plain(name: str) -> str:
+    """The last part of ``ns:…:TYPE``."""
+    return name.rpartition(":")[2]
+
+
+def _check_kind(criteria: SearchCriteria) -> None:
+    """What is stated must be so: to read over it would be to answer another question."""
+    if criteria.version not in (None, VERSION):
+        raise Rejected("rjct.search_criteria.invalid", f"version {VERSION} is spoken here")
+    check_registry(criteria.reg_type)
+    if criteria.reg_event_type is not None and plain(criteria.reg_event_type) not in _EVENTS:
+        raise Rejected("rjct.search_criteria.invalid", f"event types are {', '.join(_EVENTS)}")
+
+
 async def _found(pg: Pg, exchange: Exchange, party: Party, criteria: SearchCriteria) -> dict[str, Any]:
+    _check_kind(criteria)
     purpose = purpose_of(party, criteria.authorize)
     condition = read_query(criteria.query_type, criteria.query)
     entity: Entity = criteria.response_entity

@@ -12,7 +12,7 @@ from services.registry.exchange.faults import Rejected
 from services.registry.exchange.parties import Party
 from services.registry.exchange.queries import Condition, Every, read_query
 from services.registry.exchange.records import REG_TYPE
-from services.registry.exchange.searching import purpose_of
+from services.registry.exchange.searching import check_registry, plain, purpose_of
 from services.registry.exchange.service import Exchange
 from services.registry.exchange.statements import Entity
 from services.registry.identity import Vault
@@ -22,7 +22,6 @@ from shared.ids import uuid7
 
 SEALED = "exchange_filter"
 """What the vault knows sealed filters by."""
-_EVENTS = (changes.REGISTER, changes.NEW_MEMBER)
 _ENTITIES = ("Group", "Member")
 
 
@@ -92,12 +91,13 @@ async def _begin(pg: Pg, exchange: Exchange, party: Party, item: SubscribeItem) 
 
 def _kinds(party: Party, criteria: SubscribeCriteria) -> tuple[str, Entity]:
     """Event and record types, plain or as ``ns:…:TYPE``."""
-    event, entity = (text.rpartition(":")[2] for text in (criteria.reg_event_type, criteria.notify_record_type))
-    if event not in _EVENTS:
-        raise Rejected("rjct.notify_types.invalid", f"events are {', '.join(_EVENTS)}")
+    event, entity = plain(criteria.reg_event_type), plain(criteria.notify_record_type)
+    if event not in changes.EVENTS:
+        raise Rejected("rjct.notify_types.invalid", f"events are {', '.join(changes.EVENTS)}")
     if entity not in _ENTITIES:
         raise Rejected("rjct.notify_details.invalid", f"record types are {', '.join(_ENTITIES)}")
     try:
+        check_registry(criteria.reg_type)
         purpose_of(party, criteria.authorize)
         _filter(criteria.filter_type, criteria.filter)
     except Rejected as error:
