@@ -85,7 +85,7 @@ class Partner:
         """A signed envelope."""
         head = {
             "version": "1.0.0", "message_id": str(uuid7()), "message_ts": rfc3339(datetime.now(UTC)), "action": action,
-            "sender_id": self.sender_id, "total_count": "100", **header,
+            "sender_id": self.sender_id, "total_count": str(_requests(message)), **header,
         }  # fmt: skip
         text = signature.sign(self.key, self.sender_id, at or datetime.now(UTC), head, message)
         return {"signature": text, "header": head, "message": message}
@@ -101,6 +101,12 @@ class Partner:
         assert answer.status_code == 200, answer.text
         found: list[Json] = answer.json()["message"]["search_response"]
         return found
+
+
+def _requests(message: Any) -> int:
+    """How many there are in a message: of the kinds of which it can hold several, else one."""
+    batches = ("search_request", "subscribe_request")
+    return next((len(message[name]) for name in batches if name in message), 1) if isinstance(message, dict) else 1
 
 
 def now() -> str:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -199,9 +200,40 @@ async def test_a_message_is_taken_once(partner: Partner) -> None:
     assert (await partner.post("/sync/search", envelope)).json()["header"]["status"] == "succ"
     again = (await partner.post("/sync/search", envelope)).json()
     assert (again["header"]["status"], again["header"]["status_reason_code"]) == ("rjct", "rjct.message_id.duplicate")
-    assert again["message"] == {}
     nack = (await partner.post("/search", envelope)).json()["message"]
     assert (nack["ack_status"], nack["error"]["code"]) == ("NACK", "rjct.message_id.duplicate")
+
+
+async def test_a_message_rejected_as_a_whole_is_answered_request_by_request(partner: Partner) -> None:
+    """So that a sender finds its requests again; why they are rejected is said in the header."""
+    answer = (
+        await partner.post("/sync/search", partner.envelope("search", searching(ALL, ALL), version="2.0.0"))
+    ).json()
+    await verify(partner.client, answer)
+    header, message = answer["header"], answer["message"]
+    assert (header["status"], header["total_count"], header["completed_count"]) == ("rjct", 2, 2)
+    assert UUID(message["correlation_id"])
+    assert message["transaction_id"] == "t1"
+    found = [(each["reference_id"], each["status"], each["locale"]) for each in message["search_response"]]
+    assert found == [("r0", "rjct", "EN/GB"), ("r1", "rjct", "EN/GB")]
+    assert all(each["timestamp"] and "data" not in each for each in message["search_response"])
+
+
+async def test_a_status_request_rejected_as_a_whole_is_answered_in_its_form(partner: Partner) -> None:
+    for kind in ("search", "subscibe", "unsubscribe"):
+        asked = {"reference_id": "q1", "txn_type": kind, "attribute_type": "transaction_id", "attribute_value": "t1"}
+        message = {"transaction_id": "t3", "txnstatus_request": asked}
+        envelope = partner.envelope("txn-status", message, version="2.0.0")
+        answer = (await partner.post("/sync/txn/status", envelope)).json()
+        assert (answer["header"]["status"], answer["header"]["status_reason_code"]) == ("rjct", "rjct.version.invalid")
+        assert UUID(answer["message"]["correlation_id"])
+        assert answer["message"]["transaction_id"] == "t3"
+        action = kind.replace("subscibe", "subscribe")
+        response = answer["message"]["txnstatus_response"]
+        assert response["txn_type"] == f"on-{action}"
+        state = response["txn_status"]
+        [item] = [state] if action == "unsubscribe" else state[f"{action}_response"]
+        assert (item["reference_id"], item["status"]) == ("q1", "rjct")
 
 
 async def test_an_id_number_is_found_in_digits_of_any_width(partner: Partner, homes: list[str]) -> None:
@@ -233,6 +265,14 @@ HEADERS: list[tuple[Json, str]] = [
     ({"message_ts": "2019-01-01T00:00:00Z"}, "rjct.message_ts.invalid"),
     ({"total_count": "many"}, "rjct.total_count.invalid"),
     ({"total_count": 0}, "rjct.total_count.invalid"),
+    ({"total_count": 2}, "rjct.total_count.invalid"),
+    ({"total_count": -1}, "rjct.total_count.invalid"),
+    ({"total_count": "1 "}, "rjct.total_count.invalid"),
+    ({"total_count": 101}, "rjct.total_count.limit_exceeded"),
+    ({"total_count": 10**20}, "rjct.total_count.limit_exceeded"),
+    ({"total_count": "9" * 99}, "rjct.total_count.limit_exceeded"),
+    ({"receiver_id": "civil.example.org"}, "err.receiver_id.invalid"),
+    ({"receiver_id": ""}, "err.receiver_id.invalid"),
     ({"is_msg_encrypted": True}, "err.encryption.invalid"),
     ({"sender_uri": "http://169.254.169.254/latest"}, "err.sender_uri.invalid"),
     ({"sender_uri": "http://127.0.0.1:9/dci/../admin"}, "err.sender_uri.invalid"),
@@ -242,7 +282,25 @@ HEADERS: list[tuple[Json, str]] = [
 async def test_headers_are_checked(partner: Partner) -> None:
     for header, code in HEADERS:
         answer = await partner.post("/sync/search", partner.envelope("search", searching(ALL), **header))
-        assert answer.json()["header"]["status_reason_code"] == code
+        assert answer.json()["header"]["status_reason_code"] == code, header
+
+
+async def test_a_count_is_a_number(partner: Partner) -> None:
+    for count in (True, 1.5, None, [1]):
+        answer = await partner.post("/sync/search", partner.envelope("search", searching(ALL), total_count=count))
+        assert (answer.status_code, answer.json()["message"]["error"]["code"]) == (422, "err.request.bad")
+
+
+async def test_messages_are_addressed_to_the_sender_of_the_answers(partner: Partner) -> None:
+    """One addressed to nobody is taken as well: ``receiver_id`` is optional."""
+    answer = (await partner.post("/sync/search", partner.envelope("search", searching(ALL)))).json()
+    own = answer["header"]["sender_id"]
+    addressed = partner.envelope("search", searching(ALL), receiver_id=own)
+    assert (await partner.post("/sync/search", addressed)).json()["header"]["status"] == "succ"
+    for receiver, status, ack in ((own, 202, "ACK"), (None, 202, "ACK"), ("civil.example.org", 200, "NACK")):
+        envelope = partner.envelope("on-search", {"transaction_id": "t"}, receiver_id=receiver, status="succ")
+        taken = await partner.post("/on-search", envelope)
+        assert (taken.status_code, taken.json()["message"]["ack_status"]) == (status, ack)
 
 
 MESSAGES: list[Any] = [

@@ -53,19 +53,27 @@ Work = Callable[[Pg, UUID], Awaitable[Answer]]
 
 
 async def _answered(
-    exchange: Exchange, party: Party, header: Header, actions: tuple[str, str], count: int, work: Work
+    exchange: Exchange,
+    party: Party,
+    header: Header,
+    actions: tuple[str, str],
+    count: int | None,
+    work: Work,
+    rejected: Callable[[UUID, str], Answer],
 ) -> JSONResponse:
-    """A signed answer; a message rejected as a whole is answered with its header alone."""
+    """A signed answer; the header says why a message was rejected as a whole."""
+    request_id = uuid7()
+    why: dict[str, Any] = {}
     try:
         async with command(exchange.registry.runtime) as pg:
             await take(pg, exchange, party, header, actions[0], count)
-            message, outcomes = await work(pg, uuid7())
+            message, outcomes = await work(pg, request_id)
     except Rejected as error:
         await _note_denial(exchange, party, error)
-        answer = exchange.header(actions[1], party.body.sender_id, [])
-        reason = {"status_reason_code": error.code, "status_reason_message": error.message}
-        return JSONResponse(exchange.signed({**answer, "status": "rjct", **reason}, {}))
-    return JSONResponse(exchange.signed(exchange.header(actions[1], party.body.sender_id, outcomes), message))
+        message, outcomes = rejected(request_id, error.message)
+        why = {"status_reason_code": error.code, "status_reason_message": error.message}
+    answer = exchange.header(actions[1], party.body.sender_id, outcomes)
+    return JSONResponse(exchange.signed({**answer, **why}, message))
 
 
 async def _acknowledged(
@@ -136,8 +144,11 @@ async def sync_search(body: SearchEnvelope, party: Sender, exchange: ExchangeDep
         )  # fmt: skip
         return message, outcomes
 
+    def rejected(request_id: UUID, reason: str) -> Answer:
+        return searching.rejected(exchange, body.message, request_id, reason)
+
     count = len(body.message.search_request)
-    return await _answered(exchange, party, body.header, ("search", "on-search"), count, work)
+    return await _answered(exchange, party, body.header, ("search", "on-search"), count, work, rejected)
 
 
 @_operation("/search", "dci_search", "Search, answered by callback 异步查询", Acknowledgement)
@@ -208,7 +219,10 @@ async def sync_status(body: StatusEnvelope, party: Sender, exchange: ExchangeDep
     async def work(pg: Pg, request_id: UUID) -> Answer:
         return await transactions.status(pg, exchange, party, body.message, request_id)
 
-    return await _answered(exchange, party, body.header, ("txn-status", "txn-on-status"), 0, work)
+    def rejected(request_id: UUID, reason: str) -> Answer:
+        return transactions.rejected(exchange, body.message, request_id, reason)
+
+    return await _answered(exchange, party, body.header, ("txn-status", "txn-on-status"), None, work, rejected)
 
 
 @_operation("/txn/status", "dci_status", "How a request went, by callback 异步办理状态", Acknowledgement)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, StrictInt, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from shared.http.fields import Instant
@@ -21,6 +21,10 @@ Uri = Annotated[str, StringConstraints(max_length=500, pattern=r"^https?://[\x21
 Locale = Annotated[str, StringConstraints(pattern=r"^([a-z]{3}|[A-Za-z]{2}[/_-][A-Za-z]{2})$")]
 """Three letters; published samples send ``EN/GB``."""
 Entity = Literal["Group", "Member"]
+MOST_REQUESTS = 100
+"""Requests in one message."""
+Count = StrictInt | Annotated[str, StringConstraints(strict=True, max_length=99)]
+"""Digits as text are understood: published samples send them."""
 _INSTANTS = AliasChoices("timestamp", "timesstamp", "timesatmp")
 
 
@@ -37,8 +41,10 @@ class Header(_Shape):
     action: Annotated[str, StringConstraints(max_length=40)]
     sender_id: Id99
     sender_uri: Uri | None = Field(default=None, description="Where to call back, below the registered address.")
-    receiver_id: str | None = Field(default=None, max_length=99)
-    total_count: int | str = Field(description="Requests in the message; digits as text are understood.")
+    receiver_id: str | None = Field(
+        default=None, max_length=99, description="This registry, by the `sender_id` of its answers, where it is named."
+    )
+    total_count: Count = Field(description="Requests in the message, 100 at most; digits as text are understood.")
     is_msg_encrypted: bool = Field(default=False, description="Must be false: encrypted messages are not read.")
 
 
@@ -84,7 +90,7 @@ class SearchItem(_Shape):
 
 class SearchMessage(_Shape):
     transaction_id: Id99
-    search_request: Annotated[list[SearchItem], Field(min_length=1, max_length=100)]
+    search_request: Annotated[list[SearchItem], Field(min_length=1, max_length=MOST_REQUESTS)]
 
 
 class Frequency(_Shape):
@@ -116,7 +122,7 @@ class SubscribeItem(_Shape):
 
 class SubscribeMessage(_Shape):
     transaction_id: Id99
-    subscribe_request: Annotated[list[SubscribeItem], Field(min_length=1, max_length=100)] = Field(
+    subscribe_request: Annotated[list[SubscribeItem], Field(min_length=1, max_length=MOST_REQUESTS)] = Field(
         validation_alias=AliasChoices("subscribe_request", "subscibe_request")
     )
 
@@ -193,9 +199,9 @@ class CallbackHeader(_Shape):
     status_reason_code: str | None = Field(default=None, max_length=99)
     status_reason_message: str | None = Field(default=None, max_length=999)
     sender_id: Id99 | None = None
-    receiver_id: str | None = Field(default=None, max_length=99)
-    total_count: int | str | None = None
-    completed_count: int | str | None = None
+    receiver_id: str | None = Field(default=None, max_length=99, description="As in the header of a request.")
+    total_count: Count | None = None
+    completed_count: Count | None = None
 
 
 class CallbackEnvelope(_Envelope):

@@ -7,7 +7,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from services.registry.exchange import parties, signature, tokens
 from services.registry.exchange.callbacks import below
-from services.registry.exchange.envelope import CallbackHeader, Header
+from services.registry.exchange.envelope import MOST_REQUESTS, CallbackHeader, Header
 from services.registry.exchange.faults import Refused, Rejected
 from services.registry.exchange.parties import Party
 from services.registry.exchange.service import VERSION, Exchange
@@ -91,7 +91,10 @@ def _check_signature(exchange: Exchange, party: Party, envelope: dict[str, Any])
 async def take(
     pg: Pg, exchange: Exchange, party: Party, header: Header | CallbackHeader, action: str, count: int | None
 ) -> None:
-    """Take a message, once. Raises ``Rejected`` with the header's code; nothing is remembered of it then."""
+    """Take a message, once. Raises ``Rejected`` with the header's code; nothing is remembered of it then.
+
+    ``count``: how many requests it holds, where its kind can hold several.
+    """
     if header.version != VERSION:
         raise Rejected("rjct.version.invalid", f"version {VERSION} is spoken here")
     if _SPELLINGS.get(header.action, header.action) != action:
@@ -99,6 +102,8 @@ async def take(
     age = (exchange.now() - header.message_ts).total_seconds()
     if not -FUTURE_SECONDS <= age <= OLDEST_SECONDS:
         raise Rejected("rjct.message_ts.invalid", "message_ts lies in the future or is older than a day")
+    if header.receiver_id not in (None, exchange.name):
+        raise Rejected("err.receiver_id.invalid", "receiver_id is not the sender_id of this registry's answers")
     if isinstance(header, Header):
         _check_request(header, party, count)
     taken = await pg.fetchval(
@@ -113,12 +118,17 @@ async def take(
 
 
 def _check_request(header: Header, party: Party, count: int | None) -> None:
-    total = header.total_count
-    if isinstance(total, str) and not (total.isascii() and total.isdigit() and len(total) < 10):
-        raise Rejected("rjct.total_count.invalid", "total_count is a number")
-    if int(total) < 0 or (count is not None and int(total) < count):
-        raise Rejected("rjct.total_count.invalid", "total_count is less than the requests sent")
+    _check_count(header.total_count, count)
     if header.is_msg_encrypted:
         raise Rejected("err.encryption.invalid", "encrypted messages are not read")
     if header.sender_uri is not None and not below(header.sender_uri, party.body.callback_uri):
         raise Rejected("err.sender_uri.invalid", "sender_uri is not below the registered callback address")
+
+
+def _check_count(total: int | str, count: int | None) -> None:
+    if isinstance(total, str) and not (total.isascii() and total.isdigit()):
+        raise Rejected("rjct.total_count.invalid", "total_count is a number")
+    if int(total) > MOST_REQUESTS:
+        raise Rejected("rjct.total_count.limit_exceeded", f"a message holds {MOST_REQUESTS} requests at most")
+    if int(total) < 0 or (count is not None and int(total) != count):
+        raise Rejected("rjct.total_count.invalid", "total_count is not the number of requests sent")

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from services.registry.exchange.attributes import ATTRIBUTES, IDENTIFIERS, Attribute
 from services.registry.exchange.faults import Rejected
-from services.registry.idnumbers import normalised_id_number
+from shared.idnumbers import normalised_id_number
 
 Operator = Literal["lt", "gt", "le", "ge", "eq", "ne", "in"]
 Value: TypeAlias = str | int | bool | date

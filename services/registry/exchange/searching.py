@@ -33,18 +33,35 @@ async def answer(
     for item in message.search_request:
         responses.append(await _response(pg, exchange, party, item, seen))
         seen.add(item.reference_id)
-    whole = {
+    return _message(message, correlation_id, responses), responses
+
+
+def rejected(
+    exchange: Exchange, message: SearchMessage, correlation_id: UUID, reason: str
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The same of a search rejected as a whole: so is every request of it. The code is in the header."""
+    responses = [
+        {**_begun(exchange, item), "status": "rjct", "status_reason_message": reason} for item in message.search_request
+    ]
+    return _message(message, correlation_id, responses), responses
+
+
+def _message(message: SearchMessage, correlation_id: UUID, responses: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
         "transaction_id": message.transaction_id,
         "correlation_id": str(correlation_id),
         "search_response": responses,
     }
-    return whole, responses
+
+
+def _begun(exchange: Exchange, item: SearchItem) -> dict[str, Any]:
+    """What the response to a request begins with, however it goes."""
+    response: dict[str, Any] = {"reference_id": item.reference_id, "timestamp": rfc3339(exchange.now())}
+    return response if item.locale is None else {**response, "locale": item.locale}
 
 
 async def _response(pg: Pg, exchange: Exchange, party: Party, item: SearchItem, seen: set[str]) -> dict[str, Any]:
-    response: dict[str, Any] = {"reference_id": item.reference_id, "timestamp": rfc3339(exchange.now())}
-    if item.locale is not None:
-        response["locale"] = item.locale
+    response = _begun(exchange, item)
     try:
         if item.reference_id in seen:
             raise Rejected("rjct.reference_id.duplicate", "another request of the message has this reference_id")

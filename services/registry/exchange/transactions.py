@@ -69,7 +69,7 @@ async def status(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The answer to a status request about the party's own requests, and its outcomes for the header."""
     asked = message.txnstatus_request
-    action = "subscribe" if asked.txn_type == "subscibe" else asked.txn_type
+    action = _action(message)
     values = asked.attribute_value if isinstance(asked.attribute_value, list) else [asked.attribute_value]
     rows = await pg.fetch(
         f"SELECT * FROM exchange_request WHERE party_id = $1 AND action = $2 AND {_FIND[asked.attribute_type]} "
@@ -81,27 +81,47 @@ async def status(
     found = [outcome for row in rows for outcome in _outcomes(row)]
     if asked.attribute_type == "reference_id_list":
         found = [outcome for outcome in found if outcome.get("reference_id") in values]
-    state: dict[str, Any] = {
-        "transaction_id": rows[0]["transaction_id"] if rows else message.transaction_id,
-        "correlation_id": str(rows[0]["id"]) if rows else str(request_id),
-    }
     if not found:
-        found = [
-            {
-                "reference_id": asked.reference_id,
-                "timestamp": rfc3339(exchange.now()),
-                "status": "rjct",
-                "status_reason_code": "rjct.reference_id.invalid",
-                "status_reason_message": "no such request of this party",
-            }
-        ]
+        found = [_rejection(exchange, message, "no such request of this party", "rjct.reference_id.invalid")]
+    transaction_id = rows[0]["transaction_id"] if rows else message.transaction_id
+    return _answer(message, request_id, transaction_id, rows[0]["id"] if rows else request_id, found), found
+
+
+def rejected(
+    exchange: Exchange, message: StatusMessage, request_id: UUID, reason: str
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The same to a status request that was not taken. The code is in the header."""
+    found = [_rejection(exchange, message, reason)]
+    return _answer(message, request_id, message.transaction_id, request_id, found), found
+
+
+def _action(message: StatusMessage) -> str:
+    kind = message.txnstatus_request.txn_type
+    return "subscribe" if kind == "subscibe" else kind
+
+
+def _rejection(exchange: Exchange, message: StatusMessage, reason: str, code: str | None = None) -> dict[str, Any]:
+    outcome: dict[str, Any] = {
+        "reference_id": message.txnstatus_request.reference_id,
+        "timestamp": rfc3339(exchange.now()),
+        "status": "rjct",
+        "status_reason_message": reason,
+    }
+    return outcome if code is None else {**outcome, "status_reason_code": code}
+
+
+def _answer(
+    message: StatusMessage, request_id: UUID, transaction_id: str, correlation_id: UUID, found: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """``transaction_id`` and ``correlation_id`` are those of the request that was asked about."""
+    action = _action(message)
+    state: dict[str, Any] = {"transaction_id": transaction_id, "correlation_id": str(correlation_id)}
     state |= found[0] if action == "unsubscribe" else {f"{action}_response": found}
-    answer = {
+    return {
         "transaction_id": message.transaction_id,
         "correlation_id": str(request_id),
         "txnstatus_response": {"txn_type": f"on-{action}", "txn_status": state},
     }
-    return answer, found
 
 
 def _outcomes(row: Any) -> list[dict[str, Any]]:
