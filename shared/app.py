@@ -149,7 +149,8 @@ def create_app(
     app.state.base_url = settings.base_url
     app.state.fingerprint = fingerprint
     app.state.authenticators = [*authenticators, *_tokens(runtime), ApiKeys(runtime.database, runtime.clock)]
-    app.state.cursors = Cursors(settings.cursor_secret.get_secret_value().encode() or secrets.token_bytes(32))
+    cursor_secret = settings.cursor_secret.get_secret_value().encode() or secrets.token_bytes(32)
+    app.state.cursors = Cursors(cursor_secret, settings.service)
     for part in routers if role in ("all", "api") else ():
         app.router.routes.extend(part.routes)  # as they are: include_router makes each anew at the first request
     problems.install(app, (*errors.SHARED_KINDS, *kinds))

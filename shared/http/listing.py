@@ -7,7 +7,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from shared.http.pagination import MAX_LIMIT, Cursors
+from shared.http.pagination import MAX_LIMIT, place_after
 
 _DIGITS = re.compile(r"[0-9]{1,9}", re.ASCII)
 
@@ -33,11 +33,8 @@ class ListQuery(BaseModel):
     count: bool = Field(default=False, description="Also count all rows 返回总数.")
 
     def after(self, request: Request, length: int = 1) -> list[Any] | None:
-        """The sort key to go on from. Raises 400 for a cursor we did not make."""
-        if self.cursor is None:
-            return None
-        cursors: Cursors = request.app.state.cursors
-        return cursors.read(self.cursor, length)
+        """The sort key to go on from. Raises 400 for a cursor that is not of this list."""
+        return place_after(request, self.cursor, length)
 
 
 def link_headers(response: Response) -> dict[str, str]:

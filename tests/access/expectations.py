@@ -8,13 +8,15 @@ A new route fails the tests until it has a line here. To add one:
    another division must then get the very answer to an unknown id. The request's body is the first example of its
    schema; give ``body=`` where that has none, or would be refused before the object is looked for.
 3. Where the route lists such objects, say ``lists="household"``: those of other divisions must not be in the answer.
-4. A new kind of object: add one within and one outside Xixia county to that service's world in ``worlds.py``. A new
+4. A list that goes page by page below an object, whose division does not matter: ``inside="table_row"``, so that its
+   cursors are tried on the list below another.
+5. A new kind of object: add one within and one outside Xixia county to that service's world in ``worlds.py``. A new
    path parameter that is part of no object: add a value to ``PARAMETERS``.
 
 Routes that take a foreign object inside their body answer 422 and are tested where they live.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from shared.contracts.key import Role
@@ -38,6 +40,8 @@ class Expectation:
     lists: str | None = None
     """The kind of object in its answer of which only those within the caller's divisions are shown."""
     body: Any = None
+    inside: str | None = None
+    """The kind of object in its path that everybody may see and whose parts it lists."""
 
     def admits(self, role: str | None) -> bool:
         """Whether a key with this role alone (or none) may call it."""
@@ -236,7 +240,7 @@ RANKING = {
     **_OPERATIONS,
     # Aggregates are open; villages outside the caller's divisions are tested in tests/ranking
     "get_league_table": EVERY_KEY,
-    "explain_league_table_row": EVERY_KEY,
+    "explain_league_table_row": replace(EVERY_KEY, inside="table_row"),
     "stream_league_table": EVERY_KEY,
     "get_daily_notice": EVERY_KEY,
     "list_indicators": EVERY_KEY,

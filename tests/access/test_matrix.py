@@ -19,7 +19,7 @@ from tests.access.expectations import EXPECTED, PARAMETERS, ROLES, Expectation
 from tests.access.worlds import DATA_KEY, NOWHERE, Parameters, World, application, running
 
 SERVICES: tuple[ServiceName, ...] = get_args(ServiceName)
-XIXIA = "411323000000"
+XIXIA, CITY = "411323000000", "411300000000"
 every_service = pytest.mark.parametrize("service", SERVICES)
 
 
@@ -33,6 +33,8 @@ class Operation:
     content_type: str | None
     """Of what it takes; None when it takes nothing."""
     example: Any
+    pages: bool
+    """Whether it lists page by page, with a cursor."""
 
     @property
     def parameters(self) -> list[str]:
@@ -51,7 +53,8 @@ def operations(document: dict[str, Any]) -> Iterator[Operation]:
             content_type = next(iter(content), None)
             name = content.get("application/json", {}).get("schema", {}).get("$ref", "").rsplit("/", 1)[-1]
             examples = schemas.get(name, {}).get("examples") or [{}]
-            yield Operation(operation["operationId"], method, path, content_type, examples[0])
+            pages = any(parameter["name"] == "cursor" for parameter in operation.get("parameters", []))
+            yield Operation(operation["operationId"], method, path, content_type, examples[0], pages)
 
 
 @cache
@@ -131,6 +134,51 @@ async def test_divisions(service: ServiceName, world: World) -> None:
             faults += [f"{operation.name} leaves out {name}" for name in ours if name not in shown]
             faults += [f"{operation.name} shows {name}" for name in theirs if name in shown]
     assert not faults
+
+
+SORT_KEYS: list[list[str | int]] = [[NOWHERE], [1], ["a", 1], [1, "a"], ["2018-10-08", NOWHERE]]
+"""As lists have them: an id, a position, a code and a year, an order and a code, a day and an id."""
+
+
+@every_service
+async def test_cursors_are_of_one_list(service: ServiceName, world: World) -> None:
+    """The cursor of any other list is as good as a forged one: 400, whatever its key is made of."""
+    city = await world.key(list(ROLES), [CITY])
+    cursors: dict[str, list[str]] = {}
+    for operation in operations_of(service):
+        if operation.pages:
+            expected = EXPECTED[service][operation.name]
+            kind = expected.of or expected.inside
+            for named in [{}] if kind is None else [world.own[kind], world.foreign[kind][0]]:
+                address = operation.address(named)
+                signed = [world.app.state.cursors.sign(address, key) for key in SORT_KEYS]
+                cursors[address] = signed + await real_cursors(world, address, city)
+    assert cursors
+    assert any(len(made) > len(SORT_KEYS) for made in cursors.values()), "no list has two pages"
+    faults = []
+    for address in cursors:
+        for other, foreign in cursors.items():
+            for cursor in foreign if other != address else ():
+                answer = await page(world, address, city, cursor=cursor)
+                if answer.status_code != 400 or answer.json()["errors"][0]["pointer"] != "query:cursor":
+                    faults.append(f"{address} with a cursor of {other}: {answer.status_code}")
+    assert not faults
+
+
+async def real_cursors(world: World, address: str, key: str) -> list[str]:
+    """The cursor behind the first row of a list, which leads to the next; none where there is no second row."""
+    first = await page(world, address, key, limit=1)
+    assert first.status_code == 200, first.text
+    cursor = first.json()["next_cursor"]
+    if cursor is None:
+        return []
+    second = await page(world, address, key, limit=1, cursor=cursor)
+    assert second.status_code == 200, second.text
+    return [cursor]
+
+
+async def page(world: World, address: str, key: str, **query: str | int) -> httpx.Response:
+    return await world.client.get(address, params=query, headers={"Authorization": f"Bearer {key}"})
 
 
 async def ask(

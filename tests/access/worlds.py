@@ -14,12 +14,14 @@ from fastapi import FastAPI
 from services.assistance.intake.contracts import ActionOutcome
 from services.registry.submissions.contracts import HouseholdOutcome
 from shared.auth import new_secret, upsert_key
+from shared.clock import FixedClock
 from shared.contracts.key import KeyEvent, Role
 from shared.ids import uuid7
 from shared.intake.contracts import Receipt
 from shared.settings import ServiceName, Settings
 from tests.access.expectations import ROLES
 from tests.assistance import world as assistance
+from tests.ranking import world as ranking
 from tests.registry.conftest import CITY, OTHER_VILLAGE, VILLAGE, XIXIA, household
 
 Parameters = dict[str, str]
@@ -164,4 +166,10 @@ async def _submissions(world: World, city: str, counties: tuple[str, ...], recei
 
 
 async def _ranking(world: World, city: str) -> None:
-    """Nothing of ranking's is an object of one division yet."""
+    """A weekly table with actions behind two of its rows."""
+    place = ranking.World(world.app, world.app.state.runtime, world.client, FixedClock(ranking.NOW))
+    await place.mirror([*ranking.divisions(), ranking.programme("visit")])
+    behind = [ranking.action(path=ranking.path(county)) for county in (ranking.WAN, ranking.WO) for _ in range(2)]
+    await place.take_in(*behind)
+    week = {"cadence": "weekly", "period": "2018-W41"}
+    world.add("table_row", *({**week, "code": county} for county in (ranking.WAN, ranking.WO)))

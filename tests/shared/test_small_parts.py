@@ -72,23 +72,38 @@ def test_missing_settings_are_named() -> None:
         Settings.load("registry", {})
 
 
+LIST = "/v1/households"
+
+
 @given(st.lists(st.one_of(st.text(max_size=30), st.integers(-(2**60), 2**60)), min_size=1, max_size=4))
 def test_cursors_come_back_and_cannot_be_made_by_others(key: list[str | int]) -> None:
-    ours = Cursors(b"secret")
-    cursor = ours.sign(key)
-    assert ours.read(cursor, len(key)) == key
-    for broken in (Cursors(b"other").sign(key), cursor[:-1], cursor + "A", "", "é", cursor[::-1]):
+    ours = Cursors(b"secret", "registry")
+    cursor = ours.sign(LIST, key)
+    assert ours.read(LIST, cursor, len(key)) == key
+    theirs = Cursors(b"other", "registry").sign(LIST, key)
+    for broken in (theirs, cursor[:-1], cursor + "A", "", "é", cursor[::-1]):
         if broken == cursor:
             continue
         with pytest.raises(Problem) as caught:
-            ours.read(broken, len(key))
+            ours.read(LIST, broken, len(key))
         assert caught.value.kind.status == 400
 
 
-def test_a_cursor_of_another_list_is_refused() -> None:
-    cursors = Cursors(b"secret")
-    with pytest.raises(Problem):
-        cursors.read(cursors.sign(["a", "b"]), 1)
+@pytest.mark.parametrize(
+    ("service", "path", "key"),
+    [
+        ("registry", "/v1/persons", ["a"]),
+        ("registry", f"{LIST}/a/members", ["a"]),
+        ("assistance", LIST, ["a"]),
+        ("registry", LIST, ["a", "b"]),
+    ],
+)
+def test_a_cursor_of_another_list_is_refused(service: str, path: str, key: list[str | int]) -> None:
+    """Of another path, another service with the same secret, or of this list when it was sorted in another way."""
+    cursor = Cursors(b"secret", service).sign(path, key)
+    with pytest.raises(Problem) as caught:
+        Cursors(b"secret", "registry").read(LIST, cursor, 1)
+    assert caught.value.kind.status == 400
 
 
 @pytest.mark.parametrize(

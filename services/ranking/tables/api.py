@@ -21,7 +21,7 @@ from shared.auth import AnyCaller, Caller
 from shared.contracts.programme import Cadence
 from shared.errors import Problem, Text
 from shared.http.etag import holds
-from shared.http.pagination import Limit, page_of
+from shared.http.pagination import Limit, page_of, place_after
 
 routes = router("league-tables")
 
@@ -175,7 +175,8 @@ async def explain_league_table_row(
     line = snapshot.table.standing(code)
     if line is None or not is_visible(line, key, caller):
         raise Problem(errors.NOT_FOUND)
-    after = explanation.read_cursor(request.app.state.cursors.read(cursor, 2)) if cursor is not None else None
+    place = place_after(request, cursor, length=2)
+    after = None if place is None else explanation.read_cursor(place)
     async with ranking.runtime.database.driver() as pg:
         found = await explanation.actions_behind(pg, key, code, caller.divisions, after, limit + 1)
     page, next_cursor = page_of(found, limit=limit, key=explanation.cursor_key, request=request, response=response)
