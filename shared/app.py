@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.routing import APIRoute
+from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -99,6 +100,10 @@ VERSION_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
+_OURS_ALONE: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+"""The framework's own OpenTelemetry would tell addresses, queries and exceptions as they are."""
+
+
 def router(tag: str, *, guarded: bool = True) -> APIRouter:
     """A router whose routes read strictly and declare the answers every route can give.
 
@@ -143,6 +148,7 @@ def create_app(
         servers=[{"url": "/", "description": "This service 本服务"}],
         openapi_url="/openapi.json",
         redirect_slashes=False,
+        telemetry=_OURS_ALONE,
     )
     app.router.route_class = APIRoute
     app.state.runtime = runtime

@@ -80,7 +80,7 @@ class ProblemBody(BaseModel):
     status: int = Field(description="The HTTP status.")
     code: str = Field(description="Stable code; new ones may be added.")
     detail: str | None = Field(default=None, description="What happened this time.")
-    instance: str = Field(description="Path of the request.")
+    instance: str = Field(description="Path of the request; what may be an ID, mobile or card number in it is `***`.")
     errors: list[FaultBody] = Field(default=[], description="Faults by field.")
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -103,6 +104,29 @@ def _message(entry: Any) -> Text:
     return _OTHER if chinese is None else Text(entry["msg"], chinese)
 
 
+_UUID_OR_DIGITS = re.compile(
+    r"(?P<id>(?<![0-9a-z])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-z]))"
+    r"|[0-9](?:[^0-9a-z/]{0,2}[0-9]){10,}x?",
+    re.IGNORECASE,
+)
+"""A UUID, or eleven digits and more, perhaps in groups: mobile numbers have so many, ID and card numbers more."""
+_OURS = re.compile(r"[1-9][0-9]{11}|[0-9]{14}")
+"""Codes of divisions; numbers of households and persons."""
+
+
+def _address(request: Request) -> str:
+    """The path asked for, without what may be an ID, mobile or card number, right or mistyped (interfaces.md, Errors).
+
+    More is hidden than free text is refused for: a check digit that does not fit makes a number no less somebody's.
+    """
+    path = unicodedata.normalize("NFKC", request.scope["path"])  # digits of any width
+    return _UUID_OR_DIGITS.sub(_unless_ours, path).encode("ascii", "replace").decode()
+
+
+def _unless_ours(found: re.Match[str]) -> str:
+    return found[0] if found["id"] or _OURS.fullmatch(found[0]) else "***"
+
+
 def problem_response(request: Request, problem: Problem) -> JSONResponse:
     """The answer to a problem."""
     language = language_of(request)
@@ -113,7 +137,7 @@ def problem_response(request: Request, problem: Problem) -> JSONResponse:
         "title": kind.title.of(language),
         "status": kind.status,
         "code": kind.code,
-        "instance": request.scope["path"].encode("ascii", "replace").decode(),
+        "instance": _address(request),
     }
     if problem.detail is not None:
         body["detail"] = problem.detail.of(language)
@@ -184,7 +208,7 @@ async def answer(request: Request, error: Exception) -> Response:
     if problem is not None and problem.kind is errors.METHOD_NOT_ALLOWED:
         problem.headers = {**problem.headers, "Allow": _allowed(request)}
     if problem is None:
-        logger.error("unhandled %s on %s", type(error).__name__, request.scope["path"], exc_info=error)
+        logger.error("unhandled %s on %s", type(error).__name__, _address(request), exc_info=error)
         problem = Problem(errors.INTERNAL)
     elif problem.kind.status >= 500:
         logger.warning("%s: %s", problem.kind.code, type(error).__name__)

@@ -4,12 +4,15 @@ The operations come from the OpenAPI documents, what to expect of them from ``ex
 """
 
 import json
+import logging
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, get_args
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -179,6 +182,42 @@ async def real_cursors(world: World, address: str, key: str) -> list[str]:
 
 async def page(world: World, address: str, key: str, **query: str | int) -> httpx.Response:
     return await world.client.get(address, params=query, headers={"Authorization": f"Bearer {key}"})
+
+
+NUMBERS = ("411323199202023219", "４１１３２３１９９２０２０２３２１９", "138-7654-3200", "nobody:6217998877665541")
+"""Of people, phones and bank cards; more ways of writing them are tried in tests/shared/test_app.py."""
+NO_ROUTES = ("/{number}", "/v1/{number}/x", "/v1/households/x/{number}", "/problems/{number}", "/schemas/{number}.json")
+
+
+@every_service
+async def test_a_number_in_an_address_is_told_nowhere(
+    service: ServiceName, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In no problem, header, log or metric, whoever asks and whether there is such a route or not."""
+    caplog.set_level(logging.DEBUG)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # the test's own client
+    city = await world.key(list(ROLES), [CITY])
+    asked = [operation for operation in operations_of(service) if operation.parameters]
+    asked += [replace(operation, method="options") for operation in asked]  # which none of them serves
+    asked += [Operation("none", "get", path, None, None, pages=False) for path in NO_ROUTES]
+    told, faults = [], []
+    for operation in asked:
+        for number in NUMBERS:
+            for key in (None, city):
+                answer = await send(world, operation, key, dict.fromkeys(operation.parameters, number))
+                if answer.status_code >= 400:
+                    told.append(f"{answer.text} {answer.headers}")
+                    faults += [f"{operation.name} by {operation.method}: {each}" for each in shown([number], told[-1])]
+    assert told
+    assert not faults
+    assert shown(NUMBERS, caplog.text) == []
+    assert shown(NUMBERS, (await world.client.get("/metrics")).text) == []
+
+
+def shown(numbers: Iterable[str], text: str) -> list[str]:
+    """Those that a text holds: as they were sent, percent-encoded, or in narrow digits."""
+    forms = {each: (each, quote(each), unicodedata.normalize("NFKC", each)) for each in numbers}
+    return [number for number, written in forms.items() if any(form in text for form in written)]
 
 
 async def ask(

@@ -10,13 +10,14 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from jsonschema import Draft7Validator
 from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValidator
+from opentelemetry.trace import NoOpTracer, Tracer, TracerProvider
 
 from shared.db import CONTENDED
 from shared.http.limits import MAX_JSON_BYTES
-from shared.http.problems import problem_of
+from shared.http.problems import answer, problem_of
 from tests.shared.toy import client_of, give_key, store_key, things, toy_app
 
 GOOD = {"name": "a", "amount_fen": 1}
@@ -114,6 +115,57 @@ async def test_a_fault_of_ours_says_nothing_of_itself(
     assert "secret" not in response.text
     assert "unhandled RuntimeError" in caplog.text
     assert await things(app) == []
+
+
+READABLE = (
+    "41132310221701", "411323102217", "411323102217/2018-000123", "urn:411323000000/1", "2018-10-08", "2018-W41",
+    "0192f1a2-0000-7000-8000-000000000000", "01920000-0000-7000-8000-000000000000", "a" * 40,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", READABLE)
+async def test_an_address_is_told_again(client: httpx.AsyncClient, name: str) -> None:
+    """Numbers of households and persons, codes of divisions, ids and periods stay readable."""
+    assert problem(await client.get(f"/v1/nothing/{name}"), 404, "not_found")["instance"] == f"/v1/nothing/{name}"
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ("411323199202023219", "***"), ("411323 19920202 3219", "***"), ("41132319920202321x", "***"),
+        ("%34113231992020%32%33219", "***"), ("%25341132319920202321%2539", "%***"), ("４１１323199202０２3219", "***"),
+        ("13876543200", "***"), ("138-7654-3200", "***"), ("+8613876543200", "+***"), ("013876543200", "***"),
+        ("13876543200-1", "***"), ("6217998877665541", "***"), ("6217.9988.7766.5541", "***"),
+        ("urn:13876543200/411323102217/411323199202023219", "urn:***/411323102217/***"),
+    ],
+)  # fmt: skip
+async def test_numbers_of_people_phones_and_cards_in_an_address_are_not(
+    client: httpx.AsyncClient, sent: str, told: str
+) -> None:
+    assert problem(await client.get(f"/v1/nothing/{sent}"), 404, "not_found")["instance"] == f"/v1/nothing/{told}"
+
+
+async def test_a_fault_of_ours_is_logged_without_such_numbers(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
+    asked = Request({"type": "http", "path": "/v1/things/411323199202023219", "headers": [], "app": app})
+    with caplog.at_level(logging.ERROR, "bangfu"):
+        assert (await answer(asked, RuntimeError())).status_code == 500
+    assert [record.getMessage() for record in caplog.records] == ["unhandled RuntimeError on /v1/things/***"]
+
+
+async def test_the_framework_traces_and_logs_nothing_of_its_own(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its spans would hold addresses and queries as they were sent, its log the text of exceptions."""
+    asked: list[str] = []
+
+    class Provider(TracerProvider):
+        def get_tracer(self, instrumenting_module_name: str, *_: object, **__: object) -> Tracer:
+            asked.append(instrumenting_module_name)
+            return NoOpTracer()
+
+    monkeypatch.setattr("opentelemetry.trace._TRACER_PROVIDER", Provider())
+    await client.get("/v1/nothing/411323199202023219")
+    assert asked == []
 
 
 @pytest.mark.parametrize("found", CONTENDED)
