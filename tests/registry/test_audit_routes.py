@@ -18,7 +18,19 @@ from fastapi import FastAPI
 from shared.auth import new_secret, upsert_key
 from shared.contracts.key import KeyEvent
 from shared.ids import uuid7
-from tests.registry.conftest import CITY, XIPING, XIXIA, client_of, household, id_number, issue, make, matching, member
+from tests.registry.conftest import (
+    CITY,
+    OTHER_VILLAGE,
+    XIPING,
+    XIXIA,
+    client_of,
+    household,
+    id_number,
+    issue,
+    make,
+    matching,
+    member,
+)
 from tests.registry.dci import Partner, by_predicate, now, searching, term
 from tests.registry.sheets import counts, ended, head, imported, workbook
 from tests.registry.standing import DOCUMENT, INSURED, Office, able
@@ -60,6 +72,10 @@ LEAVES = {
     "dci_receive_txn_on_status": "exchange.received",
 }  # fmt: skip
 """What each route leaves, among others."""
+COLLIDES = {
+    "register_household", "register_households", "add_member", "change_member", "register_person", "change_person",
+}  # fmt: skip
+"""Routes that tell of an ID number that somebody outside the caller's divisions holds; they leave that, too."""
 LEAVES_NOTHING = {
     "dci_sync_status": "tells a party how its own requests went; nothing of persons, nothing changes",
     "dci_status": "as dci_sync_status, by callback",
@@ -170,6 +186,31 @@ async def _persons(client: httpx.AsyncClient, knowing: dict[str, str]) -> None:
     alone, why = left["person"], {"reason": "本人申请"}
     gone = await done(await client.post(f"{url}/deregistration", json=why, headers=matching(alone["version"])))
     await done(await client.post(f"{url}/erasure", json=why, headers=matching(gone["version"])))
+
+
+async def _collisions(client: httpx.AsyncClient) -> None:
+    """A county's clerk runs into somebody of another one by every route that tells so."""
+    number = id_number(sequence=97)
+    await make(client, village=OTHER_VILLAGE, members=[member(id_number=number)])
+    clerk = await issue(client, ["importer"], [XIXIA])
+    home = await make(client)
+    alone = await done(await client.post("/v1/persons", json=person(id_number=id_number(sequence=95))))
+    members, jsonl = f"/v1/households/{home['id']}/members", {"Content-Type": "application/jsonl"}
+    patch, taken = {"id_number": number, "reason": "更正"}, household(members=[member(id_number=number)])
+    seen = {**clerk, **matching(1)}
+    first = f"{members}/{home['members'][0]['id']}"
+    line = json.dumps(taken)
+    for answer in (
+        await client.post("/v1/households", json=taken, headers=clerk),
+        await client.post(members, json=member("other", id_number=number), headers=seen),
+        await client.patch(first, json=patch, headers=seen),
+        await client.post("/v1/persons", json=person(id_number=number), headers=clerk),
+        await client.patch(f"/v1/persons/{alone['id']}", json=patch, headers=seen),
+    ):
+        assert answer.status_code == 409, answer.text
+    dry = "/v1/households/bulk?mode=each&dry_run=true"
+    report = await done(await client.post(dry, content=line, headers={**clerk, **jsonl}))
+    assert report["counts"]["rejected"] == 1
 
 
 async def _identities(client: httpx.AsyncClient, knowing: dict[str, str]) -> None:
@@ -298,6 +339,7 @@ async def test_every_route_that_changes_something_leaves_an_entry(own_app: FastA
         await _register(client)
         await _moves(client)
         await _persons(client, knowing)
+        await _collisions(client)
         await _identities(client, knowing)
         await _standing(client, knowing)
         await _imports(client)
@@ -307,5 +349,6 @@ async def test_every_route_that_changes_something_leaves_an_entry(own_app: FastA
         await _sources(client)
     missing = {name: verb for name, verb in LEAVES.items() if verb not in watched.left[name]}
     assert not missing
+    assert {name for name, left in watched.left.items() if "person.collided" in left} == COLLIDES
     told = {verb for name in LEAVES_NOTHING for verb in watched.left[name]}  # callbacks are made meanwhile
     assert not {verb for verb in told if verb.startswith("exchange.")}

@@ -7,7 +7,7 @@ import httpx
 from fastapi import FastAPI
 
 from services.registry.commands import plan_anew
-from services.registry.households import auditing, registering, upserting
+from services.registry.households import auditing, collisions, registering, upserting
 from services.registry.households.models import HOUSEHOLD, PERSON
 from shared.db import Pg
 from tests.registry.conftest import make
@@ -25,7 +25,7 @@ _OWN = {
 
 LOOKED_UP = {
     "names_that_are_taken": registering.SAME_NAMES,
-    "id_numbers": registering.HELD_ID_NUMBERS,
+    "id_numbers": collisions.HELD,
     "households_to_update": upserting.HELD,
     "households_for_the_log": auditing.NOTE_HOUSEHOLDS,
     "persons_for_the_log": auditing.NOTE_PERSONS,

@@ -20,6 +20,7 @@ from services.registry.households.schemas import (
     HouseholdPatch,
     VersionsOut,
 )
+from services.registry.identities.quota import QUOTA_RESPONSE
 from services.registry.reports import ImportReport, Mode
 from services.registry.rowsecurity import scoped
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
@@ -83,6 +84,7 @@ class HouseholdQuery(ListQuery):
     responses={
         200: {"model": HouseholdDetail, "description": "There already, or a dry run 已登记或仅校验"},
         **CONFLICT_RESPONSE,
+        **QUOTA_RESPONSE,
     },
 )
 async def register_household(
@@ -91,7 +93,8 @@ async def register_household(
     """Register a household with its members. Names, ID numbers and phones are encrypted and shown masked.
 
     The same content sent again answers 200 with the household it made, if it names a number, an external name or
-    an ID number; other content under one of these is a conflict.
+    an ID number; other content under one of these is a conflict. To learn of an ID number that it belongs to somebody
+    outside your divisions counts as a look-up (`POST /v1/persons/lookup`), here and wherever it is told.
     """
     household, status, replayed = await service.register_one(registry, caller, body, key, dry_run=dry_run)
     response.status_code = status
@@ -107,7 +110,7 @@ async def register_household(
     "/households/bulk",
     operation_id="register_households",
     summary="Register many households 批量登记农户",
-    responses=CONFLICT_RESPONSE,
+    responses={**CONFLICT_RESPONSE, **QUOTA_RESPONSE},
     openapi_extra=_LINES,
 )
 async def register_households(
@@ -121,7 +124,8 @@ async def register_households(
 ) -> ImportReport:
     """JSON lines in the shape of `POST /v1/households`, up to 100,000 and 64 MB. Answers with the import report.
 
-    Households sent before with the same content are reported as unchanged.
+    Households sent before with the same content are reported as unchanged. Past the quota of look-ups 429; in mode
+    `each` what was registered by then stays.
     """
     lines = await read_lines(request, limit=bulk.MAX_LINES)
     work = Import(registry, caller, key, mode, dry_run, language_of(request))

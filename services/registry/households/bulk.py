@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from services.registry.checks import catalogue
 from services.registry.commands import attempted, claim, command, complete, find_earlier, plan_anew
 from services.registry.context import Registry
+from services.registry.households.collisions import collisions_noted, numbers_taken
 from services.registry.households.facts import facts_of
 from services.registry.households.judging import judge_all
 from services.registry.households.records import Household
@@ -50,29 +51,31 @@ class Import:
         """Register the lines; the report, and whether it is that of an earlier request with the same key.
 
         ``all``: nothing unless every line is good, in one transaction. ``each``: the good ones, a transaction a
-        chunk; sent again after an interruption, what was registered is recognised and left as it is.
+        chunk; sent again after an interruption, what was registered is recognised and left as it is. Raises 429.
         """
         if self.mode == "all" or self.dry_run:
-            return await attempted(lambda: self._at_once(lines))
+            async with collisions_noted(self.registry, self.caller) as told:
+                return await attempted(lambda: self._at_once(lines, told))
         async with self.registry.runtime.database.driver() as pg:
             earlier = await find_earlier(pg, self.key)
             if earlier is not None:
                 return await kept(pg, earlier.resource_id), True
         tally = Tally(received=len(lines))
         for first, chunk in _chunks(lines):
-            await attempted(lambda first=first, chunk=chunk: self._chunk(first, chunk, tally))  # type: ignore[misc]
+            async with collisions_noted(self.registry, self.caller) as told:
+                await attempted(lambda first=first, chunk=chunk, told=told: self._chunk(first, chunk, tally, told))  # type: ignore[misc]
         async with command(self.registry.runtime) as pg:
             earlier = await claim(pg, self.key)
             return await self._finished(pg, tally, earlier)
 
-    async def _at_once(self, lines: Sequence[bytes]) -> tuple[ImportReport, bool]:
+    async def _at_once(self, lines: Sequence[bytes], told: set[bytes]) -> tuple[ImportReport, bool]:
         tally, changes = Tally(received=len(lines)), PopulationChanges()
         try:
             async with command(self.registry.runtime, dry_run=self.dry_run) as pg:
                 earlier = await claim(pg, self.key)
                 if earlier is None:
                     for first, chunk in _chunks(lines):
-                        tally.add(await self._register(pg, first, chunk, changes))
+                        tally.add(await self._register(pg, first, chunk, changes, told))
                     if self.mode == "all" and tally.rejected:
                         raise _RefusedError
                     await statistics.count(pg, changes)
@@ -80,21 +83,25 @@ class Import:
         except _RefusedError:
             return self._report(tally), False
 
-    async def _chunk(self, first: int, chunk: Sequence[bytes], tally: Tally) -> None:
+    async def _chunk(self, first: int, chunk: Sequence[bytes], tally: Tally, told: set[bytes]) -> None:
         changes = PopulationChanges()
         async with command(self.registry.runtime) as pg:
-            part = await self._register(pg, first, chunk, changes)
+            part = await self._register(pg, first, chunk, changes, told)
             await statistics.count(pg, changes)
         tally.add(part)
 
-    async def _register(self, pg: Pg, first: int, chunk: Sequence[bytes], changes: PopulationChanges) -> Tally:
+    async def _register(
+        self, pg: Pg, first: int, chunk: Sequence[bytes], changes: PopulationChanges, told: set[bytes]
+    ) -> Tally:
         contents = await in_turns(chunk, lambda some: map(_read, some))
         await plan_anew(pg)
         around = await surroundings(pg, self.registry, self.caller)
         author = author_of(self.registry, self.caller)
         judged = await in_turns(contents, lambda some: judge_all(some, around))
+        outcomes = await register(pg, self.registry, around, judged, author, changes)
+        told |= numbers_taken(outcomes)
         tally = Tally()
-        for row, outcome in enumerate(await register(pg, self.registry, around, judged, author, changes), first):
+        for row, outcome in enumerate(outcomes, first):
             match outcome:
                 case Household():
                     tally.created += 1

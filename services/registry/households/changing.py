@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from services.registry.checks import catalogue
+from services.registry.context import Registry
 from services.registry.households import births, holders, monitoring, rules
 from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
 from services.registry.households.facts import facts_of
@@ -262,8 +263,10 @@ def _with_status(person: P, patch: PersonChanges, around: Surroundings) -> P:
     return replace(person, status=patch.status, left_on=day)
 
 
-async def with_member(pg: Pg, old: Household, member: MemberIn, around: Surroundings, author: Author) -> Household:
-    """A household with a new member. Raises 409 for an ID number or number that is taken, 422."""
+async def with_member(
+    pg: Pg, registry: Registry, old: Household, member: MemberIn, around: Surroundings, author: Author
+) -> Household:
+    """A household with a new member. Raises 409 for an ID number or number that is taken, 422, 429."""
     identity = identify(member.id_number, member.sex, member.birth_date, around)
     if isinstance(identity, list):
         raise errors.invalid(*identity)
@@ -272,7 +275,7 @@ async def with_member(pg: Pg, old: Household, member: MemberIn, around: Surround
     place = max(each.position for each in old.members) + 1
     person = new_person(member, identity, old.id, number=number, place=place, joined_on=joined_on, author=author)
     new = checked(old, replace(old, members=(*old.members, person)), around)
-    await holders.check(pg, around.vault, old.members, new.members)
+    await holders.check(pg, registry, around.caller, old.members, new.members)
     taken = await pg.fetchval("SELECT EXISTS (SELECT FROM person WHERE number = $1)", person.number)
     if taken:
         raise Problem(TAKEN, faults=[fault("/number", "number_taken", "registered already", "已登记")])

@@ -1,6 +1,6 @@
 """Finding persons: by ID number, within the caller's divisions; and when they were born."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -10,20 +10,27 @@ from shared.auth import Caller
 from shared.contracts.household import HouseholdEvent
 from shared.db import Pg
 
-_BY_INDEX = (
+_HOLDERS = (
     "SELECT person.id, person.number, person.name, person.id_number, person.id_number_index, person.status, "
     "person.city, person.managing_unit, person.township, person.village, "
     "household.number AS household, household.standing, household.welfare, household.event FROM person "
     "LEFT JOIN household ON household.id = person.household_id "
     "WHERE person.id_number_index = ANY($1::bytea[]) AND person.status IN ('active', 'deceased') "
-    f"AND ({scope(2)} OR {scope(2, 'person')})"
 )
+_REACHED = f"({scope(2)} OR {scope(2, 'person')})"
+_BY_INDEX = f"{_HOLDERS} AND {_REACHED}"
+_ELSEWHERE = f"{_HOLDERS} AND {_REACHED} IS NOT TRUE"  # null where the person has no household
 
 
 async def by_indexes(pg: Pg, indexes: Sequence[bytes], caller: Caller) -> dict[bytes, Any]:
     """Rows of those who hold these ID numbers, living or dead, by blind index."""
     rows = await pg.fetch(_BY_INDEX, indexes, list(caller.divisions))
     return {row["id_number_index"]: row for row in rows}
+
+
+async def elsewhere(pg: Pg, indexes: Collection[bytes], caller: Caller) -> list[Any]:
+    """Rows of those who hold these ID numbers, living or dead, and whom the caller does not reach."""
+    return list(await pg.fetch(_ELSEWHERE, list(indexes), list(caller.divisions)))
 
 
 def scopes_of(row: Any) -> tuple[str, ...]:

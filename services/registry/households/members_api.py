@@ -6,6 +6,7 @@ from services.registry.context import Reader, Recorder, RegistryDep, today
 from services.registry.households import changing, presenting, reading, service
 from services.registry.households.api import CHANGES, Expected, Key
 from services.registry.households.schemas import HouseholdDetail, MemberIn, MemberOut, MemberPatch
+from services.registry.identities.quota import QUOTA_RESPONSE
 from services.registry.rowsecurity import scoped
 from shared import errors
 from shared.app import NOT_FOUND_RESPONSE, router
@@ -55,7 +56,7 @@ async def get_member(
     operation_id="add_member",
     summary="Add a member 新增家庭成员",
     status_code=201,
-    responses=CHANGES,
+    responses={**CHANGES, **QUOTA_RESPONSE},
 )
 async def add_member(
     household: str,
@@ -78,7 +79,7 @@ async def add_member(
     "/households/{household}/members/{member}",
     operation_id="change_member",
     summary="Change a member 变更家庭成员",
-    responses=CHANGES,
+    responses={**CHANGES, **QUOTA_RESPONSE},
 )
 async def change_member(
     household: str,

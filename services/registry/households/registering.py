@@ -1,14 +1,14 @@
 """Registering households, one or many: three look-ups and four statements a batch, whatever its size."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from uuid import UUID
 
 from services.registry.context import Registry
-from services.registry.households import store
+from services.registry.households import collisions, store
 from services.registry.households.judging import Identity, Judged, Surroundings, in_school
 from services.registry.households.reading import scope
 from services.registry.households.records import Author, Household, Person
@@ -56,9 +56,9 @@ async def register(
 ) -> list[Outcome]:
     """Register what can be registered; an outcome for each, in order. What was found faulty passes through.
 
-    Raises ``asyncpg.UniqueViolationError`` when another transaction has just taken a number: try again.
+    Raises ``asyncpg.UniqueViolationError`` when another transaction has just taken a number: try again; 429.
     """
-    outcomes = await _known(pg, judged, around)
+    outcomes = await _known(pg, registry, judged, around)
     for place, each in enumerate(judged):
         if isinstance(each, Judged) and each.if_new and place not in outcomes:
             outcomes[place] = list(each.if_new)
@@ -72,10 +72,12 @@ async def register(
 # What the register holds already
 
 
-async def _known(pg: Pg, judged: Sequence[Judged | list[Fault]], around: Surroundings) -> dict[int, Outcome]:
+async def _known(
+    pg: Pg, registry: Registry, judged: Sequence[Judged | list[Fault]], around: Surroundings
+) -> dict[int, Outcome]:
     """The outcome of everything that is not to be registered."""
     open_ones = [each for each in judged if isinstance(each, Judged)]
-    register = await _look_up(pg, open_ones, around)
+    register = await _look_up(pg, registry, open_ones, around)
     seen: Counter[Any] = Counter()
     outcomes: dict[int, Outcome] = {}
     for place, each in enumerate(judged):
@@ -121,7 +123,11 @@ def _taken(judged: Judged, register: _Register, seen: "Counter[Any]") -> Iterato
     for pointer, code, name in _names(judged):
         seen[name] += 1
         if name in register.names or seen[name] > 1:
-            yield fault(pointer, code, "registered already", "已登记")
+            yield (
+                collisions.taken_at(pointer, name)
+                if code == "id_number_taken"
+                else fault(pointer, code, "registered already", "已登记")
+            )
 
 
 _SHOWN = (
@@ -136,7 +142,7 @@ SAME_NAMES = (
 )
 
 
-async def _look_up(pg: Pg, judged: Sequence[Judged], around: Surroundings) -> _Register:
+async def _look_up(pg: Pg, registry: Registry, judged: Sequence[Judged], around: Surroundings) -> _Register:
     contents = [each.content for each in judged]
     external = [(c.source_system, c.external_id) for c in contents if c.external_id]
     households = await pg.fetch(
@@ -152,20 +158,10 @@ async def _look_up(pg: Pg, judged: Sequence[Judged], around: Surroundings) -> _R
     names: set[Any] = {("household", row["number"]) for row in households}
     names |= {(row["source_system"], row["external_id"]) for row in households}
     names |= {("person", row["number"]) for row in persons}
-    names |= await held_id_numbers(pg, (i.index for each in judged for i in each.identities if i.index))
+    indexes = [identity.index for each in judged for identity in each.identities if identity.index]
+    names |= await collisions.held(pg, registry, around.caller, indexes)
     same = {row["content"]: row["id"] for row in households if row["visible"] and row["status"] == "active"}
     return _Register(same, frozenset(names))
-
-
-HELD_ID_NUMBERS = (
-    "SELECT id_number_index FROM person WHERE id_number_index = ANY($1::bytea[]) AND status IN ('active', 'deceased')"
-)
-
-
-async def held_id_numbers(pg: Pg, indexes: Iterable[bytes]) -> set[bytes]:
-    """Which of these ID numbers somebody on the register holds, living or dead."""
-    rows = await pg.fetch(HELD_ID_NUMBERS, list(indexes))
-    return {row["id_number_index"] for row in rows}
 
 
 # What is made

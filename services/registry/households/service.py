@@ -6,6 +6,7 @@ from services.registry.commands import attempted, claim, command, complete
 from services.registry.context import Registry, today
 from services.registry.divisions.service import current_tree
 from services.registry.households import changing, holders, reading, store
+from services.registry.households.collisions import collisions_noted
 from services.registry.households.judging import Surroundings, judge
 from services.registry.households.records import Author, Household, next_version
 from services.registry.households.registering import Existing, refusal, register
@@ -45,7 +46,7 @@ async def register_one(
 ) -> tuple[Household, int, bool]:
     """Register a household; the household, the status to answer with, and whether it answers an earlier request.
 
-    Raises 409 for names that are taken, 422 with every fault.
+    Raises 409 for names that are taken, 422 with every fault, 429.
     """
 
     async def attempt() -> tuple[Household, int, bool]:
@@ -67,7 +68,8 @@ async def register_one(
             await complete(pg, key, household.id, household.version)
         return household, 200 if dry_run or isinstance(outcome, Existing) else 201, False
 
-    return await attempted(attempt)
+    async with collisions_noted(registry, caller):
+        return await attempted(attempt)
 
 
 async def change(
@@ -75,14 +77,15 @@ async def change(
 ) -> Household:
     """Bring a household to its next version as decided; unchanged where the decision changes nothing.
 
-    Raises 404, 409 once it is off the register, 412, 422.
+    Raises 404, 409 once it is off the register or for an ID number that is taken, 412, 422, 429.
     """
 
     async def attempt() -> Household:
         async with command(registry.runtime) as pg:
             return await change_within(pg, registry, caller, name, expected, decide, reason)
 
-    return await attempted(attempt)
+    async with collisions_noted(registry, caller):
+        return await attempted(attempt)
 
 
 async def change_within(
@@ -98,14 +101,14 @@ async def change_within(
     around = await surroundings(pg, registry, caller)
     old = await _locked(pg, registry, caller, name, expected)
     new = decide(old, around)
-    await holders.check(pg, registry.vault, old.members, new.members)
+    await holders.check(pg, registry, caller, old.members, new.members)
     return await _written(pg, registry, old, new, author_of(registry, caller, reason))
 
 
 async def add_member(
     registry: Registry, caller: Caller, name: str, expected: int, member: MemberIn, key: IdempotencyKey
 ) -> tuple[Household, bool]:
-    """Add a member; the household, and whether it answers an earlier request. Raises 404, 409, 412, 422."""
+    """Add a member; the household, and whether it answers an earlier request. Raises 404, 409, 412, 422, 429."""
 
     async def attempt() -> tuple[Household, bool]:
         async with command(registry.runtime) as pg:
@@ -115,12 +118,13 @@ async def add_member(
             around = await surroundings(pg, registry, caller)
             old = await _locked(pg, registry, caller, name, expected)
             author = author_of(registry, caller)
-            new = await changing.with_member(pg, old, member, around, author)
+            new = await changing.with_member(pg, registry, old, member, around, author)
             household = await _written(pg, registry, old, new, author)
             await complete(pg, key, household.id, household.version)
         return household, False
 
-    return await attempted(attempt)
+    async with collisions_noted(registry, caller):
+        return await attempted(attempt)
 
 
 async def _locked(pg: Pg, registry: Registry, caller: Caller, name: str, expected: int | None) -> Household:

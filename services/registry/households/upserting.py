@@ -7,6 +7,7 @@ from uuid import UUID
 
 from services.registry.context import Registry
 from services.registry.households import births, changing, holders, reading, registering, rules, store
+from services.registry.households.collisions import taken_at
 from services.registry.households.judging import Judged, Surroundings
 from services.registry.households.merging import HouseholdMerge, Overwriting
 from services.registry.households.records import Author, Household, Person, next_version
@@ -123,7 +124,7 @@ async def _updated(
         if anothers := _names_of_another(outcomes[place], old, content):
             outcomes[place] = anothers
             continue
-        merged = await _merged(pg, old, content, around, author, overwriting)
+        merged = await _merged(pg, registry, old, content, around, author, overwriting)
         if isinstance(merged, list):
             outcomes[place] = merged
         elif merged.new == merged.old:
@@ -172,7 +173,13 @@ async def _held(
 
 
 async def _merged(
-    pg: Pg, old: Household, content: HouseholdIn, around: Surroundings, author: Author, overwriting: Overwriting
+    pg: Pg,
+    registry: Registry,
+    old: Household,
+    content: HouseholdIn,
+    around: Surroundings,
+    author: Author,
+    overwriting: Overwriting,
 ) -> _Merge | list[Fault]:
     withdrawn = old.status == "deregistered" and old.valid_to == old.registered_on
     if old.status != "active" and not withdrawn:
@@ -189,7 +196,7 @@ async def _merged(
     else:
         new, found = _born(old, new, merge.positions)
     found += await merge.numbers_taken(pg)
-    found += await _id_numbers_taken(pg, around, old, new, merge.positions)
+    found += await _id_numbers_taken(pg, registry, around, old, new, merge.positions)
     if found:
         return found
     try:
@@ -200,11 +207,12 @@ async def _merged(
 
 
 async def _id_numbers_taken(
-    pg: Pg, around: Surroundings, old: Household, new: Household, positions: Mapping[UUID, int]
+    pg: Pg, registry: Registry, around: Surroundings, old: Household, new: Household, positions: Mapping[UUID, int]
 ) -> list[Fault]:
     """ID numbers given that are another's; nobody gets one otherwise."""
-    persons = await holders.taken(pg, around.vault, old.members, new.members)
-    return [holders.taken_at(f"/members/{place}/id_number") for place in sorted(positions[p] for p in persons)]
+    taken = await holders.taken(pg, registry, around.caller, old.members, new.members)
+    places = sorted((positions[person], index) for person, index in taken.items())
+    return [taken_at(f"/members/{place}/id_number", index) for place, index in places]
 
 
 def _reinstated(old: Household, content: HouseholdIn, around: Surroundings) -> Household:

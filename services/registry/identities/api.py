@@ -1,6 +1,6 @@
 """Routes of identity data. Nothing here is kept by caches; ID numbers travel in bodies, never in addresses."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request, Response
 
@@ -15,7 +15,7 @@ from services.registry.households.records import Individual
 from services.registry.households.schemas import HouseholdDetail
 from services.registry.identities import service
 from services.registry.identities.denials import denials_noted
-from services.registry.identities.quota import Left
+from services.registry.identities.quota import QUOTA_RESPONSE, Left
 from services.registry.identities.rules import latest_expired
 from services.registry.identities.schemas import (
     ErasureIn,
@@ -36,9 +36,6 @@ from shared.http.fields import Id
 from shared.ids import uuid7
 
 routes = router("identities")
-QUOTA_RESPONSE: dict[int | str, dict[str, Any]] = {
-    429: {**NOT_FOUND_RESPONSE[404], "description": "Quota used up, see RateLimit and Retry-After 超出配额"}
-}
 
 
 async def admitted(registry: Registry, caller: Caller, operation: str, object_id: str, *roles: Role) -> Caller:

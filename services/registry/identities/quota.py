@@ -6,22 +6,28 @@ draft "RateLimit header fields for HTTP".
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from fastapi import Response
 
 from shared import errors
+from shared.app import NOT_FOUND_RESPONSE
 from shared.db import Pg
 from shared.errors import Problem
 
 _EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 _WINDOW = timedelta(hours=1)
+QUOTA_RESPONSE: dict[int | str, dict[str, Any]] = {
+    429: {**NOT_FOUND_RESPONSE[404], "description": "Quota used up, see RateLimit and Retry-After 超出配额"}
+}
 _USE = (
     "INSERT INTO quota_use AS held (key_id, policy, window_start, used) VALUES ($1, $2, $3, $4) "
     "ON CONFLICT (key_id, policy) DO UPDATE SET window_start = excluded.window_start, "
     "used = excluded.used + CASE WHEN held.window_start = excluded.window_start THEN held.used ELSE 0 END "
     "RETURNING used"
 )
+_USED = "SELECT used FROM quota_use WHERE key_id = $1 AND policy = $2 AND window_start = $3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +58,16 @@ class Quota:
 
     async def use(self, pg: Pg, key_id: UUID, amount: int, now: datetime) -> Left:
         """Take an amount; what is left. Raises 429, which takes nothing, when it is not there."""
-        used = await pg.fetchval(_USE, key_id, self.policy, hour_of(now), amount)
-        return self.left(used, amount, now)
+        return self.left(await self.count(pg, key_id, amount, now), amount, now)
+
+    async def count(self, pg: Pg, key_id: UUID, amount: int, now: datetime) -> int:
+        """Take an amount of what was seen already, whether it is there or not; how much is used with it."""
+        used: int = await pg.fetchval(_USE, key_id, self.policy, hour_of(now), amount)
+        return used
+
+    async def check(self, pg: Pg, key_id: UUID, now: datetime) -> None:
+        """Raises 429 where more was counted than there was; not yet where all is used."""
+        self.left(await pg.fetchval(_USED, key_id, self.policy, hour_of(now)) or 0, 0, now)
 
     def left(self, used: int, amount: int, now: datetime) -> Left:
         """What is left after an amount was taken. Raises 429 when there was not enough."""

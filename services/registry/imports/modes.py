@@ -2,7 +2,8 @@
 
 In mode ``each`` every chunk commits with its progress, under a lock on the job's row: after a kill, another run goes
 on with the next household, and two runs at once cannot both commit a chunk. In mode ``all``, and in a dry run, there
-is one transaction; what is said of its rows is written beside it, and forgotten when it starts again.
+is one transaction; what is said of its rows is written beside it, and forgotten when it starts again. Whom it ran into
+elsewhere (``collisions``) is written with that, and stays.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from uuid import UUID
 
 from services.registry.commands import attempted, command, plan_anew
 from services.registry.context import Registry
+from services.registry.households import collisions
 from services.registry.households.service import surroundings
 from services.registry.imports import store
 from services.registry.imports.records import Job, Tally
@@ -21,6 +23,7 @@ from services.registry.imports.sheets.groups import Group
 from services.registry.imports.store import Remark
 from services.registry.statistics import service as statistics
 from services.registry.statistics.service import PopulationChanges
+from shared import errors
 from shared.db import Pg
 from shared.errors import Problem, Text
 
@@ -108,7 +111,10 @@ class InPieces:
             said += _passed_over(reading, position, piece.position, before)
             try:
                 tally = await attempted(lambda p=piece, b=before, s=said, at=position: self._commit(p, b, s, at))  # type: ignore[misc]
-            except Problem:  # it lost a number again and again
+            except Problem as problem:
+                if problem.kind is not errors.CONFLICT:
+                    raise
+                # It lost a number again and again.
                 tally = await self._commit(piece, before, said, position, singly=True)
             position, said = piece.position, []
         async with command(self.registry.runtime) as pg:
@@ -131,6 +137,7 @@ class InPieces:
             chapter = await self.work.run(pg, around, piece.groups, await piece.ahead, before, changes, singly=singly)
             await store.note_effects(pg, self.job.id, chapter.effects)
             await _say(pg, self.registry, self.job.id, chapter, said, before)
+            await collisions.note(pg, self.registry, around.caller, chapter.collided)
             await store.progress(pg, self.job.id, piece.position, chapter.tally)
             await statistics.count(pg, changes)
         return chapter.tally
@@ -172,7 +179,9 @@ class AtOnce:
             await plan_anew(pg)
             chapter = await self.work.run(pg, around, piece.groups, await piece.ahead, before, changes)
             await store.note_effects(pg, self.job.id, chapter.effects)
-            await _say(beside, self.registry, self.job.id, chapter, said, before)
+            async with beside.transaction():
+                await collisions.note(beside, self.registry, around.caller, chapter.collided)
+                await _say(beside, self.registry, self.job.id, chapter, said, before)
             await store.progress(beside, self.job.id, 0, chapter.tally)
             tally, position = chapter.tally, piece.position
         last = tally.model_copy()

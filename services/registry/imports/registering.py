@@ -9,6 +9,7 @@ import asyncpg
 
 from services.registry.checks import catalogue
 from services.registry.context import Registry
+from services.registry.households.collisions import numbers_taken
 from services.registry.households.facts import facts_of
 from services.registry.households.judging import Judged, Surroundings, judge_all
 from services.registry.households.merging import Overwriting
@@ -41,6 +42,8 @@ class Chapter:
     effects: list[tuple[UUID, int, int | None]] = field(default_factory=list)
     rejected: list[RejectedRow] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
+    collided: set[bytes] = field(default_factory=set)
+    """ID numbers that are told to be taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +87,14 @@ class Registering:
         They are judged again where another thing holds now, in the transaction, than when they were read.
 
         ``singly``: each by itself, so that one which loses a number to another transaction is refused alone.
-        Otherwise raises ``asyncpg.UniqueViolationError`` then.
+        Otherwise raises ``asyncpg.UniqueViolationError`` then. Raises 429 once the quota of look-ups is exceeded.
         """
         judged = ahead.judged
         if around != self.around:
             judged = await in_turns(_contents(ahead.read), lambda some: judge_all(some, around))
         outcomes = await (self._one_by_one if singly else self._together)(pg, around, judged, changes)
         told = _Told(self, before)
+        told.chapter.collided = numbers_taken(outcomes)
         await in_turns(list(zip(groups, ahead.read, outcomes, strict=True)), partial(told.households, around))
         return told.chapter
 

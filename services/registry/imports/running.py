@@ -11,6 +11,7 @@ import asyncpg
 
 from services.registry.commands import command
 from services.registry.context import Registry
+from services.registry.households.collisions import QUOTA_EXCEEDED
 from services.registry.households.merging import Overwriting
 from services.registry.households.service import author_of, surroundings
 from services.registry.imports import store, undoing
@@ -18,7 +19,7 @@ from services.registry.imports.columns import by_name
 from services.registry.imports.households import HouseholdReader
 from services.registry.imports.meaning import meaning_of
 from services.registry.imports.modes import AtOnce, InPieces, TakenOverError
-from services.registry.imports.records import Job
+from services.registry.imports.records import Job, Tally
 from services.registry.imports.records import Layout as Told
 from services.registry.imports.refusals import fault_of
 from services.registry.imports.registering import Registering
@@ -26,8 +27,9 @@ from services.registry.imports.sheets import sandbox
 from services.registry.imports.sheets.groups import Meaning
 from services.registry.imports.sheets.refusals import RefusedFileError
 from services.registry.imports.store import Remark
+from shared import errors
 from shared.db import AWAY, CONTENDED
-from shared.errors import Fault, fault
+from shared.errors import Fault, Problem, fault
 
 logger = logging.getLogger("bangfu.imports")
 POLL_SECONDS = 1.0
@@ -123,11 +125,22 @@ class _Run:
             await self._end_refused([fault_of(refused)])
         except _WholeFileRefusedError as refused_sheet:
             await self._end_refused(refused_sheet.faults)
+        except Problem as problem:
+            if problem.kind is not errors.TOO_MANY:
+                raise
+            await self._end_refused([QUOTA_EXCEEDED], forgetting=self._at_once())
 
-    async def _end_refused(self, faults: list[Fault]) -> None:
+    async def _end_refused(self, faults: list[Fault], *, forgetting: bool = False) -> None:
+        """``forgetting``: with what was said of the rows of a file of which nothing was written."""
         async with command(self.registry.runtime) as pg:
             held = await store.load(pg, self.job.id, lock=True)
-            await store.end(pg, held.id, "refused", held.tally, self.registry.runtime.clock.now(), _told(faults))
+            if forgetting:
+                await store.clear(pg, held.id)
+            tally = Tally() if forgetting else held.tally
+            await store.end(pg, held.id, "refused", tally, self.registry.runtime.clock.now(), _told(faults))
+
+    def _at_once(self) -> bool:
+        return self.job.instruction.mode == "all" or self.job.instruction.dry_run
 
     async def _read(self) -> None:
         instruction, database = self.job.instruction, self.registry.runtime.database
@@ -139,7 +152,7 @@ class _Run:
             reader, remarks = await self._understood(reading, meaning)
             author = author_of(self.registry, around.caller, "导入")
             work = Registering(self.registry, around, reader, self._overwriting(), author, instruction.language)
-            if instruction.mode == "all" or instruction.dry_run:
+            if self._at_once():
                 await AtOnce(self.registry, self.job, work).run(reading, remarks)
             else:
                 await InPieces(self.registry, self.job, work).run(reading, remarks)

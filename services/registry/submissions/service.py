@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from services.registry.context import Registry
-from services.registry.households import naming, reading
+from services.registry.households import collisions, naming, reading
 from services.registry.households.records import Household
 from services.registry.households.registering import Existing
 from services.registry.households.service import author_of, surroundings
@@ -99,6 +99,7 @@ class HouseholdDesk:
             author = author_of(self._registry, caller, first.envelope.reason)
             work = Writing(self._registry, around, author, changes)
             written = await work.run(pg, [(each, how.held) for each, how in alike], trial=decision.trial)
+            await collisions.note(pg, self._registry, caller, collisions.numbers_taken(written))
             for (each, how), outcome in zip(alike, written, strict=True):
                 told = await self._told(pg, each, how, outcome, now)
                 outcomes[each.received.index] = told

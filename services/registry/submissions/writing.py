@@ -7,6 +7,7 @@ import asyncpg
 
 from services.registry.context import Registry
 from services.registry.households import changing, service
+from services.registry.households.collisions import QUOTA_EXCEEDED
 from services.registry.households.judging import Surroundings, judge_all
 from services.registry.households.merging import Overwriting
 from services.registry.households.records import Author, Household
@@ -17,6 +18,7 @@ from services.registry.statistics.service import PopulationChanges
 from services.registry.submissions.reading import Submission
 from services.registry.submissions.rules import Held
 from services.registry.turns import in_turns
+from shared import errors
 from shared.db import Pg
 from shared.errors import Fault, Problem, fault
 
@@ -43,10 +45,18 @@ class Writing:
     """What statistics must learn at the end of the transaction."""
 
     async def run(self, pg: Pg, submissions: Sequence[tuple[Submission, Held | None]], *, trial: bool) -> list[Written]:
-        """Write them; an outcome for each, in order. On trial each is written and undone again, by itself."""
-        if trial:
-            return [outcome for each in submissions for outcome in await self._tried(pg, each)]
-        return await self._kept(pg, submissions)
+        """Write them; an outcome for each, in order. On trial each is written and undone again, by itself.
+
+        All are refused once the source went over its quota of look-ups: nothing stops a consumer.
+        """
+        try:
+            if trial:
+                return [outcome for each in submissions for outcome in await self._tried(pg, each)]
+            return await self._kept(pg, submissions)
+        except Problem as problem:
+            if problem.kind is not errors.TOO_MANY:
+                raise
+            return [[QUOTA_EXCEEDED] for _ in submissions]
 
     async def _tried(self, pg: Pg, submission: tuple[Submission, Held | None]) -> list[Written]:
         try:

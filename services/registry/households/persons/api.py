@@ -21,6 +21,7 @@ from services.registry.households.persons.schemas import (
 )
 from services.registry.households.records import PersonStatus
 from services.registry.households.schemas import Deregistration
+from services.registry.identities.quota import QUOTA_RESPONSE
 from services.registry.rowsecurity import scoped
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, router
 from shared.http.etag import set_etag
@@ -50,7 +51,7 @@ class PersonQuery(ListQuery):
     operation_id="register_person",
     summary="Register a person without a household 登记无户人员",
     status_code=201,
-    responses={200: {"model": PersonOut, "description": "A dry run 仅校验"}, **CONFLICT_RESPONSE},
+    responses={200: {"model": PersonOut, "description": "A dry run 仅校验"}, **CONFLICT_RESPONSE, **QUOTA_RESPONSE},
 )
 async def register_person(
     body: PersonIn, response: Response, caller: Recorder, key: Key, registry: RegistryDep, dry_run: DryRun = False
@@ -103,7 +104,7 @@ async def get_person(person: str, response: Response, caller: Reader, registry: 
     "/persons/{person}",
     operation_id="change_person",
     summary="Change a person without a household 变更无户人员",
-    responses=CHANGES,
+    responses={**CHANGES, **QUOTA_RESPONSE},
 )
 async def change_person(
     person: str, body: PersonPatch, response: Response, caller: Recorder, expected: Expected, registry: RegistryDep

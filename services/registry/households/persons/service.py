@@ -10,12 +10,13 @@ from services.registry.households import reading as households
 from services.registry.households import store as household_store
 from services.registry.households.changing import DEREGISTERED as HOUSEHOLD_DEREGISTERED
 from services.registry.households.changing import ERASED
+from services.registry.households.collisions import collisions_noted, held, taken_at
 from services.registry.households.persons import changing, reading, store
 from services.registry.households.persons.records import Unattached, next_version
 from services.registry.households.persons.schemas import Departure, PersonIn, Placement
 from services.registry.households.records import Household
 from services.registry.households.records import next_version as next_household_version
-from services.registry.households.registering import draw_numbers, held_id_numbers, refusal
+from services.registry.households.registering import draw_numbers, refusal
 from services.registry.households.service import REPUBLISHED_AT_ONCE, author_of, surroundings
 from shared import errors, outbox
 from shared.auth import Caller
@@ -35,7 +36,7 @@ async def register(
 ) -> tuple[Unattached, bool]:
     """Register a person without a household; the person, and whether this answers an earlier request.
 
-    Raises 409 for a number or an ID number that is taken, 422 with every fault.
+    Raises 409 for a number or an ID number that is taken, 422 with every fault, 429.
     """
 
     async def attempt() -> tuple[Unattached, bool]:
@@ -46,24 +47,25 @@ async def register(
             around = await surroundings(pg, registry, caller)
             [(_, number)] = await draw_numbers(pg, "person", [content.village[:6]])
             person = changing.registered(content, around, author_of(registry, caller), number)
-            taken = await _taken(pg, registry, person, content.number)
+            taken = await _taken(pg, registry, caller, person, content.number)
             if taken:
                 raise refusal(taken)
             await store.write(pg, registry, [person])
             await complete(pg, key, person.id, person.version)
         return person, False
 
-    return await attempted(attempt)
+    async with collisions_noted(registry, caller):
+        return await attempted(attempt)
 
 
-async def _taken(pg: Pg, registry: Registry, person: Unattached, number: str | None) -> list[Fault]:
-    found = []
+async def _taken(pg: Pg, registry: Registry, caller: Caller, person: Unattached, number: str | None) -> list[Fault]:
+    found: list[Fault] = []
     if await pg.fetchval("SELECT EXISTS (SELECT FROM person WHERE number = $1)", number):
         found.append(fault("/number", "number_taken", "registered already", "已登记"))
     if person.id_number is not None:
         index = registry.vault.index(person.id_number, "id_number")
-        if await held_id_numbers(pg, [index]):
-            found.append(fault("/id_number", "id_number_taken", "registered already", "已登记"))
+        if await held(pg, registry, caller, [index]):
+            found.append(taken_at("/id_number", index))
     return found
 
 
@@ -72,7 +74,7 @@ async def change(
 ) -> Unattached:
     """Bring a person without a household to the next version as decided; unchanged where nothing changes.
 
-    Raises 404, 409 for a member of a household or somebody off the register, 412, 422.
+    Raises 404, 409 for a member of a household, somebody off the register or an ID number that is taken, 412, 422, 429.
     """
 
     async def attempt() -> Unattached:
@@ -82,12 +84,13 @@ async def change(
             new = decide(old, around)
             if new == old:
                 return old
-            await holders.check(pg, registry.vault, [old], [new])
+            await holders.check(pg, registry, caller, [old], [new])
             written = next_version(old, new, author_of(registry, caller, reason))
             await store.write(pg, registry, [written])
         return written
 
-    return await attempted(attempt)
+    async with collisions_noted(registry, caller):
+        return await attempted(attempt)
 
 
 async def place(registry: Registry, caller: Caller, name: str, expected: int, body: Placement) -> reading.Found:
