@@ -14,6 +14,7 @@ from services.registry.audit import service
 from services.registry.audit.command import verify_audit
 from services.registry.audit.rules import BrokenError, Head
 from services.registry.audit.sealing import Sealer
+from services.registry.context import today
 from services.registry.households.models import HOUSEHOLD, PERSON
 from shared.db import Pg
 from tests.registry.conftest import VILLAGE, XIXIA, faults, household, issue, make, matching, member
@@ -121,7 +122,7 @@ async def test_other_writes_are_in_it_too(own_registry: httpx.AsyncClient, own_a
     poor = {"kind": "poor_village", "valid_from": "2018-01-01"}
     answer = await own_registry.post(f"/v1/divisions/{VILLAGE}/designations", json=poor, headers=matching(version))
     assert answer.status_code == 200, answer.text
-    handover = {"unit": "411391000000", "valid_from": "2999-01-01", "reason": "测试"}
+    handover = {"unit": "411391000000", "valid_from": today(own_app.state.registry).isoformat(), "reason": "测试"}
     township = (await own_registry.get("/v1/divisions/411323102000")).json()["version"]
     assert (
         await own_registry.post("/v1/divisions/411323102000/managing-unit", json=handover, headers=matching(township))

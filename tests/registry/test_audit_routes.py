@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from services.registry.context import today
 from shared.auth import new_secret, upsert_key
 from shared.contracts.key import KeyEvent
 from shared.ids import uuid7
@@ -259,8 +260,8 @@ async def _figures(client: httpx.AsyncClient) -> None:
     await done(await client.get(f"/v1/rule-runs/{run['id']}/findings", headers={"Accept": "text/csv"}))
 
 
-async def _divisions(client: httpx.AsyncClient) -> None:
-    later = {"valid_from": "2999-01-01", "reason": "西民〔2018〕1号"}
+async def _divisions(client: httpx.AsyncClient, day: str) -> None:
+    later = {"valid_from": day, "reason": "西民〔2018〕1号"}
 
     async def change(code: str, what: str, body: dict[str, Any]) -> None:
         version = (await client.get(f"/v1/divisions/{code}")).json()["version"]
@@ -277,7 +278,7 @@ async def _divisions(client: httpx.AsyncClient) -> None:
     ] == "completed"
     await change("411323102203", "name", {"name": "新名", **later})
     await change("411323102204", "parent", {"parent": "411323103000", **later})
-    await change("411323102290", "end", {"valid_to": "2999-01-01", "reason": "西民〔2018〕3号"})
+    await change("411323102290", "end", {"valid_to": day, "reason": "西民〔2018〕3号"})
     await change("411323102206", "merge", {"into": "411323102207", **later})
     part = {"code": "411323102298", "name": "分村", "sort_order": 1}
     await change("411323102208", "split", {"parts": [part], "rest": "411323102298", **later})
@@ -344,7 +345,7 @@ async def test_every_route_that_changes_something_leaves_an_entry(own_app: FastA
         await _standing(client, knowing)
         await _imports(client)
         await _figures(client)
-        await _divisions(client)
+        await _divisions(client, today(own_app.state.registry).isoformat())
         await _exchange(client)
         await _sources(client)
     missing = {name: verb for name, verb in LEAVES.items() if verb not in watched.left[name]}

@@ -1,4 +1,4 @@
-"""Divisions renamed, moved, handed over, split, merged, ended: never backdated, and yesterday stays as it was."""
+"""Divisions renamed, moved, handed over, split, merged, ended: on their day, and yesterday stays as it was."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -236,22 +236,18 @@ async def test_a_township_goes_to_another_county(own_registry: httpx.AsyncClient
     }
 
 
-async def test_a_merged_village_takes_its_households_along(
-    own_registry: httpx.AsyncClient, own_app: FastAPI, clock: FixedClock
-) -> None:
+async def test_a_merged_village_takes_its_households_along(own_registry: httpx.AsyncClient, clock: FixedClock) -> None:
     today = local_day(clock.now())
     day = today + timedelta(days=10)
-    household = await make(own_registry)
+    households = [await make(own_registry), await make(own_registry)]
+    clock.advance(timedelta(days=10))
     merged = await change(own_registry, VILLAGE, "merge", into=NEIGHBOUR, valid_from=day.isoformat())
     assert (merged.json()["valid_to"], merged.json()["successor"]) == (day.isoformat(), NEIGHBOUR)
-    late = await make(own_registry)  # registered in the village while it still stands
-    for each in (household, late):
+    for each in households:
         assert (await home_of(own_registry, each, day - timedelta(days=1)))["village"] == VILLAGE
         assert (await home_of(own_registry, each, day))["village"] == NEIGHBOUR
     assert await counted(own_registry, NEIGHBOUR, day - timedelta(days=1)) == 0
     assert await counted(own_registry, NEIGHBOUR, day) == 2
-    clock.advance(timedelta(days=20))
-    own_app.state.registry.divisions.expire()
     assert (await own_registry.get(f"/v1/divisions/{VILLAGE}")).json()["path"] is None
     before = await own_registry.get(f"/v1/divisions?division={VILLAGE}&as_of={today}&count=true")
     assert before.json()["count"] == 1
@@ -266,8 +262,7 @@ async def test_a_merged_village_takes_its_households_along(
 
 async def test_who_registers_during_a_merger_is_taken_along(own_registry: httpx.AsyncClient, clock: FixedClock) -> None:
     """Registrations hold paths as they are until they end; the merger waits for them, and later ones see it."""
-    today = local_day(clock.now())
-    day = today + timedelta(days=1)
+    day = local_day(clock.now())
     await make(own_registry)
     merger = change(own_registry, VILLAGE, "merge", into=NEIGHBOUR, valid_from=day.isoformat())
     merged, *made = await asyncio.gather(merger, *(make(own_registry) for _ in range(5)))
@@ -364,6 +359,68 @@ async def test_what_was_issued_stays(own_registry: httpx.AsyncClient, clock: Fix
         assert settled(await own_registry.get(url)) == told, url
     stock = (await own_registry.get("/v1/statistics/poverty")).json()["division"]["stock_households"]
     assert stock == await counted(own_registry, NEXT_TOWN, local_day(clock.now())) + 1 == 4
+
+
+async def test_what_moves_people_is_entered_on_its_day(
+    own_registry: httpx.AsyncClient, own_app: FastAPI, clock: FixedClock
+) -> None:
+    """The scope is that of the day: whoever runs a village from a day on sees and changes nothing before it."""
+    household = await make(own_registry)
+    url = f"/v1/households/{household['id']}"
+    held, coming = [await issue(own_registry, ["reader", "recorder"], [unit]) for unit in (XIXIA, YAHE)]
+
+    async def seen() -> list[int]:
+        return [(await own_registry.get(url, headers=headers)).status_code for headers in (held, coming)]
+
+    day = local_day(clock.now()) + timedelta(days=1)
+    dated: dict[str, Any] = {"valid_from": day.isoformat()}
+    part = {"code": NEW, "name": "二村", "sort_order": 9000, "households": [household["number"]]}
+    for code, what, body in (
+        (XIPING, "managing-unit", {"unit": YAHE, **dated}),
+        (XIPING, "parent", {"parent": NEIXIANG, **dated}),
+        (VILLAGE, "merge", {"into": NEIGHBOUR, **dated}),
+        (VILLAGE, "split", {"parts": [part], "rest": VILLAGE, **dated}),
+        (NEIGHBOUR, "end", {"valid_to": day.isoformat()}),
+    ):
+        pointer = "/valid_to" if what == "end" else "/valid_from"
+        assert faults(await change(own_registry, code, what, **body)) == {(pointer, "dated_ahead")}, what
+    assert (await own_registry.get(url)).json() == household
+    assert await seen() == [200, 404]
+    clock.advance(timedelta(days=1))
+    own_app.state.registry.divisions.expire()
+    assert (await change(own_registry, XIPING, "managing-unit", unit=YAHE, **dated)).status_code == 200
+    assert await seen() == [404, 200]
+
+
+async def test_what_was_dated_ahead_before_that_was_refused_stands(
+    own_registry: httpx.AsyncClient, own_app: FastAPI, clock: FixedClock
+) -> None:
+    """Reports count it from its day on, and nothing is entered that would come before it."""
+    today = local_day(clock.now())
+    ahead = today + timedelta(days=400)
+    here, there = await make(own_registry), await make(own_registry, village=NEIGHBOUR)
+    clock.advance(timedelta(days=400))
+    assert (
+        await change(own_registry, VILLAGE, "merge", into=NEIGHBOUR, valid_from=ahead.isoformat())
+    ).status_code == 200
+    clock.advance(timedelta(days=-400))  # as if it had been entered today
+    own_app.state.registry.divisions.expire()
+    assert [(await home_of(own_registry, here, day))["village"] for day in (today, ahead)] == [VILLAGE, NEIGHBOUR]
+    assert [await counted(own_registry, NEIGHBOUR, day) for day in (today, ahead)] == [1, 2]
+    earlier: dict[str, Any] = {"valid_from": today.isoformat()}
+    next_one = "411323102203"
+    early = await change(own_registry, NEIGHBOUR, "merge", into=next_one, **earlier)
+    assert faults(early) == {("/valid_from", "before_last_change")}
+    part = {"code": NEW, "name": "二村", "sort_order": 9000}
+    early = await change(own_registry, NEIGHBOUR, "split", parts=[part], rest=NEW, **earlier)
+    assert faults(early) == {("/valid_from", "before_last_change")}
+    assert (await home_of(own_registry, there, ahead))["village"] == NEIGHBOUR
+    clock.advance(timedelta(days=401))
+    own_app.state.registry.divisions.expire()
+    after = ahead + timedelta(days=1)
+    merged = await change(own_registry, NEIGHBOUR, "merge", into=next_one, valid_from=after.isoformat())
+    assert merged.status_code == 200, merged.text
+    assert {(await home_of(own_registry, each, after))["village"] for each in (here, there)} == {next_one}
 
 
 async def test_only_what_is_empty_ends(own_registry: httpx.AsyncClient, clock: FixedClock) -> None:

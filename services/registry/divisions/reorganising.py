@@ -1,8 +1,13 @@
 """Changes of the divisions themselves: renamed, moved, handed over, ended, split, merged.
 
-What was issued before stays true: a change begins today or later, codes of history stay readable as of their day,
-and households keep the path of every day that has passed. Their paths of days to come follow in the transaction of
-the change.
+What was issued before stays true: a change never begins before today, codes of history stay readable as of their day,
+and households keep the path of every day that has passed. Their path from today on follows in the transaction of the
+change.
+
+Changes that move people into other hands, and the end of a division, are entered on the day they take effect, never
+ahead of it: a household's latest state is then its state of today, and whoever runs its village today, and nobody
+else, has it in scope ("as of the day", architecture rule 9). Names move nobody and may be dated ahead. What was
+dated ahead before this rule held stands: reports of a day count it from its day on, scope goes by it at once.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,9 +43,9 @@ class Residents(Protocol):
 
 
 async def rename(pg: Pg, registry: Registry, caller: Caller, code: str, body: Rename, expected: int) -> DivisionEvent:
-    """Another name from a day on. Raises 404, 412, 422."""
-    _check_day(registry, body.valid_from)
+    """Another name from a day on, today or later. Raises 404, 412, 422."""
     found = await service.locked(pg, registry, caller, code, expected)
+    _check_day(registry, body.valid_from, ahead=True)
     return await service.changed(
         pg, registry, caller, found, lambda: rules.renamed(found, body.name, body.valid_from), body.reason
     )
@@ -49,8 +54,7 @@ async def rename(pg: Pg, registry: Registry, caller: Caller, code: str, body: Re
 async def hand_over(
     pg: Pg, registry: Registry, caller: Caller, code: str, body: Handover, expected: int, residents: Residents
 ) -> DivisionEvent:
-    """Let another county-level unit run a division from a day on. Raises 404, 412, 422."""
-    _check_day(registry, body.valid_from)
+    """Let another county-level unit run a division from today on. Raises 404, 412, 422."""
     await service.lock_paths(pg)
     tree = await service.load_tree(pg)
     if body.unit is not None:
@@ -58,6 +62,7 @@ async def hand_over(
         if unit is None or unit.level != "county":
             raise _unknown("/unit", "no county-level unit of yours", "辖区内无此县级单位")
     found = await service.locked(pg, registry, caller, code, expected)
+    _check_day(registry, body.valid_from)
     changed = await service.changed(
         pg, registry, caller, found, lambda: rules.managed_by(found, body.unit, body.valid_from), body.reason
     )
@@ -68,13 +73,13 @@ async def hand_over(
 async def move(
     pg: Pg, registry: Registry, caller: Caller, code: str, body: Move, expected: int, residents: Residents
 ) -> DivisionEvent:
-    """Let a township or village lie below another division from a day on. Raises 404, 412, 422."""
-    _check_day(registry, body.valid_from)
+    """Let a township or village lie below another division from today on. Raises 404, 412, 422."""
     await service.lock_paths(pg)
     parent = _own(registry, caller, await service.load_tree(pg), body.parent)
     if parent is None:
         raise _unknown("/parent", "no such division of yours", "辖区内无此区划")
     found = await service.locked(pg, registry, caller, code, expected)
+    _check_day(registry, body.valid_from)
     changed = await service.changed(
         pg, registry, caller, found, lambda: rules.moved(found, parent, body.valid_from), body.reason
     )
@@ -86,32 +91,38 @@ async def end(
     pg: Pg, registry: Registry, caller: Caller, code: str, body: Ending, expected: int, residents: Residents
 ) -> DivisionEvent:
     """End a division that nothing depends on any more. Raises 404, 412, 422."""
-    _check_day(registry, body.valid_to, "/valid_to")
     await service.lock_paths(pg)
     tree = await service.load_tree(pg)
     found = await service.locked(pg, registry, caller, code, expected)
+    _check_day(registry, body.valid_to, "/valid_to")
     if _below(tree, code, body.valid_to) or any(code in _runs(each, body.valid_to) for each in tree):
         raise errors.invalid(fault("", "division_in_use", "divisions lie below it, or are run by it", "仍有下辖区划"))
     if await residents.any_in(pg, code, body.valid_to):
         raise errors.invalid(fault("", "division_inhabited", "people live there: merge it", "仍有农户或人员,请用合并"))
-    return await service.changed(pg, registry, caller, found, lambda: rules.ended(found, body.valid_to), body.reason)
+
+    def decide() -> DivisionEvent:
+        rules.check_not_awaited(found, tree, body.valid_to, "/valid_to")
+        return rules.ended(found, body.valid_to)
+
+    return await service.changed(pg, registry, caller, found, decide, body.reason)
 
 
 async def merge(
     pg: Pg, registry: Registry, caller: Caller, code: str, body: Merge, expected: int, residents: Residents
 ) -> DivisionEvent:
     """Merge a township or village into another one: its villages, or households, go there. Raises 404, 412, 422."""
-    _check_day(registry, body.valid_from)
     await service.lock_paths(pg)
     tree = await service.load_tree(pg)
     taking = _own(registry, caller, tree, body.into)
     found = await service.locked(pg, registry, caller, code, expected)
+    _check_day(registry, body.valid_from)
     if taking is None or taking.level != found.level or taking.code == code:
         raise _unknown("/into", "no such division of yours on this level", "辖区内无此同级区划")
     below = await service.lock(pg, _below(tree, code, body.valid_from))
     try:
         rules.check_divisible(found, body.valid_from)
         rules.check_divisible(taking, body.valid_from)
+        rules.check_not_awaited(found, tree, body.valid_from)
         changed = rules.ended(found, body.valid_from, body.into, "/valid_from")
         moved = [rules.moved(each, taking, body.valid_from) for each in below]
     except RefusedError as refused:
@@ -125,10 +136,10 @@ async def split(
     pg: Pg, registry: Registry, caller: Caller, code: str, body: Split, expected: int, residents: Residents
 ) -> DivisionEvent:
     """Cut new divisions out of a township or village. Raises 404, 409 for a code in use, 412, 422."""
-    _check_day(registry, body.valid_from)
     await service.lock_paths(pg)
     tree = await service.load_tree(pg)
     found = await service.locked(pg, registry, caller, code, expected)
+    _check_day(registry, body.valid_from)
     below = {each.code: each for each in await service.lock(pg, _below(tree, code, body.valid_from))}
     faults = list(_split_faults(found, body, below, tree))
     if faults:
@@ -136,7 +147,7 @@ async def split(
     if any(tree.get(part.code) is not None for part in body.parts):
         raise Problem(rules.CODE_TAKEN)
     try:
-        changed = _remaining(found, body)
+        changed = _remaining(found, body, tree)
         parts = {
             part.code: rules.part_of(found, part.code, part.name, part.sort_order, body.valid_from)
             for part in body.parts
@@ -164,11 +175,14 @@ async def split(
     return changed
 
 
-def _remaining(division: DivisionEvent, body: Split) -> DivisionEvent:
+def _remaining(division: DivisionEvent, body: Split, tree: DivisionTree) -> DivisionEvent:
     """What a split makes of the division itself: smaller, or at its end. Raises ``RefusedError``."""
     rules.check_divisible(division, body.valid_from)
     rules.check_settled(division, body.valid_from)
-    return division if body.rest == division.code else rules.ended(division, body.valid_from, body.rest, "/valid_from")
+    if body.rest == division.code:
+        return division
+    rules.check_not_awaited(division, tree, body.valid_from)
+    return rules.ended(division, body.valid_from, body.rest, "/valid_from")
 
 
 def _split_faults(
@@ -218,9 +232,9 @@ def _unknown(pointer: str, en: str, zh: str) -> Problem:
     return errors.invalid(fault(pointer, "division_unknown", en, zh))
 
 
-def _check_day(registry: Registry, day: date, pointer: str = "/valid_from") -> None:
+def _check_day(registry: Registry, day: date, pointer: str = "/valid_from", *, ahead: bool = False) -> None:
     try:
-        rules.check_not_backdated(day, today(registry), pointer)
+        rules.check_day(day, today(registry), pointer, ahead=ahead)
     except RefusedError as refused:
         raise errors.invalid(refused.fault) from refused
 

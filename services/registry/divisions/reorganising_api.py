@@ -1,4 +1,8 @@
-"""Routes that change divisions themselves. Each says a reason and a day, which is today or later."""
+"""Routes that change divisions themselves. Each says a reason and a day.
+
+The day is today: people follow a change at once, so it is entered on the day it takes effect. Only a name may be dated
+ahead.
+"""
 
 from fastapi import Request, Response
 
@@ -28,7 +32,7 @@ def residents_of(request: Request, caller: Caller, reason: str) -> Residents:
 async def rename_division(
     code: str, body: Rename, response: Response, caller: Admin, expected: Expected, registry: RegistryDep
 ) -> DivisionOut:
-    """From a day on. Whatever is asked as of an earlier day shows the name of that day."""
+    """From a day on, today or later. Whatever is asked as of an earlier day shows the name of that day."""
     async with command(registry.runtime) as pg:
         changed = await reorganising.rename(pg, registry, caller, code, body, expected)
     return await answer(registry, changed, response)
@@ -49,9 +53,10 @@ async def move_division(
     expected: Expected,
     registry: RegistryDep,
 ) -> DivisionOut:
-    """A township to another county, a village to another township, from a day on. Its code stays.
+    """A township to another county, a village to another township. Its code stays.
 
-    Households living there get the new path into their dated states, and are published again.
+    Entered on the day it takes effect, not ahead of it (`dated_ahead`): from then on the new county has the households
+    living there in its scope. They get the new path into their dated states, and are published again.
     """
     residents = residents_of(request, caller, body.reason)
     async with command(registry.runtime) as pg:
@@ -74,9 +79,10 @@ async def hand_over_division(
     expected: Expected,
     registry: RegistryDep,
 ) -> DivisionOut:
-    """From a day on; what happened before still counts for the unit of its day.
+    """From today on; what happened before still counts for the unit of its day.
 
-    Households living there get the new unit into their dated states, and are published again.
+    Entered on the day it takes effect, not ahead of it (`dated_ahead`): from then on the new unit has the households
+    living there in its scope. They get the new unit into their dated states, and are published again.
     """
     residents = residents_of(request, caller, body.reason)
     async with command(registry.runtime) as pg:
@@ -98,7 +104,8 @@ async def end_division(
 ) -> DivisionOut:
     """Only where no division lies below it or is run by it, and no household lives there: merge it otherwise.
 
-    Its code is never given out again, and stays readable as of the days it held.
+    Entered on the day it takes effect, not ahead of it (`dated_ahead`). Its code is never given out again, and stays
+    readable as of the days it held.
     """
     residents = residents_of(request, caller, body.reason)
     async with command(registry.runtime) as pg:
@@ -121,8 +128,9 @@ async def merge_division(
     expected: Expected,
     registry: RegistryDep,
 ) -> DivisionOut:
-    """It ends on the day, and all that lives or lies in it goes into the other one.
+    """It ends today, and all that lives or lies in it goes into the other one.
 
+    Entered on the day it takes effect, not ahead of it (`dated_ahead`).
     Several villages become a new one by adding that first (`POST /v1/divisions`) and merging each into it.
     """
     residents = residents_of(request, caller, body.reason)
@@ -150,8 +158,8 @@ async def split_division(
 ) -> DivisionOut:
     """Makes new divisions out of a part of it, and names what goes with each: villages, or households by number.
 
-    `rest` says where everybody else goes; unless that is the division itself, it ends on the day. New divisions hold
-    no designation 认定 until they are given one.
+    `rest` says where everybody else goes; unless that is the division itself, it ends today. New divisions hold no
+    designation 认定 until they are given one. Entered on the day it takes effect, not ahead of it (`dated_ahead`).
     """
     residents = residents_of(request, caller, body.reason)
 

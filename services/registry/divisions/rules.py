@@ -1,10 +1,10 @@
 """Decisions about divisions: what a change makes of one. Pure.
 
-The register's own changes of a division begin today or later (issued papers stay true), and never before a change
-that is dated already; designations alone may be entered after the fact.
+The register's own changes of a division never begin before today (issued papers stay true), nor before a change that
+is dated already; designations alone may be entered after the fact, and names alone ahead of their day.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import TypeVar
 
@@ -107,10 +107,21 @@ def managed_by(division: DivisionEvent, unit: str | None, valid_from: date) -> D
     return _next(division, managing_units=entries)
 
 
-def check_not_backdated(day: date, today: date, pointer: str = "/valid_from") -> None:
-    """A change begins today or later. Raises ``RefusedError``."""
+def check_day(day: date, today: date, pointer: str, *, ahead: bool) -> None:
+    """A change begins today or, where it may be entered ``ahead`` of its day, later. Raises ``RefusedError``."""
     if day < today:
-        raise RefusedError(fault(pointer, "backdated", "today or later", "不得早于今日"))
+        raise RefusedError(fault(pointer, "backdated", "not before today", "不得早于今日"))
+    if day > today and not ahead:
+        raise RefusedError(fault(pointer, "dated_ahead", "enter it on the day it takes effect", "须在生效当日录入"))
+
+
+def check_not_awaited(
+    division: DivisionEvent, others: Iterable[DivisionEvent], day: date, pointer: str = "/valid_from"
+) -> None:
+    """No other division is dated to go into this one after a day on which it ends. Raises ``RefusedError``."""
+    going = [each.valid_to for each in others if each.successor == division.code and each.valid_to is not None]
+    if any(each > day for each in going):
+        raise _before_last_change(pointer)
 
 
 def renamed(division: DivisionEvent, name: str, valid_from: date) -> DivisionEvent:
@@ -203,8 +214,8 @@ def _with(entries: Sequence[Former], made: Former) -> list[Former]:
     return found
 
 
-def _before_last_change() -> RefusedError:
-    return RefusedError(fault("/valid_from", "before_last_change", "a later change stands", "早于已有变更"))
+def _before_last_change(pointer: str = "/valid_from") -> RefusedError:
+    return RefusedError(fault(pointer, "before_last_change", "a later change stands", "早于已有变更"))
 
 
 def _next(division: DivisionEvent, **changes: object) -> DivisionEvent:

@@ -107,12 +107,12 @@ def _example(**fields: JsonValue) -> ConfigDict:
 class _Change(BaseModel):
     """What every change of a division says."""
 
-    valid_from: Day = Field(description="From this day on 生效日期; today or later.")
+    valid_from: Day = Field(description="From this day on 生效日期: today, it is entered on the day it takes effect.")
     reason: FreeText = Field(description="Why: the approval 变更依据.")
 
 
 class Handover(_Change):
-    """Who runs a division from a day on 变更管理单位."""
+    """Who runs a division from today on 变更管理单位."""
 
     model_config = _example(unit="411392000000", valid_from="2019-01-01", reason="宛政〔2018〕1号")
 
@@ -124,11 +124,12 @@ class Rename(_Change):
 
     model_config = _example(name="下营新村", valid_from="2019-01-01", reason="西民〔2018〕1号")
 
+    valid_from: Day = Field(description="From this day on 生效日期; today or later.")
     name: Name = Field(description="New name 新名称.")
 
 
 class Move(_Change):
-    """Below another division from a day on 改变隶属关系."""
+    """Below another division from today on 改变隶属关系."""
 
     model_config = _example(parent="411323103000", valid_from="2019-01-01", reason="西民〔2018〕2号")
 
@@ -140,7 +141,7 @@ class Ending(BaseModel):
 
     model_config = _example(valid_to="2019-01-01", reason="西民〔2018〕3号")
 
-    valid_to: Day = Field(description="First day it is no longer valid; today or later 撤销日期.")
+    valid_to: Day = Field(description="First day it is no longer valid 撤销日期: today, the day it is entered.")
     reason: FreeText = Field(description="Why: the approval 变更依据.")
 
 
