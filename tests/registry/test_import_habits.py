@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from services.registry.codes.service import code_lists
+from services.registry.divisions import rules
 from services.registry.divisions.loading import load_divisions
 from services.registry.households.schemas import HouseholdIn
 from services.registry.imports.columns import COLUMNS, by_header, by_name, of_pointer
@@ -21,7 +22,7 @@ from services.registry.imports.sheets.headers import Header, plain
 from services.registry.imports.values import CellError, parser, unit_of
 from services.registry.imports.villages import Village, Villages
 from services.registry.imports.workbooks import escaped
-from shared.contracts.division import DivisionTree
+from shared.contracts.division import DivisionEvent, DivisionTree
 from tests.registry.conftest import id_number
 from tests.registry.sheets import HEADER, counts, found, head, imported, rejected, wife, workbook
 
@@ -151,6 +152,22 @@ def test_villages_are_found_by_what_clerks_call_them() -> None:
         for village in ("下营村", "下营", "下营村民委员会", "下营村委会"):
             assert villages.find(county, "西坪镇", village) == "411323102217"
     assert villages.find("官庄工区", "官庄镇", TREE.get("411302102201").name) == "411302102201"  # type: ignore[union-attr]
+
+
+def test_villages_are_called_what_they_are_called_on_the_day() -> None:
+    """A new name that is dated ahead is not yet what clerks write."""
+    ahead = date(2030, 1, 1)
+
+    def renamed(code: str) -> DivisionEvent:
+        found = TREE.get(code)
+        assert found is not None
+        return rules.renamed(found, "将来", ahead)
+
+    changed = {code: renamed(code) for code in ("411323102217", "411323102000", "411323000000")}
+    tree = DivisionTree([changed.get(each.code, each) for each in TREE])
+    villages = Villages(villages_of(tree, ("411323000000",), TODAY))
+    assert villages.find("西峡县", "西坪镇", "下营村") == "411323102217"
+    assert Villages(villages_of(tree, ("411323000000",), ahead)).find("将来", "将来", "将来") == "411323102217"
 
 
 def test_a_village_that_is_not_there_gets_suggestions() -> None:

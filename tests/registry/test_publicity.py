@@ -82,6 +82,16 @@ def test_a_name_is_published_from_the_eighteenth_birthday_on() -> None:
     assert published_name("张三丰", born, date(2018, 11, 26)) == "张*丰"
 
 
+async def test_a_village_is_published_under_its_name_of_today(own_registry: httpx.AsyncClient) -> None:
+    await make(own_registry)
+    renamed = {"name": "将来村", "valid_from": "2999-01-01", "reason": "批复"}
+    answer = await own_registry.post(f"/v1/divisions/{VILLAGE}/name", json=renamed, headers=matching(1))
+    assert answer.status_code == 200, answer.text
+    for path in ("/v1/public-register", f"/v1/village-boards/{VILLAGE}"):
+        shown = (await own_registry.get(path)).json()["items"]
+        assert [each["village_name"] for each in shown] == ["下营村民委员会"], path
+
+
 async def test_a_village_board_masks_names_unless_set_to_name_them(
     url: str, secrets: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,15 +52,22 @@ def meaning_of(instruction: Instruction, around: Surroundings) -> Meaning:
 
 @lru_cache(maxsize=4)  # takes some fifty milliseconds; tree and callers stay for many files
 def villages_of(tree: DivisionTree, divisions: tuple[str, ...], day: date) -> Sequence[Village]:
-    """The villages that lie in some divisions on a day."""
+    """The villages that lie in some divisions on a day, as they are called on it."""
     found, scope = [], frozenset(divisions)
     for village in tree:
         path = tree.path(village.code, day) if village.level == "village" else None
         if path is None or scope.isdisjoint(path.scopes()):
             continue
         township = tree.get(path.township or "")
-        above = [unit.name for code in {path.county, path.managing_unit} if (unit := tree.get(code)) is not None]
-        found.append(Village(village.code, village.name, "" if township is None else township.name, above))
+        above = [tree.get(code) for code in {path.county, path.managing_unit}]
+        found.append(
+            Village(
+                village.code,
+                village.name_on(day),
+                "" if township is None else township.name_on(day),
+                [unit.name_on(day) for unit in above if unit is not None],
+            )
+        )
     return found
 
 

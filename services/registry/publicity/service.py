@@ -93,7 +93,7 @@ def _published(
     village = tree.get(row["village"])
     return PublicHousehold(
         village=row["village"],
-        village_name="" if village is None else village.name,
+        village_name="" if village is None else village.name_on(day),
         head=_head(row, births, registry, day, full=full),
         people=row["people"],
         standing=state.standing,
