@@ -4,7 +4,7 @@ import asyncio
 import base64
 import re
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
 import pytest
@@ -18,7 +18,18 @@ from services.registry.identities.quota import Quota
 from shared.auth import new_secret, upsert_key
 from shared.contracts.key import KeyEvent
 from shared.ids import uuid7
-from tests.registry.conftest import CITY, OTHER_VILLAGE, app_on, client_of, faults, issue, matching, member
+from tests.registry.conftest import (
+    CITY,
+    OTHER_VILLAGE,
+    VILLAGE,
+    XIPING,
+    app_on,
+    client_of,
+    faults,
+    issue,
+    matching,
+    member,
+)
 from tests.registry.standing import INSURED, Office, able, app_in_2018, clock
 from tests.registry.test_audit import entries
 
@@ -140,6 +151,48 @@ async def test_a_relapse_withdraws_the_certificate_and_another_exit_gives_a_new_
     back = {"standing": "poor", "effective_on": "2018-12-10", "reason": "录入更正"}
     assert (await office.client.patch(f"/v1/households/{home}", json=back, headers=matching(5))).status_code == 200
     assert await status(again) == ("withdrawn", "2018-12-10")
+
+
+async def test_it_names_where_the_household_lived_on_the_day_as_that_was_called(
+    database_url: Callable[[str | None], str], secrets: None
+) -> None:
+    async with client_of(app_in_2018(database_url("registry"))) as client:
+        office = await Office.of(client)
+        for code in (VILLAGE, XIPING):
+            new = {"name": "将来", "valid_from": "2030-01-01", "reason": "批复"}
+            renamed = await client.post(f"/v1/divisions/{code}/name", json=new, headers=matching(1))
+            assert renamed.status_code == 200, renamed.text
+        home = await able(client)
+        decision = await office.upto(
+            await office.proposed(kind="exit", household=home["id"], year=2018), "striking_off"
+        )
+        moved = {"village": OTHER_VILLAGE, "effective_on": "2018-12-01", "reason": "迁居"}
+        assert (await client.patch(f"/v1/households/{home['id']}", json=moved, headers=matching(1))).status_code == 200
+        concluded = await office.stepped(decision)
+        assert concluded["steps"][-1]["on"] < "2018-12-01"
+        assert concluded["certificate"] == "4113232018000001"
+        shown = (await client.get(f"/v1/certificates/{concluded['certificate']}", headers=NOBODY)).json()
+        assert shown["village"] == "西峡县西坪镇下营村民委员会"
+
+
+async def test_who_was_off_the_register_on_the_day_did_not_exit(office: Office) -> None:
+    """Who left it later did, and the certificate stays true."""
+
+    async def left(home: str, day: str) -> None:
+        body = {"effective_on": day, "reason": "误登"}
+        answer = await office.client.post(f"/v1/households/{home}/deregistration", json=body, headers=matching(2))
+        assert answer.status_code == 200, answer.text
+
+    (before, withdrawn), (after, valid) = await _exited(office), await _exited(office)
+    await left(before, "2018-06-01")
+    await left(after, "2018-12-20")
+    shown = [
+        (await office.client.get(f"/v1/certificates/{each}", headers=NOBODY)).json() for each in (withdrawn, valid)
+    ]
+    decided = (await office.client.get("/v1/standing/decisions")).json()["items"]
+    assert [(each["status"], each["withdrawn_on"]) for each in shown] == [
+        ("withdrawn", decided[0]["steps"][-1]["on"]), ("valid", None)
+    ]  # fmt: skip
 
 
 def _says(page: bytes, text: str) -> bool:

@@ -28,7 +28,8 @@ class CertificateOut(BaseModel):
 
     number: str = Field(description="Number 证书编号: county, year, running number.")
     status: Literal["valid", "withdrawn"] = Field(
-        description="valid 有效; withdrawn 已注销: the household relapsed 返贫, or a later one replaced it. "
+        description="valid 有效; withdrawn 已注销: the household relapsed 返贫 or was not on the register "
+        "on the day, or a later one replaced it. "
         "May be extended."
     )
     withdrawn_on: Day | None = Field(description="Day from which it holds no longer 注销日期.")

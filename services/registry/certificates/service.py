@@ -9,7 +9,7 @@ from services.registry.audit import service as audit
 from services.registry.audit.rules import Entry
 from services.registry.certificates.rules import withdrawn_on
 from services.registry.households import reading
-from services.registry.households.records import Author
+from services.registry.households.records import Author, Household
 from services.registry.identities.schemas import RevealIn
 from shared.auth import Caller
 from shared.contracts.division import Path
@@ -34,37 +34,37 @@ _COLUMNS = "number, household_id, head_id, village_name, issued_on, revoked_on"
 
 
 async def issue(
-    pg: Pg, author: Author, path: Path, *, village_name: str, household_id: UUID, head_id: UUID, decision_id: UUID,
-    on: date,
-) -> str:  # fmt: skip
+    pg: Pg, household: Household, *, county: str, village_name: str, head_id: UUID, decision_id: UUID, on: date
+) -> str:
     """Issue a household's certificate in place of the one it may hold; returns its number.
 
+    County and village are those of the day; the audit log has it where the household lives now, as it has any change.
     County prefix, year and a running number of that county and year. The counter's row stays locked until the
     transaction ends, so that a number that is not used is not drawn either.
     """
     replaced = await pg.fetch(
         "UPDATE certificate SET revoked_on = $2 WHERE household_id = $1 AND revoked_on IS NULL RETURNING number",
-        household_id,
+        household.id,
         on,
     )
     running = await pg.fetchval(
         "INSERT INTO certificate_counter AS held (county, year, last) VALUES ($1, $2, 1) "
         "ON CONFLICT (county, year) DO UPDATE SET last = held.last + 1 RETURNING last",
-        path.county,
+        county,
         on.year,
     )
-    number = f"{path.county[:6]}{on.year}{running:06d}"
+    number = f"{county[:6]}{on.year}{running:06d}"
     await pg.execute(
         "INSERT INTO certificate (number, household_id, decision_id, head_id, village_name, issued_on) "
         "VALUES ($1, $2, $3, $4, $5, $6)",
         number,
-        household_id,
+        household.id,
         decision_id,
         head_id,
         village_name,
         on,
     )
-
+    path, author = household.latest.path, household.author
     revoked = [_entry("revoked", row["number"], path, author) for row in replaced]
     await audit.record(pg, [*revoked, _entry("issued", number, path, author)])
     return number
@@ -109,5 +109,5 @@ async def _read(pg: Pg, row: Any) -> Certificate | None:
         return None
     fields = dict(row)
     replaced_on = fields.pop("revoked_on")
-    standings = await reading.standings_of(pg, row["household_id"])
-    return Certificate(**fields, withdrawn_on=withdrawn_on(row["issued_on"], replaced_on, standings))
+    standings, ended_on = await reading.standings_of(pg, row["household_id"])
+    return Certificate(**fields, withdrawn_on=withdrawn_on(row["issued_on"], replaced_on, standings, ended_on))

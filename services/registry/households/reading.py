@@ -94,9 +94,10 @@ async def several(pg: Pg, identifiers: Sequence[UUID], vault: Vault, *, lock: bo
     return [household_of(row, members[row["id"]], vault) for row in rows]
 
 
-async def standings_of(pg: Pg, household_id: UUID) -> tuple[Since, ...]:
-    """The dated standings of a household that is there, whoever asks; they name nobody."""
-    return dated_entries(await pg.fetchval("SELECT standings FROM household WHERE id = $1", household_id))
+async def standings_of(pg: Pg, household_id: UUID) -> tuple[tuple[Since, ...], date | None]:
+    """The dated standings of a household that is there, and its end, whoever asks; they name nobody."""
+    [row] = await pg.fetch("SELECT standings, valid_to FROM household WHERE id = $1", household_id)
+    return dated_entries(row["standings"]), row["valid_to"]
 
 
 async def versions(pg: Pg, household_id: UUID) -> Sequence[Any]:

@@ -13,7 +13,7 @@ from services.registry.households.records import Household
 from services.registry.standing import judging, rules
 from services.registry.standing.records import Decision
 from shared.auth import Caller
-from shared.contracts.division import DivisionTree
+from shared.contracts.division import DivisionTree, Path
 from shared.db import Pg
 
 
@@ -60,28 +60,25 @@ def _given(decision: Decision, day: date) -> changing.Decision:
 
 
 async def _certified(pg: Pg, registry: Registry, decision: Decision, household: Household) -> Decision:
-    """With the certificate of the exit."""
+    """With the certificate of the exit: of where the household lived on that day, in the names of that day."""
     tree = await divisions.current_tree(pg, registry.divisions)
-    path = household.latest.path
+    day = decision.steps[-1].on
+    state = household.event.state_on(day)
+    assert state is not None  # its standing has just changed on this day
     head = next(member for member in household.members if member.present and member.relation == "head")
     number = await certificates.issue(
         pg,
-        household.author,
-        path,
-        village_name=_full_name(tree, path.village or ""),
-        household_id=household.id,
+        household,
+        county=state.path.county,
+        village_name=_full_name(tree, state.path, day),
         head_id=head.id,
         decision_id=decision.id,
-        on=decision.steps[-1].on,
+        on=day,
     )
     return decision.model_copy(update={"certificate": number})
 
 
-def _full_name(tree: DivisionTree, code: str) -> str:
-    """County, township and village."""
-    names: list[str] = []
-    division = tree.get(code)
-    while division is not None and division.level != "city":
-        names.insert(0, division.name)
-        division = None if division.parent is None else tree.get(division.parent)
-    return "".join(names)
+def _full_name(tree: DivisionTree, path: Path, day: date) -> str:
+    """County, township and village, as they were called on a day."""
+    divisions_above = (tree.get(code) for code in (path.county, path.township, path.village) if code is not None)
+    return "".join(division.name_on(day) for division in divisions_above if division is not None)
