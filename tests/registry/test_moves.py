@@ -160,6 +160,24 @@ async def test_a_household_splits(registry: httpx.AsyncClient, app: FastAPI) -> 
     assert faults(await registry.post(url, json=headless, headers=matching(2))) == {("/members", "one_head")}
 
 
+async def test_a_household_that_splits_stays_where_it_lived_and_moved(registry: httpx.AsyncClient) -> None:
+    """Unless it is told where to live, a split that is entered late moves nobody on any day."""
+    here = await family(registry)
+    url = f"/v1/households/{here['id']}"
+    moved = {"village": OTHER_VILLAGE, "effective_on": "2018-06-01", "reason": "迁居"}
+    assert (await registry.patch(url, json=moved, headers=matching(1))).status_code == 200
+    counted = [(village, day) for village in (VILLAGE, OTHER_VILLAGE) for day in ("2018-05-01", "2018-06-01")]
+    before = [await people(registry, village, day) for village, day in counted]
+    relations = [{"member": here["members"][2]["id"], "relation": "head"}]
+    wanted = {"members": relations, "effective_on": "2018-03-01", "reason": "成家分户"}
+    answer = await registry.post(f"{url}/split", json=wanted, headers=matching(2))
+    assert answer.status_code == 201, answer.text
+    assert [(each["valid_from"], each["path"]["village"]) for each in answer.json()["joined"]["timeline"]] == [
+        ("2018-03-01", VILLAGE), ("2018-06-01", OTHER_VILLAGE)
+    ]  # fmt: skip
+    assert [await people(registry, village, day) for village, day in counted] == before == [3, 0, 0, 3]
+
+
 async def test_households_merge(registry: httpx.AsyncClient) -> None:
     here, there = await family(registry, OTHER_VILLAGE), await family(registry)
     relations = [{"member": each["id"], "relation": "other"} for each in here["members"]]

@@ -30,6 +30,7 @@ from tests.registry.conftest import (
     issue,
     make,
     matching,
+    member,
 )
 
 YAHE, NEIXIANG = "411392000000", "411325000000"
@@ -258,6 +259,33 @@ async def test_a_merged_village_takes_its_households_along(own_registry: httpx.A
     found_late = await make(own_registry, registered_on=today.isoformat())  # belongs to before the merger
     assert [state["path"]["village"] for state in found_late["timeline"]] == [VILLAGE, NEIGHBOUR]
     assert await counted(own_registry, NEIGHBOUR, day) == 3
+
+
+async def test_who_leaves_after_a_merger_lives_where_the_household_does(
+    own_registry: httpx.AsyncClient, clock: FixedClock
+) -> None:
+    """Alone or with a household of their own, unless another village is said; before the merger in the old one."""
+    day = local_day(clock.now())
+    relatives = [member("other", birth_date=born) for born in ("1990-01-01", "1991-01-01", "1992-01-01")]
+    home = await make(own_registry, members=[member(), *relatives])
+    _, alone, early, own = home["members"]
+    merged = await change(own_registry, VILLAGE, "merge", into=NEIGHBOUR, valid_from=day.isoformat())
+    assert merged.status_code == 200, merged.text
+    url = f"/v1/households/{home['id']}"
+
+    async def split_off(person: dict[str, Any], when: date, version: int) -> list[str]:
+        relations = [{"member": person["id"], "relation": "head"}]
+        body = {"members": relations, "effective_on": when.isoformat(), "reason": "成家分户"}
+        answer = await own_registry.post(f"{url}/split", json=body, headers=matching(version))
+        assert answer.status_code == 201, answer.text
+        return [state["path"]["village"] for state in answer.json()["joined"]["timeline"]]
+
+    left = await own_registry.post(
+        f"{url}/members/{alone['id']}/departure", json={"reason": "离户独居"}, headers=matching(2)
+    )
+    assert (left.status_code, left.json()["person"]["village"]) == (200, NEIGHBOUR), left.text
+    assert await split_off(early, day - timedelta(days=30), 3) == [VILLAGE, NEIGHBOUR]
+    assert await split_off(own, day, 4) == [NEIGHBOUR]
 
 
 async def test_who_registers_during_a_merger_is_taken_along(own_registry: httpx.AsyncClient, clock: FixedClock) -> None:

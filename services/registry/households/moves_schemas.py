@@ -68,7 +68,9 @@ class HouseholdSplit(BaseModel):
     members: Annotated[list[RelationChange], Field(min_length=1, max_length=MAX_MEMBERS)] = Field(
         description="Who goes, and their relation to the new head, who is one of them 新户成员."
     )
-    village: Division | None = Field(default=None, description="Responsible village 责任村; default: the same.")
+    village: Division | None = Field(
+        default=None, description="Responsible village 责任村; default: the same on every day."
+    )
     standing: Standing | None = Field(default=None, description="Standing 状态; default: the same.")
     effective_on: Day | None = Field(default=None, description="First day of the new household; default today.")
     reason: FreeText = Field(description="Why 分户原因.")

@@ -57,6 +57,8 @@ def split(
 ) -> Moved:
     """Some members make a household of their own: same standing, cause and welfare unless others are given.
 
+    Without another village they stay where the household lived on the day, and moved with it later.
+
     Raises 422.
     """
     relations = {each.member: each.relation for each in body.members}
@@ -73,7 +75,8 @@ def _founded(
     left: Household, body: HouseholdSplit, day: date, around: Surroundings, author: Author, *, seq: int, number: str
 ) -> Household:
     """The new household, nobody in it yet."""
-    residences = (Since(day, body.village or left.latest.path.village or ""),)
+    later = (entry for entry in left.residences if entry.valid_from > day)
+    residences = (Since(day, left.village_on(day)), *later) if body.village is None else (Since(day, body.village),)
     standings = inherited(left.standings, day) if body.standing is None else (Since(day, body.standing),)
     try:
         states = tuple(timeline(around.tree, residences, standings))

@@ -140,7 +140,14 @@ class Household:
 
     @property
     def latest(self) -> HouseholdState:
+        """The state of today: none begins later, but where a change of divisions was once dated ahead."""
         return self.timeline[-1]
+
+    def village_on(self, day: date) -> str:
+        """Where it lived on a day: the village that it came to, or the one that this went into before."""
+        state = self.event.state_on(day) or self.timeline[0]
+        assert state.path.village is not None  # of households, always
+        return state.path.village
 
     def poverty_attribute(self, year: int) -> str:
         """贫困户属性 AAC006 of a year, as of its last day or now."""

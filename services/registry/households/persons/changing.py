@@ -16,7 +16,7 @@ from services.registry.households.persons.records import Unattached, latest_path
 from services.registry.households.persons.schemas import Departure, PersonIn, PersonPatch, Placement
 from services.registry.households.records import Author, Household, Person
 from services.registry.households.registering import told
-from services.registry.households.rules import NotValidThenError, Since, dated, inherited, value_on
+from services.registry.households.rules import NotValidThenError, Since, dated, inherited
 from services.registry.households.schemas import Deregistration
 from shared import errors
 from shared.contracts.division import Path
@@ -94,7 +94,7 @@ def departed(left: Household, member: UUID, body: Departure, around: Surrounding
     if sum(each.present for each in left.members) == 1:
         raise errors.invalid(fault("/member", "last_member", "deregister the household instead", "请改为注销该户"))
     day = day_of("/effective_on", body.effective_on, person.joined_on, around.today)
-    residences = (Since(day, body.village or value_on(left.residences, day)),)
+    residences = (Since(day, body.village or left.village_on(day)),)
     path = _path(residences, around)
     if path is None:
         raise errors.invalid(_unknown_village())
