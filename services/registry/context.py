@@ -10,11 +10,13 @@ from fastapi import Depends, Request
 from services.registry.identities.quota import Quotas
 from services.registry.identity import Vault
 from services.registry.standing.settings import StandingSettings
+from shared import errors
 from shared.app import Runtime
 from shared.auth import Caller, requires
 from shared.clock import local_day
 from shared.contracts.division import DivisionTree
 from shared.contracts.key import Role
+from shared.errors import Problem, Text
 from shared.watched import Watched
 
 
@@ -58,6 +60,17 @@ async def divisions_now(registry: RegistryDep) -> DivisionTree:
 Divisions = Annotated[DivisionTree, Depends(divisions_now)]
 
 
+async def _city_admin(caller: Admin, tree: Divisions) -> Caller:
+    """An admin with the whole city in scope. Raises 403."""
+    if not reaches_all(caller, tree):
+        raise Problem(errors.FORBIDDEN, Text("it concerns the whole city, which is not yours", "涉及全市,超出您的辖区"))
+    return caller
+
+
+CityAdmin = Annotated[Caller, Depends(_city_admin)]
+"""Whoever may command what holds for every division at once."""
+
+
 def today(registry: Registry) -> date:
     """The day in Asia/Shanghai."""
     return local_day(registry.runtime.clock.now())
@@ -69,9 +82,18 @@ def within(caller: Caller, tree: DivisionTree, code: str, day: date) -> bool:
     return code in caller.divisions or (path is not None and caller.reaches(path))
 
 
+def reaches_all(caller: Caller, tree: DivisionTree) -> bool:
+    """Whether the whole city 全市 lies in the caller's scope; of a tree that is still empty nobody knows."""
+    return bool(tree.cities) and tree.cities.issubset(caller.divisions)
+
+
 def scopes(tree: DivisionTree, codes: Iterable[str], day: date) -> tuple[str, ...]:
-    """These divisions and those above them on a day: whoever has one of them in scope reaches one of these."""
-    found = set(codes)
-    for path in [tree.path(code, day) for code in found]:
+    """These divisions and those above them on a day: whoever has one of them in scope reaches one of these.
+
+    The city is above them all, be there none of them, or none that holds: a token may come without divisions.
+    """
+    given = set(codes)
+    found = given | tree.cities
+    for path in [tree.path(code, day) for code in given]:
         found.update(() if path is None else path.scopes())
     return tuple(sorted(found))

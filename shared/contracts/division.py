@@ -120,6 +120,8 @@ class DivisionTree:
 
     def __init__(self, divisions: Iterable[DivisionEvent]) -> None:
         self._by_code = {division.code: division for division in divisions}
+        self.cities = frozenset(division.code for division in self if division.level == "city")
+        """What everything else lies below."""
 
     def __len__(self) -> int:
         return len(self._by_code)

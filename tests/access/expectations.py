@@ -10,6 +10,7 @@ A new route fails the tests until it has a line here. To add one:
 3. Where the route lists such objects, say ``lists="household"``: those of other divisions must not be in the answer.
 4. A list that goes page by page below an object, whose division does not matter: ``inside="table_row"``, so that its
    cursors are tried on the list below another.
+4. Where the route holds for every division at once, such as a year that is locked, say ``citywide=True``.
 5. A new kind of object: add one within and one outside Xixia county to that service's world in ``worlds.py``. A new
    path parameter that is part of no object: add a value to ``PARAMETERS``.
 
@@ -42,6 +43,8 @@ class Expectation:
     body: Any = None
     inside: str | None = None
     """The kind of object in its path that everybody may see and whose parts it lists."""
+    citywide: bool = False
+    """Whether it holds for every division at once, so that the caller's must be the whole city."""
 
     def admits(self, role: str | None) -> bool:
         """Whether a key with this role alone (or none) may call it."""
@@ -54,8 +57,10 @@ class Expectation:
         return 401 if self.roles is not None and "party" in self.roles else 403
 
 
-def only(*roles: Role, of: str | None = None, lists: str | None = None, body: Any = None) -> Expectation:
-    return Expectation(frozenset(roles), of, lists, body)
+def only(
+    *roles: Role, of: str | None = None, lists: str | None = None, body: Any = None, citywide: bool = False
+) -> Expectation:
+    return Expectation(frozenset(roles), of, lists, body, citywide)
 
 
 def readers(*, of: str | None = None, lists: str | None = None) -> Expectation:
@@ -148,7 +153,7 @@ REGISTRY = {
     "change_source": only("admin", of="source", body=_SOURCE),
     "read_submission": readers(of="submission"),
     "list_locked_years": readers(),
-    "lock_year": only("admin"),
+    "lock_year": only("admin", citywide=True),
     # Statistics: aggregates are open; villages outside the caller's divisions are tested in test_statistics
     "poverty_statistics": EVERY_KEY,
     "exit_statistics": EVERY_KEY,
@@ -246,7 +251,7 @@ RANKING = {
     "list_indicators": EVERY_KEY,
     "list_rule_sets": EVERY_KEY,
     "get_rule_set": EVERY_KEY,
-    "put_rule_set": only("admin"),
+    "put_rule_set": only("admin", citywide=True),
 }
 
 EXPECTED = {"registry": REGISTRY, "assistance": ASSISTANCE, "ranking": RANKING}

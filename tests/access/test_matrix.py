@@ -88,10 +88,10 @@ def test_every_operation_has_an_expectation(service: ServiceName) -> None:
 @every_service
 async def test_roles(service: ServiceName, world: World) -> None:
     """Whoever may not is told so before anything else is looked at; whoever may is not."""
-    callers: list[tuple[str, str | None, str | None]] = [
-        (role, await world.key([role], [XIXIA]), role) for role in ROLES
-    ]  # fmt: skip
-    callers.append(("no role", await world.key([], [XIXIA]), None))
+    callers = [
+        (role or "no role", {place: await world.key([role] if role else [], [place]) for place in (XIXIA, CITY)}, role)
+        for role in (*ROLES, None)
+    ]
     strangers = {
         "nobody": None,
         "nonsense": "bf_000000000000.nonsense",
@@ -105,8 +105,8 @@ async def test_roles(service: ServiceName, world: World) -> None:
             status = (await send(world, operation, key)).status_code
             if (status == 401) == (expected.roles is None):
                 faults.append(f"{operation.name} by {who}: {status}")
-        for who, key, role in callers:
-            status = (await send(world, operation, key)).status_code
+        for who, keys, role in callers:
+            status = (await send(world, operation, keys[CITY if expected.citywide else XIXIA])).status_code
             denied, failed = status in (401, 403), status >= 500 and expected.roles is not None
             if denied is expected.admits(role) or (denied and status != expected.refusal) or failed:
                 faults.append(f"{operation.name} by {who}: {status}")
@@ -130,6 +130,12 @@ async def test_divisions(service: ServiceName, world: World) -> None:
             status, _ = await ask(world, operation, expected, county, own)
             if status not in (200, 201, 204, 409, 412, 422):
                 faults.append(f"{operation.name} of one's own: {status}")
+        if expected.citywide:
+            faults += [
+                f"{operation.name} by less than the city: {status}"
+                for key in (county, nowhere)
+                if (status := (await send(world, operation, key)).status_code) != 403
+            ]
         if expected.lists is not None:
             shown = (await send(world, operation, county)).text
             ours = set(world.own[expected.lists].values())

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.ranking.test_tables import WEEK, populate, row_of
-from tests.ranking.world import CITY, WAN, World, action
+from tests.ranking.world import CITY, WAN, WO, XI, ZONE, World, action
 
 ADDRESS = "/v1/rule-sets"
 
@@ -43,6 +43,20 @@ async def test_set_for_the_future(world: World) -> None:
     assert (await world.get("/v1/league-tables/monthly/2019-01")).json()["rule_set"] == "2019-v1"
 
 
+async def test_only_who_has_the_whole_city_in_scope_sets_one(world: World) -> None:
+    """It scores every unit of the city; before the divisions are mirrored nobody is known to have them all."""
+    rules = await _default(world) | {"code": "2019-v1", "valid_from": "2019-01-01"}
+    city = await world.key(CITY, roles=["admin"])
+    assert (await world.client.put(f"{ADDRESS}/2019-v1", json=rules, headers=city)).status_code == 403
+    await populate(world)
+    for divisions in ([WAN], [WAN, WO, XI, ZONE], []):
+        less = await world.key(*divisions, roles=["admin"])
+        refused = await world.client.put(f"{ADDRESS}/2019-v1", json=rules, headers=less)
+        assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    assert len((await world.get(ADDRESS)).json()["items"]) == 1
+    assert (await world.client.put(f"{ADDRESS}/2019-v1", json=rules, headers=city)).status_code == 201
+
+
 async def test_what_if(world: World) -> None:
     """Another rule set on the same figures; the answer says that it is one."""
     await populate(world)
@@ -57,6 +71,7 @@ async def test_what_if(world: World) -> None:
 
 
 async def test_refusals(world: World) -> None:
+    await populate(world)
     admin = await world.key(CITY, roles=["admin"])
     rules = await _default(world)
     future = rules | {"code": "new", "valid_from": "2019-01-01"}

@@ -15,10 +15,13 @@ from fastapi import FastAPI
 from services.registry.app import build
 from services.registry.divisions import service as divisions
 from services.registry.keys.command import issue_key
+from shared.auth import new_secret, upsert_key
 from shared.clock import Clock
 from shared.contracts.division import DivisionTree
+from shared.contracts.key import KeyEvent, Role
 from shared.db import Pg
 from shared.idnumbers import check_digit
+from shared.ids import uuid7
 from shared.settings import Settings
 from tests.stack import Databases
 
@@ -178,6 +181,15 @@ async def issue(client: httpx.AsyncClient, roles: list[str], divisions: list[str
     response = await client.post("/v1/keys", json={"name": "测试", "roles": roles, "divisions": divisions})
     assert response.status_code == 201, response.text
     return {"Authorization": f"Bearer {response.json()['key']}"}
+
+
+async def put_key(app: FastAPI, roles: list[Role], divisions: list[str]) -> dict[str, str]:
+    """Headers of a key as nobody can issue it over HTTP: without divisions, or to reveal."""
+    prefix, plain, digest = new_secret()
+    fields: dict[str, Any] = {"id": uuid7(), "version": 1, "status": "active", "name": "测试"}
+    async with app.state.runtime.database.driver() as pg:
+        await upsert_key(pg, KeyEvent(prefix=prefix, secret_sha256=digest, roles=roles, divisions=divisions, **fields))
+    return {"Authorization": f"Bearer {plain}"}
 
 
 def faults(response: httpx.Response, status: int = 422) -> set[tuple[str, str]]:

@@ -4,11 +4,12 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.registry.households.incomes import Income
-from tests.registry.conftest import faults, household, issue, make, matching
+from tests.registry.conftest import CITY, VILLAGE, XIXIA, faults, household, issue, make, matching, put_key
 
 PARTS = {"people": 3, "wages_fen": 1_000_001, "business_fen": 50_000, "business_costs_fen": 20_000, "property_fen": 7}
 TRANSFERS = {"dibao_fen": 30_000, "pension_fen": 12_345}
@@ -99,3 +100,15 @@ async def test_the_income_of_a_locked_year_stays(registry: httpx.AsyncClient) ->
     assert (await registry.put(f"{url}/2018", json=REPORT, headers=matching(1))).status_code == 200
     late = household(incomes=[{"year": 2017, "people": 1}])
     assert faults(await registry.post("/v1/households", json=late)) == {("/incomes/0/year", "year_locked")}
+
+
+async def test_only_who_has_the_whole_city_in_scope_locks_a_year(registry: httpx.AsyncClient, app: FastAPI) -> None:
+    """A year is locked everywhere and for good: an admin of less may not, and locks nothing."""
+    why = {"reason": "2016 年度数据已上报"}
+    less = [await put_key(app, ["admin"], divisions) for divisions in ([XIXIA], [VILLAGE, "411302000000"], [])]
+    for headers in less:
+        refused = await registry.put("/v1/locked-years/2016", json=why, headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    assert (await registry.get("/v1/locked-years")).json()["items"] == []
+    city = await put_key(app, ["admin"], [XIXIA, CITY])
+    assert (await registry.put("/v1/locked-years/2016", json=why, headers=city)).status_code == 200

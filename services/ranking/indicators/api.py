@@ -10,6 +10,7 @@ from services.ranking.indicators.library import LIBRARY
 from services.ranking.indicators.rule_sets import RuleSet
 from services.ranking.indicators.schemas import IndicatorBody, IndicatorList, RuleSetBody, RuleSetList, State
 from services.ranking.indicators.service import Stored
+from services.ranking.mirror import service as mirror
 from shared import errors
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, RuntimeDep, Transaction, router
 from shared.auth import AnyCaller, Caller, requires
@@ -26,6 +27,15 @@ IN_FORCE = errors.kind(
 Code = Annotated[
     str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,39}$", description="Name of the rule set.", examples=["2018-v1"])
 ]
+
+
+async def _city_admin(caller: Annotated[Caller, Depends(requires("admin"))], runtime: RuntimeDep) -> Caller:
+    """An admin with the whole city in scope: a rule set scores every unit there is. Raises 403."""
+    async with runtime.database.driver() as pg:
+        cities = await mirror.cities(pg)
+    if not cities or not cities.issubset(caller.divisions):
+        raise Problem(errors.FORBIDDEN, Text("it concerns the whole city, which is not yours", "涉及全市,超出您的辖区"))
+    return caller
 
 
 @routes.get("/indicators", operation_id="list_indicators", summary="The library of indicators 指标库")
@@ -80,7 +90,7 @@ async def get_rule_set(
 async def put_rule_set(
     code: Code,
     rules: RuleSet,
-    _: Annotated[Caller, Depends(requires("admin"))],
+    _: Annotated[Caller, Depends(_city_admin)],
     conn: Transaction,
     runtime: RuntimeDep,
     response: Response,
@@ -88,7 +98,10 @@ async def put_rule_set(
         str | None, Header(description="The `ETag` you read; needed when the rule set exists.", examples=['"1"'])
     ] = None,
 ) -> RuleSetBody:
-    """Create a rule set, or change one that is not in force yet. `valid_from` must lie in the future."""
+    """Create a rule set, or change one that is not in force yet. `valid_from` must lie in the future.
+
+    It scores the whole city, which must be in your divisions.
+    """
     if rules.code != code:
         raise errors.invalid(
             errors.fault("/code", "mismatch", "must be the code in the address", "须与地址中的名称一致")

@@ -15,6 +15,12 @@ async def divisions(pg: Pg) -> list[DivisionEvent]:
     return [DivisionEvent.model_validate_json(row["body"]) for row in await pg.fetch("SELECT body FROM division")]
 
 
+async def cities(pg: Pg) -> frozenset[str]:
+    """The codes of what every other division lies below; none before it is mirrored."""
+    rows = await pg.fetch("SELECT body::jsonb ->> 'code' AS code FROM division WHERE body::jsonb ->> 'level' = 'city'")
+    return frozenset(row["code"] for row in rows)
+
+
 async def programmes(pg: Pg) -> dict[str, ProgrammeEvent]:
     """Every programme known, by code."""
     rows = await pg.fetch("SELECT id, body FROM programme")

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Path
 
 from services.registry.commands import command
-from services.registry.context import Admin, Reader, RegistryDep
+from services.registry.context import CityAdmin, Reader, RegistryDep
 from services.registry.years import service
 from services.registry.years.schemas import LockedYear, LockedYearsOut, LockIn
 from shared.app import router
@@ -24,9 +24,12 @@ async def list_locked_years(_: Reader, registry: RegistryDep) -> LockedYearsOut:
 async def lock_year(
     year: Annotated[int, Path(ge=2010, le=2100, description="Year 年度.")],
     body: LockIn,
-    caller: Admin,
+    caller: CityAdmin,
     registry: RegistryDep,
 ) -> LockedYear:
-    """For good: what was reported upwards must stay. Locking it again changes nothing."""
+    """For good and everywhere, so that it takes an admin of the whole city: what was reported upwards must stay.
+
+    Locking it again changes nothing.
+    """
     async with command(registry.runtime) as pg:
         return await service.lock(pg, year, body.reason, registry.runtime.clock.now(), caller.key_id)
