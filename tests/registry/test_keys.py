@@ -1,12 +1,22 @@
 """API keys: what may be given away, who may take it back, the bootstrap key."""
 
+from collections.abc import Iterator
+
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from services.registry.app import build
 from tests.registry.conftest import CITY, KEY, XIXIA, app_on, client_of, events, faults, issue, matching
+from tests.shared.issuer import AUDIENCE, Issuer, running
 
 ROLES = ["reader", "recorder"]
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    with running() as made:
+        yield made
 
 
 async def test_a_key_is_shown_once_and_kept_as_a_hash(registry: httpx.AsyncClient, app: FastAPI) -> None:
@@ -39,6 +49,34 @@ async def test_a_key_gives_away_no_more_than_its_issuer_holds(registry: httpx.As
     assert faults(await ask({}, expires_at="2018-01-01T00:00:00+08:00")) == {("/expires_at", "in_past")}
     recorder = await issue(registry, ROLES, [XIXIA])
     assert (await ask(recorder)).status_code == 403
+
+
+async def test_a_key_lasts_no_longer_than_the_key_that_issues_it(registry: httpx.AsyncClient) -> None:
+    body = {"name": "x", "roles": ["admin"], "divisions": [XIXIA]}
+
+    async def ask(headers: dict[str, str], **more: object) -> httpx.Response:
+        return await registry.post("/v1/keys", json={**body, **more}, headers=headers)
+
+    passing = (await ask({}, expires_at="2999-01-01T00:00:00+08:00")).json()
+    headers = {"Authorization": f"Bearer {passing['key']}"}
+    for longer in ({}, {"expires_at": None}, {"expires_at": "2999-01-01T00:00:01+08:00"}):
+        assert faults(await ask(headers, **longer)) == {("/expires_at", "outlives_issuer")}
+    for as_long in ("2999-01-01T00:00:00+08:00", "2998-12-31T16:00:00Z", "2100-01-01T00:00:00+08:00"):
+        made = await ask(headers, expires_at=as_long)
+        assert made.status_code == 201, made.text
+    assert (await ask({})).json()["expires_at"] is None
+
+
+async def test_a_key_issued_with_a_token_may_outlast_the_token(
+    app: FastAPI, url: str, secrets: None, issuer: Issuer
+) -> None:
+    """A token lasts minutes, the person it names does not end with it."""
+    settings = app.state.runtime.settings.model_copy(update={"oidc_issuer": issuer.url, "oidc_audience": AUDIENCE})
+    async with client_of(build(settings, "api")[0]) as client:
+        token = issuer.token(realm_access={"roles": ["admin"]}, bangfu_divisions=[XIXIA])
+        body = {"name": "x", "roles": ["reader"], "divisions": [XIXIA]}
+        made = await client.post("/v1/keys", json=body, headers={"Authorization": f"Bearer {token}"})
+        assert (made.status_code, made.json()["expires_at"]) == (201, None), made.text
 
 
 async def test_keys_are_seen_and_revoked_within_ones_divisions(registry: httpx.AsyncClient, app: FastAPI) -> None:

@@ -26,7 +26,11 @@ Key = Annotated[IdempotencyKey, Depends(idempotency_key)]
     "/keys", operation_id="issue_key", summary="Issue an API key 签发密钥", status_code=201, responses=CONFLICT_RESPONSE
 )
 async def issue_key(body: KeyIn, response: Response, caller: Admin, registry: RegistryDep, key: Key) -> NewKeyOut:
-    """The whole key is shown in this answer and never again. It can do no more than the key that issues it."""
+    """The whole key is shown in this answer and never again.
+
+    It can do no more than the key that issues it, nor for longer: where yours expires, say an `expires_at` that is no
+    later. A key issued with a token of an OpenID Connect issuer may outlast that token.
+    """
     async with command(registry.runtime) as pg:
         earlier = await claim(pg, key)
         if earlier is not None:

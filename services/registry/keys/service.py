@@ -56,8 +56,10 @@ async def seed_bootstrap(pg: Pg, settings: Settings, plain: str, city: str, now:
 
 async def issue(pg: Pg, registry: Registry, caller: Caller, content: KeyIn) -> tuple[KeyEvent, str]:
     """A new key and its plain text. Raises 422 where it would give away more than its issuer holds."""
-    tree = await registry.divisions.get(pg)
+    tree, end = await registry.divisions.get(pg), await _end_of(pg, caller)
     faults = list(_grant_faults(caller, content, tree, today(registry)))
+    if end is not None and (content.expires_at is None or content.expires_at > end):
+        faults.append(fault("/expires_at", "outlives_issuer", "outlasts your own key", "不得晚于您的密钥到期时间"))
     now = registry.runtime.clock.now()
     if content.expires_at is not None and content.expires_at <= now:
         faults.append(fault("/expires_at", "in_past", "lies in the past", "到期时间不得早于当前时间"))
@@ -90,6 +92,15 @@ async def _issued(
     key = KeyEvent(id=uuid7(), version=1, status="active", prefix=prefix, secret_sha256=digest, **dict(content))
     await _store(pg, settings, key, now, issued_by, scopes(tree, key.divisions, local_day(now)))
     return key, plain
+
+
+async def _end_of(pg: Pg, caller: Caller) -> datetime | None:
+    """When the caller's key expires; None: never, or the caller came with a token.
+
+    A token's end is minutes away and bounds nothing: its issuer gives the same person the next one.
+    """
+    body = await pg.fetchval("SELECT body::text FROM api_key WHERE id = $1", caller.key_id)
+    return None if body is None else KeyEvent.model_validate_json(body).expires_at
 
 
 def _grant_faults(caller: Caller, content: KeyIn, tree: DivisionTree, day: date) -> Iterable[Fault]:
