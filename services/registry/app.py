@@ -212,7 +212,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
     )
     app.state.registry = registry
     app.state.divisions = registry.divisions
-    app.state.source_noted = note_source
+    app.state.source_noted = partial(note_source, registry)
     app.state.submission_keys = keys_to_us
     app.state.residents = residents
     app.state.exchange = exchange

@@ -17,7 +17,20 @@ from services.registry.audit.sealing import Sealer
 from services.registry.context import today
 from services.registry.households.models import HOUSEHOLD, PERSON
 from shared.db import Pg
-from tests.registry.conftest import VILLAGE, XIXIA, faults, household, issue, make, matching, member
+from tests.registry.conftest import (
+    CITY,
+    VILLAGE,
+    XIPING,
+    XIXIA,
+    faults,
+    household,
+    id_number,
+    issue,
+    make,
+    matching,
+    member,
+    put_key,
+)
 
 
 async def seal(app: FastAPI) -> None:
@@ -208,6 +221,88 @@ async def test_it_is_the_admins_each_within_their_divisions(registry: httpx.Asyn
     assert faults(await registry.get("/v1/audit?operation=DROP")) == {("query:operation", "string_pattern_mismatch")}
     assert faults(await registry.get("/v1/audit?who=1")) == {("query:who", "extra_forbidden")}
     assert (await registry.get("/v1/audit?cursor=xyz")).status_code == 400
+
+
+async def operations_seen(client: httpx.AsyncClient, headers: dict[str, str], *operations: str) -> list[str]:
+    """Which of these operations somebody sees in the log, as often as there are entries."""
+    answer = await client.get("/v1/audit?limit=500", headers=headers)
+    assert answer.status_code == 200, answer.text
+    return [each["operation"] for each in answer.json()["items"] if each["operation"] in operations]
+
+
+@pytest.mark.parametrize("divisions", [[], ["999999999999"]], ids=["none", "unknown"])
+async def test_what_callers_beyond_every_division_do_is_for_the_city_alone(
+    registry: httpx.AsyncClient, app: FastAPI, divisions: list[str]
+) -> None:
+    """A token may come without divisions, or with such as there are none: it concerns no county, nor every one."""
+    made = await make(registry)
+    knowing, reading = [await put_key(app, [role], divisions) for role in ("identity:reveal", "reader")]
+    asked = {"purpose": "law", "reason": "案件核查"}
+    who = made["members"][0]["number"]
+    assert (await registry.post(f"/v1/persons/{who}/reveal", json=asked, headers=knowing)).status_code == 404
+    numbers = {**asked, "id_numbers": [id_number()]}
+    assert (await registry.post("/v1/persons/lookup", json=numbers, headers=reading)).status_code == 200
+    assert (await registry.post("/v1/persons/lookup", json=numbers, headers=knowing)).status_code == 403
+    county = await issue(registry, ["admin"], [XIXIA])
+    city = await issue(registry, ["admin"], [CITY])
+    await seal(app)
+    private = ("person.reveal_denied", "persons.looked_up", "persons.look_up_denied")
+    assert await operations_seen(registry, county, *private) == []
+    assert await operations_seen(registry, city, *private) == list(private)
+
+
+async def test_entries_of_no_division_are_for_the_city_unless_they_concern_all(
+    registry: httpx.AsyncClient, app: FastAPI
+) -> None:
+    """As they were noted once of callers without divisions, too: what is sealed stays as it is."""
+    async with app.state.runtime.database.driver() as pg:
+        await pg.execute(
+            "INSERT INTO audit_entry (id, recorded_at, operation, object_id, reason, divisions) "
+            "VALUES (uuidv7(), now(), 'person.reveal_denied', 'x', '案件核查', '{}')"
+        )
+    assert (await registry.put("/v1/locked-years/2016", json={"reason": "已上报"})).status_code == 200
+    line = json.dumps({"division": XIXIA, "year": 2017, "people": 380_000})
+    put = await registry.put("/v1/statistics/denominators", content=line, headers={"Content-Type": "application/jsonl"})
+    assert put.status_code == 200, put.text
+    county = await issue(registry, ["admin"], ["411325000000"])
+    city = await issue(registry, ["admin"], [CITY])
+    await seal(app)
+    open_to_all = ("year.locked", "denominator.recorded")
+    assert await operations_seen(registry, county, "person.reveal_denied", *open_to_all) == [*open_to_all]
+    assert await operations_seen(registry, city, "person.reveal_denied", *open_to_all) == [
+        "person.reveal_denied", *open_to_all
+    ]  # fmt: skip
+    for headers, shown in ((county, 0), (city, 1)):
+        answer = await registry.get("/v1/audit?operation=person.reveal_denied&count=true", headers=headers)
+        assert answer.json()["count"] == shown
+
+
+async def test_what_a_township_does_is_seen_from_above(registry: httpx.AsyncClient, app: FastAPI) -> None:
+    """Sources, mappings and imports as everything else: by the admins of the county and of the city."""
+    admin = await issue(registry, ["admin"], [XIPING])
+    source = {"name": "urn:xiping", "label": "西坪镇", "divisions": [XIPING], "mode": "test"}
+    made = await registry.post("/v1/sources", json=source, headers=admin)
+    assert made.status_code == 201, made.text
+    changed = {name: value for name, value in source.items() if name != "name"}
+    again = {**changed, "status": "disabled"}
+    url = f"/v1/sources/{made.json()['id']}"
+    assert (await registry.put(url, json=again, headers={**admin, **matching(1)})).status_code == 200
+    importer = await issue(registry, ["importer"], [XIPING, "411302000000"])
+    path = "/v1/imports/mappings/西坪镇"
+    assert (await registry.put(path, json={"columns": {}}, headers=importer)).status_code == 200
+    sent = await registry.post("/v1/imports", files={"file": ("x.jsonl", b"{}")}, headers=importer)
+    assert sent.status_code == 202, sent.text
+    await seal(app)
+    all_three = ["source.registered", "source.changed", "import_mapping.saved", "import.sent"]
+    for division, seen in (
+        (CITY, all_three),
+        (XIXIA, all_three),
+        (XIPING, all_three),
+        ("411302000000", all_three[2:]),
+        ("411325000000", []),
+    ):
+        headers = await put_key(app, ["admin"], [division])
+        assert await operations_seen(registry, headers, *all_three) == seen, division
 
 
 class _UndoneError(Exception):

@@ -7,7 +7,7 @@ gained is put down to the route that was called.
 import json
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,8 +16,6 @@ import httpx
 from fastapi import FastAPI
 
 from services.registry.context import today
-from shared.auth import new_secret, upsert_key
-from shared.contracts.key import KeyEvent
 from shared.ids import uuid7
 from tests.registry.conftest import (
     CITY,
@@ -31,6 +29,7 @@ from tests.registry.conftest import (
     make,
     matching,
     member,
+    put_key,
 )
 from tests.registry.dci import Partner, by_predicate, now, searching, term
 from tests.registry.sheets import counts, ended, head, imported, workbook
@@ -125,16 +124,6 @@ async def watching(app: FastAPI) -> AsyncIterator[tuple[httpx.AsyncClient, Watch
 async def done(answer: httpx.Response) -> Any:
     assert answer.status_code < 300, (answer.request.url, answer.text)
     return answer.json() if answer.headers["content-type"].startswith("application/json") else None
-
-
-async def revealing(app: FastAPI) -> dict[str, str]:
-    """A key that may see identities: none can issue it over HTTP."""
-    prefix, plain, digest = new_secret()
-    fields: Mapping[str, Any] = {"id": uuid7(), "version": 1, "status": "active", "name": "核查专员"}
-    event = KeyEvent(prefix=prefix, secret_sha256=digest, roles=["identity:reveal"], divisions=[CITY], **fields)
-    async with app.state.runtime.database.driver() as pg:
-        await upsert_key(pg, event)
-    return {"Authorization": f"Bearer {plain}"}
 
 
 async def _register(client: httpx.AsyncClient) -> None:
@@ -333,7 +322,7 @@ async def test_every_route_that_changes_something_leaves_an_entry(own_app: FastA
         changing = {name for name, (method, _) in watched.operations().items() if method not in READ_ONLY}
         assert changing - set(LEAVES) == set(LEAVES_NOTHING), "say what it leaves in the audit log, or why nothing"
         assert set(LEAVES) <= set(watched.operations()), "there is no such route any more"
-        knowing = await revealing(own_app)
+        knowing = await put_key(own_app, ["identity:reveal"], [CITY])
         await issue(client, ["reader"], [XIXIA])
         key = (await client.get("/v1/keys")).json()["items"][-1]["id"]
         await done(await client.post(f"/v1/keys/{key}/revocation", headers=matching(1)))

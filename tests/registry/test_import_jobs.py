@@ -12,7 +12,21 @@ from fastapi import FastAPI
 import shared.app as app_module
 from services.registry.imports import modes, store
 from services.registry.imports.registering import Ahead
-from tests.registry.conftest import app_on, client_of, events, faults, household, id_number, issue, matching
+from tests.registry.conftest import (
+    OTHER_VILLAGE,
+    VILLAGE,
+    XIPING,
+    XIXIA,
+    app_on,
+    client_of,
+    events,
+    faults,
+    household,
+    id_number,
+    issue,
+    matching,
+    put_key,
+)
 from tests.registry.sheets import (
     HEADER,
     counts,
@@ -288,6 +302,55 @@ async def test_imports_are_seen_from_above_and_rejected_rows_by_their_sender(reg
     assert above == [200, 404]
     assert [each["id"] for each in (await registry.get("/v1/imports?count=true")).json()["items"]] == [job]
     assert (await registry.get("/v1/imports", headers=beside)).json()["items"] == []
+
+
+async def test_who_sends_for_two_divisions_sees_its_import_and_who_has_one_of_them_does_not(
+    registry: httpx.AsyncClient, app: FastAPI
+) -> None:
+    """Whoever reaches all that the sender reaches sees it; one of them alone would see rows of the other."""
+    zone = "411391000000"
+    sender = await issue(registry, ["importer"], [XIPING, zone])
+    lines = [household(village=village) for village in (VILLAGE, OTHER_VILLAGE)]
+    content = b"\n".join(line(**each) for each in [*lines, household(standing="rich")])
+    files = {"file": ("x.jsonl", content)}
+    sent = await registry.post("/v1/imports", files=files, data={"mode": "each"}, headers=sender)
+    assert sent.status_code == 202, sent.text
+    url = sent.headers["location"]
+    job = await ended(registry, sent.json()["id"])
+    assert counts(job) == {"received": 3, "created": 2, "rejected": 1}, job
+
+    async def seen(headers: dict[str, str]) -> tuple[int, list[str], int]:
+        listed = (await registry.get("/v1/imports?count=true", headers=headers)).json()
+        status = (await registry.get(url, headers=headers)).status_code
+        return status, [each["id"] for each in listed["items"]], listed["count"]
+
+    for divisions in ([XIPING, zone], [XIXIA, zone], [zone, XIPING, "411325000000"]):
+        assert await seen(await put_key(app, ["importer"], divisions)) == (200, [job["id"]], 1), divisions
+    fewer: list[list[str]] = [[XIPING], [zone], [XIXIA], [VILLAGE, zone], []]
+    for divisions in fewer:
+        headers = await put_key(app, ["importer"], divisions)
+        assert await seen(headers) == (404, [], 0), divisions
+        assert (await registry.post(f"{url}/undo", headers=headers)).status_code == 404
+    assert await seen(sender) == (200, [job["id"]], 1)
+    assert (await registry.get(f"{url}/rejected.xlsx", headers=sender)).status_code == 200
+    assert (await registry.post(f"{url}/undo", headers=sender)).status_code == 202
+    assert (await ended(registry, job["id"]))["undoing"]["undone"] == 2
+
+
+async def test_who_sends_without_divisions_sees_what_became_of_it_and_no_county_does(
+    registry: httpx.AsyncClient, app: FastAPI
+) -> None:
+    sender, other = [await put_key(app, ["importer"], []) for _ in range(2)]
+    files = {"file": ("x.jsonl", line(**household()))}
+    sent = await registry.post("/v1/imports", files=files, data={"mode": "each"}, headers=sender)
+    job = await ended(registry, sent.json()["id"])
+    assert counts(job) == {"received": 1, "rejected": 1}
+    county = await put_key(app, ["importer"], [XIXIA])
+    seen = [
+        (await registry.get(sent.headers["location"], headers=headers)).status_code
+        for headers in (sender, other, county)
+    ]
+    assert seen == [200, 404, 404]
 
 
 # What is sent badly

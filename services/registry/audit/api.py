@@ -6,7 +6,7 @@ from fastapi import Query, Request, Response
 
 from services.registry.audit import service
 from services.registry.audit.schemas import AuditEntryOut, AuditFilters, AuditHeadOut
-from services.registry.context import Admin, RegistryDep
+from services.registry.context import Admin, Divisions, RegistryDep, reaches_all
 from shared.app import router
 from shared.http.pagination import Page, page_of
 
@@ -15,16 +15,22 @@ routes = router("audit")
 
 @routes.get("/audit", operation_id="list_audit_entries", summary="Who did what 查询审计日志")
 async def list_audit_entries(
-    request: Request, response: Response, query: Annotated[AuditFilters, Query()], caller: Admin, registry: RegistryDep
+    request: Request,
+    response: Response,
+    query: Annotated[AuditFilters, Query()],
+    caller: Admin,
+    tree: Divisions,
+    registry: RegistryDep,
 ) -> Page[AuditEntryOut]:
     """Entries of your divisions in the order of the chain; a new one shows about a second later.
 
-    Nothing ever appears before a position already read: reading on from the last one misses nothing.
+    Every admin sees what holds for all, such as changes of divisions and locked years; those of the whole city see
+    everything. Nothing ever appears before a position already read: reading on from the last one misses nothing.
     """
-    after = query.after(request)
+    after, sight = query.after(request), service.Sight(reaches_all(caller, tree), caller.divisions)
     async with registry.runtime.database.driver() as pg:
-        found = await service.listed(pg, caller, query, int(after[0]) if after else 0, query.limit + 1)
-        count = await service.counted(pg, caller, query) if query.count else None
+        found = await service.listed(pg, sight, query, int(after[0]) if after else 0, query.limit + 1)
+        count = await service.counted(pg, sight, query) if query.count else None
     kept, cursor = page_of(
         found, limit=query.limit, key=lambda sealed: [sealed.position], request=request, response=response
     )

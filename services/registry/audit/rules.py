@@ -11,6 +11,13 @@ GENESIS = bytes(32)
 """What stands before the first entry."""
 
 
+OPEN = (
+    "divisions.loaded", "division.registered", "division.changed", "denominator.recorded", "year.locked",
+    "data_key.rotated", "submission_key.made",
+)  # fmt: skip
+"""Operations that concern every admin wherever they are: what they change holds for all and is open to all."""
+
+
 class Entry(NamedTuple):
     """Something that was done, or was denied: a change, a reveal or a look-up. Its fields are columns."""
 
@@ -26,7 +33,7 @@ class Entry(NamedTuple):
     outcome: str | None = None
     """What came of it where that is not plain from the operation: why it was denied, an import's counts."""
     divisions: tuple[str, ...] = ()
-    """Where: the divisions whose admins may read the entry; none: it concerns all."""
+    """Where: the divisions whose admins may read the entry; none: those of the whole city, or all if it is ``OPEN``."""
     digest: bytes | None = None
     """SHA-256 of what was stored. Identities enter it as ciphertext: destroying them leaves the chain valid."""
 

@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from services.registry.audit.rules import GENESIS, BrokenError, Entry, Head, Sealed, chained, checked
+from services.registry.audit.rules import GENESIS, OPEN, BrokenError, Entry, Head, Sealed, chained, checked
 from services.registry.audit.schemas import AuditFilters
-from shared.auth import Caller
 from shared.db import Pg
 from shared.ids import uuid7
 
@@ -119,30 +118,36 @@ async def _anchors(pg: Pg) -> AsyncIterator[Head]:
 
 
 _FILTERED = (
-    "FROM audit_entry WHERE position > $1 AND (divisions = '{}' OR divisions && $2::text[]) "
-    "AND ($3::text IS NULL OR object_id = $3) AND ($4::uuid IS NULL OR key_id = $4) "
-    "AND ($5::text IS NULL OR operation = $5) AND ($6::timestamptz IS NULL OR recorded_at >= $6) "
-    "AND ($7::timestamptz IS NULL OR recorded_at < $7)"
+    "FROM audit_entry WHERE position > $1 "
+    "AND ($2 OR divisions && $3::text[] OR (divisions = '{}' AND operation = ANY($4::text[]))) "
+    "AND ($5::text IS NULL OR object_id = $5) AND ($6::uuid IS NULL OR key_id = $6) "
+    "AND ($7::text IS NULL OR operation = $7) AND ($8::timestamptz IS NULL OR recorded_at >= $8) "
+    "AND ($9::timestamptz IS NULL OR recorded_at < $9)"
 )
 
 
-async def listed(pg: Pg, caller: Caller, filters: AuditFilters, after: int, limit: int) -> list[Sealed]:
-    """Sealed entries of the caller's divisions after a position, in their order."""
-    rows = await pg.fetch(
-        f"SELECT * {_FILTERED} ORDER BY position LIMIT {limit:d}", *_arguments(caller, filters, after)
-    )
+class Sight(NamedTuple):
+    """Whose entries are read: those of some divisions and the open ones, or all."""
+
+    everything: bool
+    divisions: tuple[str, ...]
+
+
+async def listed(pg: Pg, sight: Sight, filters: AuditFilters, after: int, limit: int) -> list[Sealed]:
+    """Sealed entries after a position, in their order."""
+    rows = await pg.fetch(f"SELECT * {_FILTERED} ORDER BY position LIMIT {limit:d}", *_arguments(sight, filters, after))
     return [sealed_of(row) for row in rows]
 
 
-async def counted(pg: Pg, caller: Caller, filters: AuditFilters) -> int:
+async def counted(pg: Pg, sight: Sight, filters: AuditFilters) -> int:
     """How many entries there are for these filters."""
-    found: int = await pg.fetchval(f"SELECT count(*) {_FILTERED}", *_arguments(caller, filters, 0))
+    found: int = await pg.fetchval(f"SELECT count(*) {_FILTERED}", *_arguments(sight, filters, 0))
     return found
 
 
-def _arguments(caller: Caller, filters: AuditFilters, after: int) -> tuple[Any, ...]:
+def _arguments(sight: Sight, filters: AuditFilters, after: int) -> tuple[Any, ...]:
     return (
-        after, list(caller.divisions), filters.object, filters.key, filters.operation, filters.from_, filters.until
+        after, *sight, OPEN, filters.object, filters.key, filters.operation, filters.from_, filters.until
     )  # fmt: skip
 
 

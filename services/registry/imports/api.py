@@ -100,8 +100,10 @@ async def list_imports(
     """Newest first; reports without their rows."""
     after = query.after(request)
     async with registry.runtime.database.driver() as pg:
-        jobs = await service.page(pg, caller, query.status, UUID(after[0]) if after else None, query.limit + 1)
-        count = await service.count(pg, caller, query.status) if query.count else None
+        jobs = await service.page(
+            pg, registry, caller, query.status, UUID(after[0]) if after else None, query.limit + 1
+        )
+        count = await service.count(pg, registry, caller, query.status) if query.count else None
         kept, cursor = page_of(jobs, limit=query.limit, key=lambda j: [str(j.id)], request=request, response=response)
         items = [await service.shown(pg, job, language_of(request), listed=True) for job in kept]
     return Page[ImportOut](items=items, next_cursor=cursor, count=count)
@@ -115,7 +117,7 @@ async def get_import(
 ) -> ImportOut:
     """Progress while it runs (`Retry-After`), the report when it has ended."""
     async with registry.runtime.database.driver() as pg:
-        found = await service.find(pg, job, caller)
+        found = await service.find(pg, registry, job, caller)
         shown = await service.shown(pg, found, language_of(request))
     if found.status in ("queued", "running", "undoing"):
         response.headers["Retry-After"] = RETRY_AFTER
@@ -137,8 +139,8 @@ async def get_rejected_rows(job: Id, request: Request, caller: Importer, registr
     the audit log.
     """
     async with command(registry.runtime) as pg:
-        found = await service.find_own(pg, job, caller)
-        await auditing.note(pg, job, "rejected_rows_downloaded", registry.runtime.clock.now(), key_id=caller.key_id)
+        found = await service.find_own(pg, registry, job, caller)
+        await auditing.note(pg, registry, job, "rejected_rows_downloaded", key_id=caller.key_id)
         names = found.layout.names if found.layout else []
         header = names if found.layout and found.layout.format != "jsonl" else ["JSON"]
         rows = store.rejected(pg, registry.vault, job)
@@ -225,6 +227,6 @@ async def put_import_mapping(
     A mapping that is there changes only with `If-Match`.
     """
     async with command(registry.runtime) as pg:
-        saved = await mappings.put(pg, source, caller, body, expected, registry.runtime.clock.now())
+        saved = await mappings.put(pg, registry, source, caller, body, expected)
     set_etag(response, saved.version)
     return saved

@@ -1,10 +1,10 @@
 """Saved mappings: how the sheets of a source are read. Each division scope has its own."""
 
-from datetime import datetime
 from typing import Any
 
 from services.registry.audit import service as audit
 from services.registry.audit.rules import Entry, digest_of
+from services.registry.context import Registry, scopes, today
 from services.registry.imports.schemas import MappingIn, MappingOut
 from shared import errors
 from shared.auth import Caller
@@ -22,8 +22,11 @@ async def find(pg: Pg, source: str, caller: Caller, *, lock: bool = False) -> Ma
     return None if row is None else _mapping(row)
 
 
-async def put(pg: Pg, source: str, caller: Caller, body: MappingIn, expected: int | None, now: datetime) -> MappingOut:
+async def put(
+    pg: Pg, registry: Registry, source: str, caller: Caller, body: MappingIn, expected: int | None
+) -> MappingOut:
     """Save a mapping. One that is there changes only when its version is named. Raises 412, 428."""
+    now = registry.runtime.clock.now()
     held = await find(pg, source, caller, lock=True)
     if held is not None and expected is None:
         raise Problem(errors.PRECONDITION_REQUIRED)
@@ -50,7 +53,7 @@ async def put(pg: Pg, source: str, caller: Caller, body: MappingIn, expected: in
         operation="import_mapping.saved",
         object_id=source,
         version=version,
-        divisions=tuple(_scope(caller)),
+        divisions=scopes(await registry.divisions.get(pg), caller.divisions, today(registry)),
         digest=digest_of([body.model_dump_json()]),
     )
     await audit.record(pg, [entry])

@@ -122,7 +122,7 @@ class InPieces:
             last = tally.model_copy()
             said += _passed_over(reading, position, None, last) + _hidden(reading)
             await store.remark(pg, self.job.id, tally.errors + tally.remarks, said)
-            await store.end(pg, self.job.id, "completed", last, self.registry.runtime.clock.now())
+            await store.end(pg, self.registry, self.job.id, "completed", last)
 
     async def _commit(
         self, piece: Piece, before: Tally, said: list[Remark], position: int, *, singly: bool = False
@@ -161,13 +161,13 @@ class AtOnce:
                     tally = await self._all(pg, beside, reading, Tally(remarks=len(unknown)))
                     if self.job.instruction.dry_run or tally.rejected:
                         raise _UndoneError(tally)
-                    await store.end(pg, self.job.id, "completed", tally, runtime.clock.now())
+                    await store.end(pg, self.registry, self.job.id, "completed", tally)
                 return
             except _UndoneError as undone:
                 tally = undone.tally
             refused = self.job.instruction.mode == "all" and tally.rejected > 0
             async with beside.transaction():
-                await store.end(beside, self.job.id, "rejected" if refused else "completed", tally, runtime.clock.now())
+                await store.end(beside, self.registry, self.job.id, "rejected" if refused else "completed", tally)
 
     async def _all(self, pg: Pg, beside: Pg, reading: sandbox.Reading, tally: Tally) -> Tally:
         changes = PopulationChanges()

@@ -100,7 +100,7 @@ class Runner:
             logger.exception("an import failed: %s", job.id)
             async with command(self.registry.runtime) as pg:
                 held = await store.load(pg, job.id, lock=True)
-                await store.end(pg, job.id, "refused", held.tally, self.registry.runtime.clock.now(), _told([_FAILED]))
+                await store.end(pg, self.registry, job.id, "refused", held.tally, _told([_FAILED]))
 
 
 @dataclass(slots=True)
@@ -137,7 +137,7 @@ class _Run:
             if forgetting:
                 await store.clear(pg, held.id)
             tally = Tally() if forgetting else held.tally
-            await store.end(pg, held.id, "refused", tally, self.registry.runtime.clock.now(), _told(faults))
+            await store.end(pg, self.registry, held.id, "refused", tally, _told(faults))
 
     def _at_once(self) -> bool:
         return self.job.instruction.mode == "all" or self.job.instruction.dry_run

@@ -2,19 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
 from uuid import UUID
 
 from pydantic import ValidationError
 
 from services.registry.commands import claim, command, complete
-from services.registry.context import Registry, today
+from services.registry.context import Registry, scopes, today, within
 from services.registry.divisions.service import current_tree
 from services.registry.identity import Vault
 from services.registry.imports import auditing, mappings, store
 from services.registry.imports.records import Instruction, Job, Status, Tally
 from services.registry.imports.schemas import ImportForm, ImportOut, LeftStanding, Progress, Refusal, Undoing
+from services.registry.imports.store import Sight
 from services.registry.imports.uploading import Upload
 from services.registry.reports import MAX_ERRORS, Counts, ImportReport, RowError
 from shared import errors
@@ -74,9 +75,9 @@ async def send(
                 await complete(pg, key, same.id, 1)
                 return same, True
         job = _job(instruction, upload, caller, registry)
-        owners = _owners(await current_tree(pg, registry.divisions), registry, caller)
+        owners = _owners(await current_tree(pg, registry.divisions), caller.divisions, today(registry))
         await store.add(pg, registry.vault, job, caller, digest, owners, upload.file)
-        await auditing.note(pg, job.id, "sent", now)
+        await auditing.note(pg, registry, job.id, "sent")
         await complete(pg, key, job.id, 1)
     return job, False
 
@@ -121,30 +122,30 @@ def _job(instruction: Instruction, upload: Upload, caller: Caller, registry: Reg
     )
 
 
-def _owners(tree: DivisionTree, registry: Registry, caller: Caller) -> Sequence[str]:
-    """The divisions whose callers reach everything that this caller reaches."""
-    scopes: set[str] | None = None
-    for code in caller.divisions:
-        path = tree.path(code, today(registry))
-        above = {code} if path is None else {code, *path.scopes()}
-        division = tree.get(code)
-        if division is not None and division.level == "city":
-            above = {code}
-        scopes = above if scopes is None else scopes & above
-    return sorted(scopes or ()) or list(caller.divisions)
+def _owners(tree: DivisionTree, divisions: Iterable[str], day: date) -> Sequence[str]:
+    """The divisions each of which alone reaches everything that these reach; the city is one."""
+    above = [frozenset(scopes(tree, [code], day)) for code in divisions]
+    return sorted(frozenset.intersection(*above) if above else tree.cities)
 
 
-async def find(pg: Pg, job: UUID, caller: Caller) -> Job:
+async def _sight(pg: Pg, registry: Registry, caller: Caller, job: UUID | None = None) -> Sight:
+    """How the caller looks at a job, or at all: it may see those of senders that reach no further (rule 9)."""
+    tree, day = await registry.divisions.get(pg), today(registry)
+    reached = [code for code in await store.sent_from(pg, job) if within(caller, tree, code, day)]
+    return Sight(caller.divisions, reached, caller.key_id)
+
+
+async def find(pg: Pg, registry: Registry, job: UUID, caller: Caller) -> Job:
     """A job that the caller may see. Raises 404."""
-    found = await store.find(pg, job, caller.divisions)
+    found = await store.find(pg, job, await _sight(pg, registry, caller, job))
     if found is None:
         raise Problem(errors.NOT_FOUND)
     return found
 
 
-async def find_own(pg: Pg, job: UUID, caller: Caller) -> Job:
+async def find_own(pg: Pg, registry: Registry, job: UUID, caller: Caller) -> Job:
     """A job that this very key sent: its rejected rows show identity data as the sender gave it. Raises 404."""
-    found = await find(pg, job, caller)
+    found = await find(pg, registry, job, caller)
     if found.recorded_by != caller.key_id:
         raise Problem(errors.NOT_FOUND)
     return found
@@ -153,7 +154,7 @@ async def find_own(pg: Pg, job: UUID, caller: Caller) -> Job:
 async def undo(registry: Registry, caller: Caller, job: UUID) -> Job:
     """Have an import taken back. Raises 404, 409."""
     async with command(registry.runtime) as pg:
-        await find(pg, job, caller)
+        await find(pg, registry, job, caller)
         found = await store.load(pg, job, lock=True)
         if found.status in ("undoing", "undone"):
             return found
@@ -161,7 +162,7 @@ async def undo(registry: Registry, caller: Caller, job: UUID) -> Job:
         if found.status not in ("completed", "refused") or not wrote:
             raise Problem(NOT_UNDOABLE)
         await store.ask_undo(pg, job, caller.key_id)
-        await auditing.note(pg, job, "undo_asked", registry.runtime.clock.now(), key_id=caller.key_id)
+        await auditing.note(pg, registry, job, "undo_asked", key_id=caller.key_id)
         return await store.load(pg, job)
 
 
@@ -240,10 +241,12 @@ async def _undoing(pg: Pg, job: Job) -> Undoing | None:
     )
 
 
-async def page(pg: Pg, caller: Caller, status: Status | None, before: UUID | None, limit: int) -> list[Job]:
+async def page(
+    pg: Pg, registry: Registry, caller: Caller, status: Status | None, before: UUID | None, limit: int
+) -> list[Job]:
     """Imports that the caller may see, newest first."""
-    return await store.page(pg, caller.divisions, status, before, limit)
+    return await store.page(pg, await _sight(pg, registry, caller), status, before, limit)
 
 
-async def count(pg: Pg, caller: Caller, status: Status | None) -> int:
-    return await store.count(pg, caller.divisions, status)
+async def count(pg: Pg, registry: Registry, caller: Caller, status: Status | None) -> int:
+    return await store.count(pg, await _sight(pg, registry, caller), status)

@@ -5,9 +5,10 @@ import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
+from services.registry.context import Registry
 from services.registry.identity import Vault
 from services.registry.imports import auditing
 from services.registry.imports.records import OPEN, Instruction, Job, Layout, Status, Tally
@@ -85,9 +86,36 @@ async def erase_file(pg: Pg, job: UUID) -> None:
     await pg.execute("DELETE FROM import_file WHERE job_id = $1", job)
 
 
-async def find(pg: Pg, job: UUID, divisions: Sequence[str]) -> Job | None:
-    """A job that a caller of these divisions may see."""
-    row = await pg.fetchrow("SELECT * FROM import_job WHERE id = $1 AND owners && $2::text[]", job, list(divisions))
+class Sight(NamedTuple):
+    """Who looks at jobs."""
+
+    divisions: Sequence[str]
+    reached: Sequence[str]
+    """Of the divisions of senders those that lie in these."""
+    key_id: UUID
+
+
+_DIVISIONS = "jsonb_array_elements_text(caller::jsonb -> 'divisions')"
+"""Of the sender, as they were then."""
+_SENT = f"ARRAY(SELECT {_DIVISIONS})"
+_SEEN = f"(owners && $1::text[] OR ({_SENT} <@ $2::text[] AND ({_SENT} <> '{{}}' OR recorded_by = $3::uuid)))"
+"""Jobs whose sender reached no more than one of the divisions did alone then, or than all together do now.
+
+A sender without divisions has nobody beside it.
+"""
+
+
+async def sent_from(pg: Pg, job: UUID | None) -> list[str]:
+    """The divisions of the sender of a job, or of all senders there were."""
+    rows = await pg.fetch(
+        f"SELECT DISTINCT {_DIVISIONS} AS code FROM import_job WHERE $1::uuid IS NULL OR id = $1", job
+    )
+    return [row["code"] for row in rows]
+
+
+async def find(pg: Pg, job: UUID, sight: Sight) -> Job | None:
+    """A job, if it is seen."""
+    row = await pg.fetchrow(f"SELECT * FROM import_job WHERE {_SEEN} AND id = $4", *sight, job)
     return None if row is None else job_of(row)
 
 
@@ -102,12 +130,12 @@ async def same(pg: Pg, digest: bytes, since: datetime) -> Job | None:
     return None if row is None else job_of(row)
 
 
-async def page(pg: Pg, divisions: Sequence[str], status: Status | None, before: UUID | None, limit: int) -> list[Job]:
-    """Jobs, newest first."""
+async def page(pg: Pg, sight: Sight, status: Status | None, before: UUID | None, limit: int) -> list[Job]:
+    """Jobs that are seen, newest first."""
     rows = await pg.fetch(
-        "SELECT * FROM import_job WHERE owners && $1::text[] AND ($2::text IS NULL OR status = $2) "
-        "AND ($3::uuid IS NULL OR id < $3) ORDER BY id DESC LIMIT $4",
-        list(divisions),
+        f"SELECT * FROM import_job WHERE {_SEEN} AND ($4::text IS NULL OR status = $4) "
+        "AND ($5::uuid IS NULL OR id < $5) ORDER BY id DESC LIMIT $6",
+        *sight,
         status,
         before,
         limit,
@@ -115,10 +143,10 @@ async def page(pg: Pg, divisions: Sequence[str], status: Status | None, before: 
     return [job_of(row) for row in rows]
 
 
-async def count(pg: Pg, divisions: Sequence[str], status: Status | None) -> int:
+async def count(pg: Pg, sight: Sight, status: Status | None) -> int:
     found: int = await pg.fetchval(
-        "SELECT count(*) FROM import_job WHERE owners && $1::text[] AND ($2::text IS NULL OR status = $2)",
-        list(divisions),
+        f"SELECT count(*) FROM import_job WHERE {_SEEN} AND ($4::text IS NULL OR status = $4)",
+        *sight,
         status,
     )
     return found
@@ -153,18 +181,18 @@ async def progress(pg: Pg, job: UUID, position: int, tally: Tally) -> None:
     )
 
 
-async def end(pg: Pg, job: UUID, status: Status, tally: Tally, now: datetime, refusal: str | None = None) -> None:
+async def end(pg: Pg, registry: Registry, job: UUID, status: Status, tally: Tally, refusal: str | None = None) -> None:
     """The job is over: its file is erased, and the audit log told, in the same transaction."""
     await pg.execute(
         "UPDATE import_job SET status = $2, tally = $3, ended_at = $4, refusal = $5 WHERE id = $1",
         job,
         status,
         tally.model_dump_json(),
-        now,
+        registry.runtime.clock.now(),
         refusal,
     )
     await erase_file(pg, job)
-    await auditing.note(pg, job, status, now, outcome=tally.told())
+    await auditing.note(pg, registry, job, status, outcome=tally.told())
 
 
 async def set_status(pg: Pg, job: UUID, status: Status) -> None:

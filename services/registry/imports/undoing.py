@@ -48,7 +48,7 @@ async def _some(registry: Registry, job: Job, author: Author, size: int) -> bool
             await imports.set_status(pg, job.id, "undone")
             counts = await imports.undone_counts(pg, job.id)
             outcome = " ".join(f"{what}={count}" for what, count in sorted(counts.items()))
-            await auditing.note(pg, job.id, "undone", author.now, key_id=author.key_id, outcome=outcome)
+            await auditing.note(pg, registry, job.id, "undone", key_id=author.key_id, outcome=outcome)
             return False
         changes = PopulationChanges()
         held = await reading.several(pg, [effect[0] for effect in effects], registry.vault, lock=True)
