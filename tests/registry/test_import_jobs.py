@@ -10,8 +10,9 @@ import pytest
 from fastapi import FastAPI
 
 import shared.app as app_module
-from services.registry.imports import modes, store
+from services.registry.imports import modes, running, store
 from services.registry.imports.registering import Ahead
+from services.registry.imports.running import Runner
 from tests.registry.conftest import (
     OTHER_VILLAGE,
     VILLAGE,
@@ -157,6 +158,18 @@ async def test_a_kill_between_chunks_loses_and_doubles_nothing(
         assert found(done, "warning") >= {(22, "", "total_row")}
         assert len(await events(second, "household")) == 10
         assert len({event["id"] for event in await events(second, "household")}) == 10
+
+
+async def test_the_job_stops_though_it_is_woken_at_that_moment(registry: httpx.AsyncClient, app: FastAPI) -> None:
+    runner = Runner(app.state.registry, 1)
+    job = asyncio.create_task(runner.run())
+    await asyncio.sleep(0.2)
+    runner.wake()
+    await asyncio.sleep(0)  # now the waiting is over, and nobody has been told
+    job.cancel()
+    done, _ = await asyncio.wait([job], timeout=2 * running.POLL_SECONDS)
+    job.cancel()
+    assert done
 
 
 async def test_two_processes_do_not_work_on_one_import(registry: httpx.AsyncClient, app: FastAPI) -> None:

@@ -66,7 +66,8 @@ class Runner:
             self.awake.clear()
             await self.work_once()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.awake.wait(), POLL_SECONDS)
+                async with asyncio.timeout(POLL_SECONDS):  # wait_for of Python 3.11 may swallow a cancellation
+                    await self.awake.wait()
 
     async def work_once(self) -> None:
         """Work through everything that is open now."""
