@@ -106,6 +106,26 @@ async def test_a_day_as_known_then_and_as_known_now(registry: httpx.AsyncClient,
         assert (await registry.get(f"/v1/statistics/poverty?{wrong}")).status_code == 422
 
 
+async def test_the_poverty_attribute_is_that_of_the_day_asked_for(
+    registry: httpx.AsyncClient, clock: FixedClock
+) -> None:
+    """AAC006 by the standing of the day: on a day before the exit, and as known before the exit was entered."""
+    made = await make(registry, welfare="dibao_and_tekun")
+    url, then = f"/v1/households/{made['id']}", clock.now().isoformat()
+    clock.advance(timedelta(days=1))
+    await patch(registry, url, standing="exited_supported", effective_on="2018-05-01")
+    for query, code in (
+        ({}, "08"),
+        ({"as_of": "2018-05-01"}, "03"),  # until 2018 五保 came first
+        ({"as_of": "2018-04-30"}, "06"),
+        ({"as_of": "2017-12-31"}, "06"),
+        ({"as_of": "2019-01-01"}, "08"),
+        ({"as_of": "2019-01-01", "known_at": then}, "07"),
+        ({"known_at": then}, "07"),
+    ):
+        assert (await registry.get(url, params=query)).json()["poverty_attribute"] == code, query
+
+
 async def test_lists_narrow_by_what_was_known(registry: httpx.AsyncClient, clock: FixedClock) -> None:
     here, there = [(await make(registry, village=village))["number"] for village in (VILLAGE, OTHER_VILLAGE)]
     then = clock.now().isoformat()

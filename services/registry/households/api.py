@@ -24,6 +24,7 @@ from services.registry.identities.quota import QUOTA_RESPONSE
 from services.registry.reports import ImportReport, Mode
 from services.registry.rowsecurity import scoped
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
+from shared.clock import local_day
 from shared.contracts.household import Standing
 from shared.http.body import read_lines
 from shared.http.etag import required_version, set_etag
@@ -206,7 +207,9 @@ async def get_household(
         else:
             found = await reading.known_at(pg, household, caller, registry.vault, known_at)
     set_etag(response, found.version)
-    return presenting.detailed(found, today(registry), as_of)
+    last = today(registry)
+    known_on = None if known_at is None else min(local_day(known_at), last)
+    return presenting.detailed(found, last, as_of, known_on=known_on)
 
 
 @routes.get(

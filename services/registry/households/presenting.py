@@ -41,10 +41,12 @@ def shown(row: Any, vault: Vault, day: date | None = None) -> HouseholdOut:
     )
 
 
-def detailed(household: Household, today: date, day: date | None = None) -> HouseholdDetail:
+def detailed(
+    household: Household, today: date, day: date | None = None, *, known_on: date | None = None
+) -> HouseholdDetail:
     """A household and its members: as of now with all who ever belonged to it, or as it was on a day.
 
-    With it goes what the rules find about it today.
+    With it goes what the rules find about it today. ``known_on`` is the day of the knowledge, unless today.
 
     Raises 404 for a day on which it was not on the register.
     """
@@ -78,7 +80,7 @@ def detailed(household: Household, today: date, day: date | None = None) -> Hous
         head=None if head is None or head.status == "erased" else masked_name(head.name),
         people=len(present),
         changed_at=household.author.now,
-        poverty_attribute=household.poverty_attribute(today.year),
+        poverty_attribute=household.poverty_attribute(day or known_on or today),
         attributes=household.attributes,
         incomes=[IncomeOut.of(income) for income in household.incomes],
         monitoring=list(household.monitoring),

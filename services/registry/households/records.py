@@ -149,10 +149,10 @@ class Household:
         assert state.path.village is not None  # of households, always
         return state.path.village
 
-    def poverty_attribute(self, year: int) -> str:
-        """贫困户属性 AAC006 of a year, as of its last day or now."""
-        standing = rules.value_on(self.standings, date(year, 12, 31))
-        return poverty_attribute(standing, self.welfare, year)  # type: ignore[arg-type]  # entered as one, stored as text
+    def poverty_attribute(self, day: date) -> str:
+        """贫困户属性 AAC006 as of a day, by the labels of its year."""
+        standing = rules.value_on(self.standings, day)
+        return poverty_attribute(standing, self.welfare, day.year)  # type: ignore[arg-type]  # entered as one, stored as text
 
     def member(self, person_id: UUID) -> Person | None:
         """A member, present or former; one who went to another household is found there."""

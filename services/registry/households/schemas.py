@@ -299,7 +299,7 @@ class FindingOut(BaseModel):
 class HouseholdDetail(HouseholdOut):
     """A household with its members."""
 
-    poverty_attribute: str = Field(description="贫困户属性 AAC006 of this year.", examples=["04"])
+    poverty_attribute: str = Field(description="贫困户属性 AAC006 of the day 当日属性.", examples=["04"])
     attributes: HouseholdAttributes
     incomes: list[IncomeOut] = Field(description="Incomes by year 家庭年收入, oldest first.")
     monitoring: list[Monitoring] = Field(description="Stretches of monitoring 监测情况, oldest first.")
