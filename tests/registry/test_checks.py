@@ -126,6 +126,7 @@ FAULTS: dict[str, tuple[Change, str]] = {
     "ecological_without_land": (_set("attributes/land/returned", None), "/incomes/0/transfers/ecological_fen"),
     "transfer_too_small": (_set("incomes/0/transfers/dibao_fen", 1_800), "/incomes/0/transfers/dibao_fen"),
     "wages_unusual": (_set("incomes/0/wages_fen", 22_400), "/incomes/0/wages_fen"),
+    "people_differ": (_set("incomes/0/people", 1), "/incomes/0/people"),
     "dangerous_housing": (_set("attributes/housing/danger", "grade_d"), "/attributes/housing/danger"),
     "unsafe_water": (_set("attributes/water/safe", False), "/attributes/water/safe"),
     "not_insured": (_set("members/1/attributes/insurance/resident_medical", False), "/members/1/attributes/insurance"),

@@ -45,6 +45,7 @@ IN_A_SHEET: Mapping[str, tuple[int, str]] = {
     "ecological_without_land": (0, "生态补偿金(元)"),
     "transfer_too_small": (0, "低保金(元)"),
     "wages_unusual": (0, "工资性收入(元)"),
+    "people_differ": (0, "家庭人口"),
     "dangerous_housing": (0, "危房等级"),
     "unsafe_water": (0, "饮水安全"),
     "not_insured": (1, "城乡居民医保"),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.registry.households.incomes import Income
-from tests.registry.conftest import CITY, VILLAGE, XIXIA, faults, household, issue, make, matching, put_key
+from tests.registry.conftest import CITY, VILLAGE, XIXIA, faults, household, issue, make, matching, member, put_key
 
 PARTS = {"people": 3, "wages_fen": 1_000_001, "business_fen": 50_000, "business_costs_fen": 20_000, "property_fen": 7}
 TRANSFERS = {"dibao_fen": 30_000, "pension_fen": 12_345}
@@ -49,6 +49,30 @@ async def test_an_income_is_reported_changed_and_read(registry: httpx.AsyncClien
     assert found.headers["etag"] == '"4"'
     history = (await registry.get(f"/v1/households/{made['id']}/versions")).json()["items"]
     assert [entry["reason"] for entry in history] == [None, "年度动态管理", "补报", "年度动态管理"]
+
+
+async def test_people_may_be_as_many_as_on_any_day_of_the_year(registry: httpx.AsyncClient) -> None:
+    """Who was registered with the household is taken to have belonged to it before, from birth on."""
+    came = [member("other", birth_date="1950-01-01", joined_on="2017-06-01") for _ in range(2)]
+    members = [member(), member("son", birth_date="2016-05-01"), *came]
+    made = await make(registry, registered_on="2017-01-01", members=members)
+    left = {"status": "deceased", "effective_on": "2017-12-01", "reason": "去世"}
+    url = f"/v1/households/{made['id']}"
+    answer = await registry.patch(f"{url}/members/{made['members'][2]['id']}", json=left, headers=matching(1))
+    assert answer.status_code == 200, answer.text
+    expected = {2015: {1}, 2016: {1, 2}, 2017: {2, 3, 4}, 2018: {3}}
+    version = 2
+    for year, acceptable in expected.items():
+        for people in range(1, 6):
+            report = {"people": people, "reason": "填报"}
+            stored = await registry.put(f"{url}/incomes/{year}", json=report, headers=matching(version))
+            assert stored.status_code == 200, stored.text
+            version += 1
+            found = [each["rule"] for each in (await registry.get(url)).json()["findings"]]
+            assert ("people_differ" not in found) == (people in acceptable), (year, people)
+        settled = {"people": min(acceptable), "reason": "填报"}
+        assert (await registry.put(f"{url}/incomes/{year}", json=settled, headers=matching(version))).status_code == 200
+        version += 1
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,26 @@ async def test_an_exit_whose_test_fails_is_refused_with_every_failing_check(offi
     assert (await office.client.get(URL)).json()["items"] == []
 
 
+async def test_nobody_exits_by_members_left_out_of_the_income(office: Office) -> None:
+    """家庭人口 AAC017 is that of the register, when the year ended or on the day of the test."""
+    five = [member(attributes=INSURED), *(member("other", attributes=INSURED) for _ in range(4))]
+    home = await able(office.client, members=five)
+    assert "people_differ" in [each["rule"] for each in home["findings"]]
+    url, body = f"/v1/households/{home['id']}", {"kind": "exit", "household": home["number"], "year": 2018}
+    shown = (await office.client.get(f"{url}/exit-test?year=2018")).json()
+    told = {each["name"]: each["value"] for each in shown["checks"][0]["readings"]}
+    assert (shown["passed"], told["people"], told["per_capita_fen"]) == (False, 5, 60_000)
+    assert faults(await office.propose(**body)) == {("/household", "income_above_line")}
+    for version, who in enumerate(home["members"][1:], start=1):
+        left = {"status": "moved_away", "effective_on": f"2018-1{version % 3}-10", "reason": "迁出"}
+        answer = await office.client.patch(f"{url}/members/{who['id']}", json=left, headers=matching(version))
+        assert answer.status_code == 200, answer.text
+    assert "people_differ" not in (await office.client.get(url)).text
+    assert (await office.client.get(f"{url}/exit-test?year=2018")).json()["passed"] is True
+    assert faults(await office.propose(**body)) == {("/household", "income_above_line")}, "all of them on 8 October"
+    assert (await office.propose(**body, on="2018-12-15")).status_code == 201
+
+
 async def test_what_became_unsafe_meanwhile_stops_an_exit(office: Office) -> None:
     home = await able(office.client)
     decision = await office.proposed(kind="exit", household=home["id"], year=2018)

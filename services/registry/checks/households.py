@@ -1,6 +1,7 @@
 """The household and its income 家庭情况与收入."""
 
 from collections.abc import Iterator
+from datetime import date
 
 from services.registry.checks.rules import YUAN, Facts, Rule, rule
 from services.registry.households.incomes import Income
@@ -86,6 +87,20 @@ def wages_unusual(facts: Facts) -> Iterator[str]:
             yield f"{pointer}/wages_fen"
 
 
+@rule(
+    "people_differ", "warning", "not as many as its members of that year", "与该年度家庭成员人数不符",
+    "incomes", "members", source="domain.md 1.2",
+)  # fmt: skip
+def people_differ(facts: Facts) -> Iterator[str]:
+    """Members come and go: as many as it had on any day of the year."""
+    for pointer, income in _incomes(facts):
+        first, last = date(income.year, 1, 1), facts.last_day(income.year)
+        changes = (day for stay in facts.stays for day in (stay.joined_on, stay.left_on) if day is not None)
+        counts = {facts.people_on(day) for day in (first, last, *changes) if first <= day <= last} - {0}
+        if counts and not min(counts) <= income.people <= max(counts):
+            yield f"{pointer}/people"
+
+
 RULES: tuple[Rule, ...] = (
     cause_missing,
     cause_twice,
@@ -95,4 +110,5 @@ RULES: tuple[Rule, ...] = (
     ecological_without_land,
     transfer_too_small,
     wages_unusual,
+    people_differ,
 )

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from services.registry.codes.rules import Welfare
 from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
 from services.registry.households.incomes import Income
-from services.registry.households.rules import Relation, Sex
+from services.registry.households.rules import Membership, Relation, Sex
 from shared.contracts.household import Standing
 from shared.errors import Fault, Text
 
@@ -56,8 +56,18 @@ class Facts:
     incomes: Sequence[Income]
     members: Sequence[MemberFacts]
     """Those present."""
+    stays: Sequence[Membership] = ()
+    """Of all who ever were members; of those who came with the household, from their birth on."""
     undecided: Sequence[tuple[Standing | None, Standing]] = ()
     """Standings given directly where decisions alone may: what held before (None: not registered), what is given."""
+
+    def people_on(self, day: date) -> int:
+        """How many members it had on a day."""
+        return sum(stay.holds_on(day) for stay in self.stays)
+
+    def last_day(self, year: int) -> date:
+        """The last day of a year, or the day it is judged on while the year runs."""
+        return min(date(year, 12, 31), self.day)
 
 
 YUAN = 100

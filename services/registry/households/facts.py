@@ -5,7 +5,7 @@ from datetime import date
 
 from services.registry.checks.rules import Facts, MemberFacts, pointer_of
 from services.registry.households.records import Household, Individual
-from services.registry.households.rules import Relation, value_on
+from services.registry.households.rules import Membership, Relation, value_on
 from shared.contracts.household import Standing
 
 
@@ -23,8 +23,17 @@ def facts_of(household: Household, day: date, undecided: Sequence[tuple[Standing
             for place, member in enumerate(household.members)
             if member.present
         ],
+        stays=[
+            stay_of(member.joined_on, member.left_on, member.birth_date, household.registered_on)
+            for member in household.members
+        ],
         undecided=undecided,
     )
+
+
+def stay_of(joined_on: date, left_on: date | None, birth_date: date, registered_on: date) -> Membership:
+    """When somebody belonged to a household: who was registered with it belonged to it before, from birth on."""
+    return Membership(birth_date if joined_on <= registered_on else joined_on, left_on)
 
 
 def person_facts(person: Individual, relation: Relation | None, pointer: str) -> MemberFacts:

@@ -8,6 +8,7 @@ from services.registry.checks import catalogue
 from services.registry.checks.rules import Facts, MemberFacts, pointer_of
 from services.registry.checks.standings import by_decision
 from services.registry.households import rules
+from services.registry.households.facts import stay_of
 from services.registry.households.incomes import Income
 from services.registry.households.rules import NotValidThenError, Sex, Since
 from services.registry.households.schemas import HouseholdIn, PersonFields
@@ -127,6 +128,10 @@ def _facts(
                 attributes=member.attributes,
             )
             for place, (member, identity) in enumerate(zip(content.members, identities, strict=True))
+        ],
+        stays=[
+            stay_of(member.joined_on or day, None, identity.birth_date, day)
+            for member, identity in zip(content.members, identities, strict=True)
         ],
         undecided=[(None, content.standing)] if around.standing_by_decision else [],
     )

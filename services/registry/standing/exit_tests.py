@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Literal, NamedTuple
 
 from services.registry.checks.rules import Facts, MemberFacts
+from services.registry.households.incomes import Income
 from services.registry.standing.evidence import CountySurvey, VillageEvidence
 from services.registry.standing.standards import Thresholds
 from shared.errors import Fault, Text
@@ -90,8 +91,19 @@ def _income(facts: Facts, year: int, line_fen: int | None) -> Iterator[Reading]:
     if income is None:
         yield Reading("per_capita_fen", None, "unknown")
     elif line_fen is not None:
-        above = income.net_fen > line_fen * income.people  # the share itself is rounded to the fen
-        yield Reading("per_capita_fen", income.per_capita_fen, _known(above))
+        shared = _shared(facts, income)
+        above = shared.net_fen > line_fen * shared.people  # the share itself is rounded to the fen
+        yield Reading("people", shared.people, _known(above))
+        yield Reading("per_capita_fen", shared.per_capita_fen, _known(above))
+
+
+def _shared(facts: Facts, income: Income) -> Income:
+    """The income as shared by everybody the household had when the year ended, or by more if more are stated.
+
+    家庭人口 AAC017 is what the register knows (domain.md 1.2): nobody exits by members left out of the statement.
+    """
+    members = facts.people_on(facts.last_day(income.year))
+    return income.model_copy(update={"people": max(members, income.people)})
 
 
 def _housing(facts: Facts) -> Reading:
