@@ -78,6 +78,54 @@ async def test_two_stays_never_begin_on_one_day(registry: httpx.AsyncClient) -> 
     assert [await people(registry, day) for day in ("2018-05-31", "2018-06-01", "2018-06-02")] == [2, 3, 3]
 
 
+async def test_who_moved_away_and_is_back_was_away_meanwhile(registry: httpx.AsyncClient, app: FastAPI) -> None:
+    home, person = await pair(registry, registered_on="2016-01-01")
+    url = f"/v1/households/{home['id']}"
+    one = f"{url}/members/{person}"
+
+    async def patch(version: int, **body: Any) -> httpx.Response:
+        return await registry.patch(one, json={"reason": "核实", **body}, headers=matching(version))
+
+    assert faults(await patch(1, status="active", effective_on="2017-01-01")) == {("/effective_on", "not_away")}
+    assert (await patch(1, status="moved_away", effective_on="2018-03-01")).status_code == 200
+    for day in ("2018-02-28", "2999-01-01"):
+        early = await patch(2, status="active", effective_on=day)
+        assert faults(early) == {("/effective_on", "day_out_of_range")}
+    second_head = await patch(2, status="active", effective_on="2019-01-01", relation="head")
+    assert faults(second_head) == {("/members", "one_head")}
+    back = await patch(2, status="active", effective_on="2019-01-01", phone="13800000000")
+    assert back.status_code == 200, back.text
+    stays = [(each["status"], each["joined_on"], each["left_on"]) for each in back.json()["members"][1:]]
+    assert stays == [("transferred", "2016-01-01", "2018-03-01"), ("active", "2019-01-01", None)]
+    assert {each["id"] for each in back.json()["members"][1:]} == {person}
+    assert (back.json()["version"], back.json()["people"], back.headers["etag"]) == (4, 2, '"4"')
+    days = {"2018-02-28": 2, "2018-03-01": 1, "2018-12-31": 1, "2019-01-01": 2}
+    assert {day: await people(registry, day) for day in days} == days
+    assert {day: (await registry.get(f"{url}?as_of={day}")).json()["people"] for day in days} == days
+    published = [(each["version"], each["status"]) for each in await events(app, "person") if each["id"] == person]
+    assert published == [(1, "active"), (2, "moved_away"), (4, "active")]
+    assert [each["version"] for each in await events(app, "household")] == [1, 2, 3, 4]
+    versions = (await registry.get(f"{url}/versions")).json()["items"]
+    assert [each["reason"] for each in versions[1:]] == ["核实"] * 3
+    assert (await patch(4, status="moved_away", effective_on="2019-06-01")).status_code == 200
+    undone = await patch(5, status="active")
+    assert (undone.status_code, undone.json()["people"]) == (200, 2)
+    assert await people(registry, "2019-07-01") == 2
+    assert await verify_audit(app.state.runtime.settings, []) == 0
+
+
+async def test_who_lives_without_a_household_is_back_in_a_village(registry: httpx.AsyncClient) -> None:
+    made = await register(registry)
+    url = f"/v1/persons/{made['id']}"
+    away = {"status": "moved_away", "effective_on": "2018-06-01"}
+    assert (await registry.patch(url, json=away, headers=matching(1))).status_code == 200
+    back = {"status": "active", "effective_on": "2018-07-01"}
+    refused = await registry.patch(url, json=back, headers=matching(2))
+    assert faults(refused) == {("/effective_on", "without_village")}
+    answer = await registry.patch(url, json={**back, "village": OTHER_VILLAGE}, headers=matching(2))
+    assert (answer.status_code, answer.json()["village"]) == (200, OTHER_VILLAGE)
+
+
 async def test_an_import_keeps_every_stay_and_so_does_its_undoing(registry: httpx.AsyncClient, app: FastAPI) -> None:
     await left_and_back(registry)
     days = {"2018-05-31": 2, "2018-06-01": 1, "2018-06-30": 1, "2018-07-01": 2}

@@ -92,9 +92,15 @@ async def change_member(
 ) -> HouseholdDetail:
     """Attributes, identity, death, departure, return. To change the head, patch the household's `relations`.
 
+    Who moved away and is back is `active` from `effective_on` on: a second stay, and two versions, the first of which
+    keeps the stay that ended. `active` without a day undoes a death or departure that was entered by mistake.
+
     Who joined on the day of birth joined on the corrected one; nobody else is born after joining.
     """
-    decide = changing.member_patched(member, body)
-    changed = await service.change(registry, caller, household, expected, decide, body.reason)
+    if body.status == "active" and body.effective_on is not None:
+        changed = await service.take_back(registry, caller, household, expected, member, body)
+    else:
+        decide = changing.member_patched(member, body)
+        changed = await service.change(registry, caller, household, expected, decide, body.reason)
     set_etag(response, changed.version)
     return presenting.detailed(changed, today(registry))

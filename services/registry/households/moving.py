@@ -10,14 +10,21 @@ from typing import NamedTuple
 from uuid import UUID
 
 from services.registry.households.attributes import HouseholdAttributes
-from services.registry.households.changing import checked, day_of, deregistered, present_member
+from services.registry.households.changing import (
+    ERASED,
+    checked,
+    day_of,
+    deregistered,
+    patched_person,
+    present_member,
+)
 from services.registry.households.judging import Surroundings
 from services.registry.households.moves_schemas import HouseholdMerger, HouseholdSplit, MemberTransfer
 from services.registry.households.records import Author, Household, Individual, Person
 from services.registry.households.rules import NotValidThenError, Relation, Since, inherited, timeline
-from services.registry.households.schemas import Deregistration
+from services.registry.households.schemas import Deregistration, MemberPatch
 from shared import errors
-from shared.errors import fault
+from shared.errors import Problem, fault
 from shared.ids import uuid7
 
 
@@ -153,6 +160,32 @@ def _newcomer(person: Person, joined: Household, relation: Relation, place: int,
         position=place,
         joined_on=day,
     )
+
+
+def stay_ended(home: Household, member: UUID) -> Household:
+    """The stay of a member who moved away, kept as one that ended, so that another may begin. Raises 404, 409, 422."""
+    person = home.member(member)
+    if person is None:
+        raise Problem(errors.NOT_FOUND)
+    if person.status == "erased":
+        raise Problem(ERASED)
+    if person.status not in ("moved_away", "deregistered"):
+        en, zh = "goes with the return of somebody who moved away", "仅适用于迁出人员返回"
+        raise errors.invalid(fault("/effective_on", "not_away", en, zh))
+    ended = (replace(each, status="transferred") if each is person else each for each in home.members)
+    return replace(home, members=tuple(ended))
+
+
+def returned(home: Household, ended: Person, patch: MemberPatch, around: Surroundings) -> Household:
+    """With a new stay of a member who is back from a day on, changed as the patch has it. Raises 422."""
+    first = max(ended.left_on or ended.joined_on, earliest(home, [ended]))
+    day = day_of("/effective_on", patch.effective_on, first, around.today)
+    place = 1 + max(each.position for each in home.members)
+    newcomer = _newcomer(ended, home, ended.relation, place, day)
+    back = replace(newcomer, version=ended.version + 1, status="active", left_on=None)
+    changes = patch.model_copy(update={"status": None, "effective_on": None})
+    back = patched_person(back, changes, around, home.registered_on)
+    return checked(home, replace(home, members=(*home.members, back)), around)
 
 
 def _since(people: Sequence[Individual]) -> date:

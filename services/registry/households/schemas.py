@@ -226,7 +226,9 @@ class PersonChanges(BaseModel):
         default=None, description="Attributes that change, merged as RFC 7396 has it 指标变更."
     )
     status: Given[Literal["active", "deceased", "moved_away"]] = Field(default=None, description="Status 生存状态.")
-    effective_on: Day | None = Field(default=None, description="Day of a change of status 生效日期; default today.")
+    effective_on: Day | None = Field(
+        default=None, description="Day of a change of status 生效日期; default today; with `active`, of a return."
+    )
     reason: FreeText | None = Field(default=None, description="Why 变更原因.")
 
 

@@ -5,12 +5,12 @@ from uuid import UUID
 from services.registry.commands import attempted, claim, command, complete
 from services.registry.context import Registry, today
 from services.registry.divisions.service import current_tree
-from services.registry.households import changing, holders, reading, store
+from services.registry.households import changing, holders, moving, reading, store
 from services.registry.households.collisions import collisions_noted
 from services.registry.households.judging import Surroundings, judge
 from services.registry.households.records import Author, Household, next_version
 from services.registry.households.registering import Existing, refusal, register
-from services.registry.households.schemas import HouseholdIn, MemberIn
+from services.registry.households.schemas import HouseholdIn, MemberIn, MemberPatch
 from services.registry.statistics import service as statistics
 from services.registry.statistics.service import PopulationChanges
 from services.registry.years import service as years
@@ -122,6 +122,28 @@ async def add_member(
             household = await _written(pg, registry, old, new, author)
             await complete(pg, key, household.id, household.version)
         return household, False
+
+    async with collisions_noted(registry, caller):
+        return await attempted(attempt)
+
+
+async def take_back(
+    registry: Registry, caller: Caller, name: str, expected: int, member: UUID, patch: MemberPatch
+) -> Household:
+    """A member who moved away is back from a day on: one version keeps the stay that ended, the next has the new one.
+
+    Raises 404, 409, 412, 422.
+    """
+
+    async def attempt() -> Household:
+        async with command(registry.runtime) as pg:
+            around = await surroundings(pg, registry, caller)
+            old, author = await _locked(pg, registry, caller, name, expected), author_of(registry, caller, patch.reason)
+            ended = await _written(pg, registry, old, moving.stay_ended(old, member), author)
+            [stay] = (each for each in ended.members if each.id == member and each.household_version == ended.version)
+            new = moving.returned(ended, stay, patch, around)
+            await holders.check(pg, registry.vault, ended.members, new.members)
+            return await _written(pg, registry, ended, new, author)
 
     async with collisions_noted(registry, caller):
         return await attempted(attempt)

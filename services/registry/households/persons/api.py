@@ -109,7 +109,10 @@ async def get_person(person: str, response: Response, caller: Reader, registry: 
 async def change_person(
     person: str, body: PersonPatch, response: Response, caller: Recorder, expected: Expected, registry: RegistryDep
 ) -> PersonOut:
-    """Attributes, identity, village, death, departure, return. Members change with their household: 409."""
+    """Attributes, identity, village, death, departure, return. Members change with their household: 409.
+
+    Who is `active` again belongs where they did, as if they had never left, or to a `village` from `effective_on` on.
+    """
     changed = await service.change(registry, caller, person, expected, changing.patched(body), body.reason)
     set_etag(response, changed.version)
     return presenting.shown(reading.alone(changed))

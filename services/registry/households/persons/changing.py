@@ -46,6 +46,8 @@ def patched(patch: PersonPatch) -> Decision:
     """Attributes, identity, village, death, departure, return. Raises 422."""
 
     def decide(old: Unattached, around: Surroundings) -> Unattached:
+        if patch.status == "active" and patch.effective_on is not None and patch.village is None:
+            raise errors.invalid(fault("/effective_on", "without_village", "goes with a village", "须与村一并填写"))
         # The day is that of the village where the status stays.
         changes = patch if patch.village is None or patch.status else patch.model_copy(update={"effective_on": None})
         new = patched_person(old, changes, around, EARLIEST)
