@@ -27,9 +27,10 @@ async def lock_year(
     caller: CityAdmin,
     registry: RegistryDep,
 ) -> LockedYear:
-    """For good and everywhere, so that it takes an admin of the whole city: what was reported upwards must stay.
+    """For good and everywhere, so that it takes an admin of the whole city: incomes that were reported must stay.
 
-    Locking it again changes nothing.
+    Locking it again changes nothing. The past of households may still be corrected; what was reported of them comes
+    back with the `known_at` of the day.
     """
     async with command(registry.runtime) as pg:
         return await service.lock(pg, year, body.reason, registry.runtime.clock.now(), caller.key_id)
