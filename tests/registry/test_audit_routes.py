@@ -271,7 +271,7 @@ async def _divisions(client: httpx.AsyncClient, day: str) -> None:
     await change("411323102206", "merge", {"into": "411323102207", **later})
     part = {"code": "411323102298", "name": "分村", "sort_order": 1}
     await change("411323102208", "split", {"parts": [part], "rest": "411323102298", **later})
-    await change("411323102209", "managing-unit", {"unit": "411391000000", **later})
+    await change("411323104000", "managing-unit", {"unit": "411391000000", **later})
 
 
 async def _exchange(client: httpx.AsyncClient) -> None:

@@ -93,6 +93,9 @@ def undesignated(division: DivisionEvent, kind: DesignationKind, valid_to: date)
 def managed_by(division: DivisionEvent, unit: str | None, valid_from: date) -> DivisionEvent:
     """The division run by another unit from a day on (None: by its county again). Raises ``RefusedError``."""
     _check_movable(division, valid_from)
+    if unit is not None and division.level == "village":  # its township would count in two units: no sum adds up then
+        en, zh = "townships only: move the village below one of that unit", "仅适用于乡级;村级请改变隶属关系"
+        raise RefusedError(fault("", "division_level", en, zh))
     entries = list(division.managing_units)
     if entries and (entries[-1].valid_to or entries[-1].valid_from) > valid_from:
         raise _before_last_change()

@@ -116,7 +116,9 @@ class Handover(_Change):
 
     model_config = _example(unit="411392000000", valid_from="2019-01-01", reason="宛政〔2018〕1号")
 
-    unit: Division | None = Field(description="County-level unit; null gives it back to its county.")
+    unit: Division | None = Field(
+        description="County-level unit, for whole townships; null: its county again. Villages move below a township."
+    )
 
 
 class Rename(_Change):
