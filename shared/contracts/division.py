@@ -95,6 +95,7 @@ class DivisionEvent(Contract):
     successor: DivisionCode | None = Field(
         default=None, description="Whose its households are from `valid_to` on: it was merged, or split up."
     )
+    origin: DivisionCode | None = Field(default=None, description="The division that it was cut out of when it began.")
 
     def holds_on(self, day: date) -> bool:
         return self.valid_from <= day and (self.valid_to is None or day < self.valid_to)

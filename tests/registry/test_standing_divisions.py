@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
+from shared.clock import local_day
 from tests.registry.conftest import CITY, VILLAGE, client_of, events, faults, issue, make, matching, member
-from tests.registry.standing import START, URL, Office, app_in_2018, later
+from tests.registry.standing import DOCUMENT, START, URL, Office, app_in_2018, later
 from tests.registry.test_statistics import load
 
 COUNTY = "411326000000"
@@ -126,6 +127,24 @@ async def test_the_population_that_the_register_has_counts_not_the_one_stated(of
     assert faults(await office.propose(**stated)) == {("/village", "incidence")}
     await load(office.client, {"division": VILLAGE, "year": 2018, "people": 101})
     assert (await office.propose(**stated)).status_code == 201
+
+
+async def test_no_population_of_before_a_split_counts_for_what_remains(office: Office, app: FastAPI) -> None:
+    """20 of 500 people are poor: 4 %, whatever share of the village that was there before they are."""
+    await _designated(office, VILLAGE, "poor_village")
+    await make(office.client, members=[member(), *(member("other") for _ in range(19))])
+    await load(office.client, {"division": VILLAGE, "year": 2017, "people": 10_000})
+    today = local_day(app.state.registry.runtime.clock.now()).isoformat()
+    body = {"kind": "village_exit", "division": VILLAGE, "village": {**READY, "rural_population": 500}, "on": today}
+    url = f"{URL}?dry_run=true"
+    assert (await office.client.post(url, json={**body, "evidence": DOCUMENT}, headers=office.recorder)).is_success
+    part = {"code": "411323102298", "name": "分村", "sort_order": 1, "households": []}
+    cut = {"parts": [part], "rest": VILLAGE, "valid_from": today, "reason": "豫民〔2018〕1号"}
+    answer = await office.client.post(f"/v1/divisions/{VILLAGE}/split", json=cut, headers=matching(2))
+    assert answer.status_code == 200, answer.text
+    assert faults(await office.propose(**body)) == {("/village", "incidence")}
+    enough = {**body, "village": {**READY, "rural_population": 1001}}
+    assert (await office.propose(**enough)).status_code == 201
 
 
 WRONG: list[tuple[dict[str, Any], tuple[str, str]]] = [

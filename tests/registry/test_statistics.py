@@ -20,6 +20,7 @@ from services.registry.app import build
 from services.registry.statistics import export, rules
 from services.registry.statistics.api import XLSX
 from services.registry.statistics.schemas import VillagesRow
+from shared.clock import local_day
 from shared.contracts.household import SERVED, STOCK, HouseholdEvent
 from shared.settings import Settings
 from tests.registry.conftest import (
@@ -30,6 +31,7 @@ from tests.registry.conftest import (
     XIXIA,
     client_of,
     events,
+    faults,
     issue,
     make,
     matching,
@@ -208,6 +210,68 @@ async def test_a_division_without_a_figure_has_the_sum_of_those_below(registry: 
     assert (len(page["items"]), page["count"]) == (5, 17)
     rest = await registry.get(f"/v1/statistics/denominators?limit=500&year=2017&cursor={page['next_cursor']}")
     assert len(rest.json()["items"]) == 12
+
+
+async def _reorganised(client: httpx.AsyncClient, code: str, what: str, **body: Any) -> httpx.Response:
+    version = (await client.get(f"/v1/divisions/{code}")).json()["version"]
+    content = {"reason": "豫民〔2018〕1号", **body}
+    return await client.post(f"/v1/divisions/{code}/{what}", json=content, headers=matching(version))
+
+
+async def _rural(client: httpx.AsyncClient, code: str, when: date) -> tuple[int | None, int | None, dict[str, int]]:
+    answer = (await client.get(f"/v1/statistics/poverty?division={code}&as_of={when}")).json()
+    below = {unit["code"]: unit["rural_people"] for unit in answer["below"]}
+    return answer["rural_year"], answer["division"]["rural_people"], below
+
+
+async def test_rural_populations_follow_mergers_and_splits(own_registry: httpx.AsyncClient, own_app: FastAPI) -> None:
+    """Figures of before a merger add up; those of before a split belong to the parts together."""
+    today = local_day(own_app.state.registry.runtime.clock.now())
+    year, before = today.year - 1, today - timedelta(days=1)
+    _, _, below = await _rural(own_registry, XIPING, today)
+    first, second, *others = below
+    await load(own_registry, *({"division": code, "year": year, "people": 1000} for code in below))
+    whole = 1000 * len(below)
+    assert await _rural(own_registry, XIPING, today) == (year, whole, dict.fromkeys(below, 1000))
+    answer = await _reorganised(own_registry, second, "merge", into=first, valid_from=today.isoformat())
+    assert answer.status_code == 200, answer.text
+    rest = dict.fromkeys(others, 1000)
+    assert await _rural(own_registry, XIPING, before) == (year, whole, dict.fromkeys(below, 1000))
+    assert await _rural(own_registry, XIPING, today) == (year, whole, {first: 2000, **rest})
+    part = "411323102298"
+    parts = [{"code": part, "name": "分村", "sort_order": 1, "households": []}]
+    answer = await _reorganised(own_registry, first, "split", parts=parts, rest=first, valid_from=today.isoformat())
+    assert answer.status_code == 200, answer.text
+    assert (await own_registry.get(f"/v1/divisions/{part}")).json()["origin"] == first
+    assert await _rural(own_registry, XIPING, before) == (year, whole, dict.fromkeys(below, 1000))
+    assert await _rural(own_registry, XIPING, today) == (year, whole, {first: None, part: None, **rest})
+    for alone in (first, part):
+        assert await _rural(own_registry, alone, today) == (None, None, {})
+    newer = {first: 1300, part: 750, **dict.fromkeys(others, 1000)}
+    stated = [{"division": code, "year": today.year + 1, "people": people} for code, people in newer.items()]
+    assert (await load(own_registry, *stated)).json()["counts"]["created"] == len(newer)
+    after = date(today.year + 1, 6, 1)
+    assert await _rural(own_registry, XIPING, after) == (today.year + 1, whole + 50, newer)
+
+
+async def test_what_units_have_adds_up_however_it_is_asked(own_registry: httpx.AsyncClient, own_app: FastAPI) -> None:
+    """Units run whole townships: a village that one took alone would count in its township and not in its county."""
+    today = local_day(own_app.state.registry.runtime.clock.now()).isoformat()
+    village, zone = "411323102202", "411391000000"
+    for home in (VILLAGE, village):
+        await make(own_registry, village=home)
+    alone = await _reorganised(own_registry, village, "managing-unit", unit=zone, valid_from=today)
+    assert faults(alone) == {("", "division_level")}
+    [town] = (await own_registry.get(f"/v1/statistics/poverty?division={zone}")).json()["below"]
+    moved = await _reorganised(own_registry, village, "parent", parent=town["code"], valid_from=today)
+    assert (moved.status_code, moved.json()["path"]["managing_unit"]) == (200, zone), moved.text
+    asked: dict[str, int] = {}
+    for code in (CITY, XIXIA, zone, XIPING, town["code"]):
+        answer = (await own_registry.get(f"/v1/statistics/poverty?division={code}")).json()
+        for unit in (answer["division"], *answer["below"]):
+            assert asked.setdefault(unit["code"], unit["stock_households"]) == unit["stock_households"], unit
+        assert answer["division"]["stock_households"] == sum(unit["stock_households"] for unit in answer["below"])
+    assert [asked[code] for code in (CITY, XIXIA, zone, XIPING, town["code"])] == [2, 1, 1, 1, 1]
 
 
 async def test_bad_denominators(registry: httpx.AsyncClient) -> None:

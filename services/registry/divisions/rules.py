@@ -175,6 +175,7 @@ def part_of(division: DivisionEvent, code: str, name: str, sort_order: int, vali
         valid_from=valid_from,
         sort_order=sort_order,
         source="local",
+        origin=division.code,
         managing_units=[] if unit is None else [ManagingUnit(unit=unit, valid_from=valid_from)],
     )
 

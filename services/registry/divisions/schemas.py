@@ -43,6 +43,7 @@ class DivisionOut(BaseModel):
                     "former_names": [],
                     "former_parents": [],
                     "successor": None,
+                    "origin": None,
                     "path": None,
                 }
             ]
@@ -63,6 +64,7 @@ class DivisionOut(BaseModel):
     former_names: list[FormerName] = Field(description="Names before the newest 曾用名, oldest first.")
     former_parents: list[FormerParent] = Field(description="Divisions it lay below before 原上级, oldest first.")
     successor: str | None = Field(description="The division it went into when it ended 并入区划.")
+    origin: str | None = Field(description="The division it was cut out of 析出自.")
     path: Path | None = Field(description="Divisions above it on the day; null at city level or when not valid then.")
 
 

@@ -13,6 +13,7 @@ from services.registry.reports import Tally
 from services.registry.statistics.schemas import DenominatorLine
 from services.registry.statistics.units import Layout
 from shared.auth import Caller
+from shared.contracts.division import DivisionEvent
 from shared.db import Pg
 from shared.errors import Fault, fault
 
@@ -103,20 +104,78 @@ async def counted(pg: Pg, year: int | None) -> int:
 def of_day(held: Years, layout: Layout, code: str) -> RuralPopulation:
     """The populations to divide by on a day: of its year, or of the newest year before that tells of the division.
 
-    A division that has no figure of its own has the sum of those below it, once all of them have one.
+    A division that has no figure of its own has the sum of those below it, once all of them have one. Figures of
+    before a merger add up; those of before a split belong to the parts together, and to none of them alone.
     """
     for year in sorted(held, reverse=True):
-        people = _summed(held[year], layout)
+        people = _summed(held[year], layout, year)
         if code in people:
             return RuralPopulation(year, people)
     return RuralPopulation(None, {})
 
 
-def _summed(stated: Mapping[str, int], layout: Layout) -> Mapping[str, int]:
-    people = dict(stated)
+def _summed(stated: Mapping[str, int], layout: Layout, year: int) -> Mapping[str, int]:
+    people, together = dict(stated), dict[frozenset[str], int]()
+    for group in _groups(stated, layout, year):
+        present = frozenset(code for code in group if code in layout.above)
+        whole = _of_group(stated, layout, year, group)
+        for code in group:
+            people.pop(code, None)
+        if whole is not None and len(present) == 1:
+            people |= dict.fromkeys(present, whole)
+        elif whole is not None and present:
+            together[present] = whole
     for level in ("township", "county", "city"):  # from below
         for unit in layout.at(level):
-            parts = layout.parts.get(unit.code, ())
-            if unit.code not in stated and parts and all(part in people for part in parts):
-                people[unit.code] = sum(people[part] for part in parts)
+            parts = frozenset(layout.parts.get(unit.code, ()))
+            if unit.code in people or not parts:
+                continue
+            shared = [each for each in together if each <= parts]
+            alone = parts.difference(*shared)
+            if all(part in people for part in alone):
+                people[unit.code] = sum(together[each] for each in shared) + sum(people[part] for part in alone)
     return people
+
+
+def _groups(stated: Mapping[str, int], layout: Layout, year: int) -> list[frozenset[str]]:
+    """Divisions whose figures of a year belong together: merged since it began, or split with a part untold of."""
+    first = date(year, 1, 1)
+    ties = [(whole, part.code) for (whole, _), parts in _untold(stated, layout, year) for part in parts]
+    ties += [
+        (each.code, each.successor)
+        for each in layout.merged
+        if each.successor is not None
+        and each.valid_to is not None
+        and each.valid_to > first
+        and (each.code, each.valid_to) not in layout.splits  # that is split up, with what remains in the successor
+    ]
+    groups: list[frozenset[str]] = []
+    for tie in ties:
+        touched = [group for group in groups if not group.isdisjoint(tie)]
+        groups = [group for group in groups if group not in touched]
+        groups.append(frozenset(tie).union(*touched))
+    return groups
+
+
+def _untold(
+    stated: Mapping[str, int], layout: Layout, year: int
+) -> list[tuple[tuple[str, date], Sequence[DivisionEvent]]]:
+    """The splits since a year began of which not every part has a figure of that year."""
+    return [
+        ((whole, day), parts)
+        for (whole, day), parts in layout.splits.items()
+        if day > date(year, 1, 1) and not all(part.code in stated for part in parts)
+    ]
+
+
+def _of_group(stated: Mapping[str, int], layout: Layout, year: int, group: frozenset[str]) -> int | None:
+    """What such divisions had together; None unless the figures of all that were there all the year are known.
+
+    Nor where some parts of a split have figures and others none: who is in which of them cannot be told.
+    """
+    late = {part.code for _, parts in _untold(stated, layout, year) for part in parts}
+    needed = (each for each in group if layout.all_year(each, year))
+    if group & late & stated.keys() or any(code not in stated for code in needed):
+        return None
+    known = [stated[code] for code in group if code in stated]
+    return sum(known) if known else None

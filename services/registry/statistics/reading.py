@@ -161,7 +161,10 @@ async def stock_people(pg: Pg, tree: DivisionTree, code: str, day: date) -> int:
 
 
 async def rural_people(pg: Pg, tree: DivisionTree, code: str, day: date) -> int | None:
-    """The rural population that incidence of a division is counted by on a day; None where it is not known."""
+    """The rural population that incidence of a division is counted by on a day; None where it is not known.
+
+    Nor is it where the only figures are of before the division was split: those are not of what it is now.
+    """
     held = await denominators.years(pg, day, None)
     if not held:
         return None

@@ -27,6 +27,7 @@ class Layout:
     """Where every division of a day stands: the unit of each level that it belongs to, and its place in order."""
 
     def __init__(self, tree: DivisionTree, day: date) -> None:
+        self._tree = tree
         self.above: Mapping[str, Mapping[Level, str]] = {
             division.code: places for division in tree if (places := _above(tree, division, day))
         }
@@ -40,7 +41,19 @@ class Layout:
             *_, unit = [None, *self.above[division.code].values()][:-1]
             if unit is not None:
                 self.parts.setdefault(unit, []).append(division.code)
+        self.merged = [each for each in tree if each.successor and each.valid_to is not None and each.valid_to <= day]
+        """Divisions that went into another one by this day."""
+        self.splits: dict[tuple[str, date], list[DivisionEvent]] = {}
+        """By what was split and the day of it, this one at the latest: the parts cut out of it."""
+        for part in tree:
+            if part.origin is not None and part.valid_from <= day:
+                self.splits.setdefault((part.origin, part.valid_from), []).append(part)
         self._levels = {level: [each for each in divisions if each.level == level] for level in LEVELS}
+
+    def all_year(self, code: str, year: int) -> bool:
+        """Whether a division was there from the first day of a year to the last."""
+        division = self._tree.get(code)
+        return division is not None and all(division.holds_on(day) for day in (date(year, 1, 1), date(year, 12, 31)))
 
     def at(self, level: Level) -> list[DivisionEvent]:
         """All divisions of a level, in official order."""
