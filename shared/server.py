@@ -4,9 +4,11 @@ import argparse
 import asyncio
 import json
 import logging
+import re
 import signal
+import socket
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import FrameType
 from typing import Any
 from uuid import UUID
@@ -20,13 +22,14 @@ from shared import deadletter
 from shared.app import Role, Runtime
 from shared.collector import collect_less_often
 from shared.db import SESSION_SETTINGS, Pg
-from shared.settings import ServiceName, Settings
+from shared.settings import ServiceName, Settings, project_version
 from shared.telemetry import configure_logging
 
 logger = logging.getLogger("bangfu.server")
 HEAD_SECONDS = 10.0
 """A request line and its headers must be complete by then (reliability.md 3, input 21)."""
 GRACE_SECONDS = 5
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 Build = Callable[[Settings, Role], tuple[FastAPI, Runtime]]
 Command = Callable[[Settings, list[str]], Coroutine[Any, Any, int]]
@@ -72,6 +75,15 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, runtime: Runtime) -> None:
         super().__init__(config)
         self._runtime = runtime
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            logger.info("version %s listens on %s port %d", project_version(), self.config.host, self.config.port)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        logger.info("stopped")
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._runtime.stopping = True
@@ -163,7 +175,7 @@ def _parser(service: str, extra: Mapping[str, Command]) -> argparse.ArgumentPars
     commands.add_parser("republish", help="publish every aggregate's present state again")
     letters = commands.add_parser("dead-letters", help="records that could not be taken in")
     letters.add_argument("action", choices=("list", "show", "replay", "drop"))
-    letters.add_argument("ids", nargs="*", help="ids, or 'all' for every open one")
+    letters.add_argument("ids", nargs="*", help="ids as list shows them, or 'all' for every open one")
     letters.add_argument("--status", choices=("open", "replayed", "dropped"), default="open")
     letters.add_argument("--limit", type=int, default=50)
     for name, command in extra.items():
@@ -191,42 +203,64 @@ async def _dead_letters(settings: Settings, arguments: argparse.Namespace) -> in
     pg = await asyncpg.connect(settings.database_url, server_settings=SESSION_SETTINGS)
     try:
         if arguments.action == "list":
-            for row in await deadletter.listed(pg, arguments.status, arguments.limit):
-                print(row["id"], row["created_at"].isoformat(timespec="seconds"), row["group_name"],
-                      f"{row['topic']}/{row['partition']}/{row['offset']}", row["cause"], row["origin"])  # fmt: skip
+            await _list(pg, arguments.status, arguments.limit)
             return 0
-        ids = await _chosen(pg, arguments.ids)
+        if not arguments.ids:
+            complain(f"which ones? Give {arguments.action} ids as list shows them, or all")
+            return 2
+        rows, unknown = await _chosen(pg, arguments.ids)
+        for given in unknown:
+            complain(f"no dead letter {given}; list shows those there are")
         if arguments.action == "show":
-            return await _show(pg, ids)
+            for row in rows:
+                _show(row)
+            return 1 if unknown else 0
         change = deadletter.replay if arguments.action == "replay" else deadletter.drop
-        print(await change(pg, ids), "done")
-        return 0
+        done = await change(pg, [row["id"] for row in rows])
+        print(done, "done")
+        if left := len(rows) - done:
+            complain(f"{left} left as they are: no longer open, or kept without content, which can only be dropped")
+        return 1 if unknown or left else 0
     finally:
         await pg.close()
 
 
-async def _chosen(pg: Pg, given: list[str]) -> list[UUID]:
+async def _list(pg: Pg, status: str, limit: int) -> None:
+    rows = await deadletter.listed(pg, status, limit)
+    for row in rows:
+        print(row["id"], row["created_at"].isoformat(timespec="seconds"), row["group_name"],
+              f"{row['topic']}/{row['partition']}/{row['offset']}", row["cause"], row["origin"])  # fmt: skip
+    if not rows:
+        complain(f"no {status} dead letters")
+
+
+async def _chosen(pg: Pg, given: Sequence[str]) -> tuple[Sequence[asyncpg.Record], Sequence[str]]:
+    """The letters that are meant, each once, and what of the given names none."""
     if given == ["all"]:
-        return [row["id"] for row in await pg.fetch("SELECT id FROM dead_letter WHERE status = 'open'")]
-    return [UUID(text) for text in given]
-
-
-async def _show(pg: Pg, ids: list[UUID]) -> int:
-    missing = 0
-    for letter in ids:
-        row = await deadletter.shown(pg, letter)
+        return await pg.fetch("SELECT * FROM dead_letter WHERE status = 'open'"), []
+    found, unknown = [], []
+    for text in dict.fromkeys(given):
+        row = await deadletter.shown(pg, UUID(text)) if _UUID.fullmatch(text) else None
         if row is None:
-            print(f"no dead letter {letter}", file=sys.stderr)
-            missing = 1
-            continue
-        value = row["value"]
-        shown = {
-            name: str(row[name])
-            for name in ("id", "group_name", "topic", "partition", "offset", "cause", "origin", "status", "created_at")
-        }
-        shown["headers"] = {
-            name: raw.decode("utf-8", "replace") for name, raw in deadletter.headers_from_json(row["headers"])
-        }  # type: ignore[assignment]
-        shown["value"] = None if value is None else value.decode("utf-8", "replace")  # type: ignore[assignment]
-        print(json.dumps(shown, ensure_ascii=False, indent=2))
-    return missing
+            unknown.append(text)
+        else:
+            found.append(row)
+    return found, unknown
+
+
+def _show(row: asyncpg.Record) -> None:
+    value = row["value"]
+    shown = {
+        name: str(row[name])
+        for name in ("id", "group_name", "topic", "partition", "offset", "cause", "origin", "status", "created_at")
+    }
+    shown["headers"] = {
+        name: raw.decode("utf-8", "replace") for name, raw in deadletter.headers_from_json(row["headers"])
+    }  # type: ignore[assignment]
+    shown["value"] = None if value is None else value.decode("utf-8", "replace")  # type: ignore[assignment]
+    print(json.dumps(shown, ensure_ascii=False, indent=2))
+
+
+def complain(line: str) -> None:
+    """Tell whoever runs a command what it lacks, in a line on standard error."""
+    print(f"bangfu: {line}", file=sys.stderr)

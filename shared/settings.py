@@ -1,6 +1,7 @@
 """Settings of a service, read from the environment once, in ``main()``; nothing happens at import."""
 
 import os
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -101,3 +102,9 @@ class Settings(BaseModel):
 def project_root() -> Path:
     """The checkout that this code runs from."""
     return Path(__file__).resolve().parent.parent
+
+
+def project_version() -> str:
+    """What pyproject.toml says: the checkout is run where it lies, and installed nowhere."""
+    told: str = tomllib.loads((project_root() / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    return told

@@ -95,6 +95,11 @@ class Runner:
                 await undoing.undo(self.registry, job)
             elif job.status in ("queued", "running"):
                 await _Run(self.registry, job, self.max_rows).whole()
+            else:  # another process has done it
+                return
+            async with self.registry.runtime.database.driver() as pg:
+                ended = await store.load(pg, job.id)
+            logger.info("import %s %s: %s", ended.id, ended.status, ended.tally.told())
         except (*AWAY, *CONTENDED, TakenOverError):
             raise  # tried again
         except Exception:

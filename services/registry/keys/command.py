@@ -1,7 +1,7 @@
 """``python -m services.registry issue-key --name NAME --role ROLE... --division CODE...``."""
 
 import argparse
-import sys
+from collections.abc import Mapping
 
 from pydantic import ValidationError
 
@@ -11,7 +11,11 @@ from services.registry.keys.schemas import KeyIn
 from services.registry.keys.service import UnknownDivisionError
 from shared.clock import SystemClock
 from shared.db import Database
+from shared.http.problems import faults_of
+from shared.server import complain
 from shared.settings import Settings
+
+_OPTIONS: Mapping[int | str, str] = {"name": "--name", "roles": "--role", "divisions": "--division"}
 
 
 async def issue_key(settings: Settings, arguments: list[str]) -> int:
@@ -29,8 +33,13 @@ async def issue_key(settings: Settings, arguments: list[str]) -> int:
         content = KeyIn(name=options.name, roles=options.role, divisions=options.division)
         async with database.driver() as pg, pg.transaction():
             _, plain = await service.issue_on_machine(pg, settings, content, await load_tree(pg), SystemClock().now())
-    except (ValidationError, UnknownDivisionError) as error:
-        print(str(error), file=sys.stderr)
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False)
+        for entry, told in zip(found, faults_of(found), strict=True):
+            complain(f"{_OPTIONS[entry['loc'][0]]}: {told.message.en}")
+        return 1
+    except UnknownDivisionError as error:
+        complain(f"--division {error}: there is no such division; GET /v1/divisions lists them")
         return 1
     finally:
         await database.close()
