@@ -6,7 +6,7 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 import httpx
 import typer
@@ -23,6 +23,7 @@ from deploy.local.stack import Stack
 from deploy.local.state import State, StateError
 from deploy.starting import demonstrate_on, demonstration_wanted, start, stop
 from deploy.terminal import fail, run, say, show
+from shared.contracts.key import Role
 
 app = typer.Typer(
     help="Bangfu 帮扶: the register, aid ledger and rankings of a poverty-alleviation campaign, on one machine.",
@@ -33,6 +34,10 @@ app = typer.Typer(
 import_app = typer.Typer(help="Bring files in over the public interface.", no_args_is_help=True)
 app.add_typer(import_app, name="import")
 DEFAULT_SCALE = 100
+CTRL_C = 130
+"""Exit status of a program that Ctrl-C ended, as shells tell it."""
+ROLES = ", ".join(get_args(Role))
+NOT_RUNNING = "does not run; start it with ./bangfu up"
 PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
 FAILURES = (
     BrokerError,
@@ -136,7 +141,7 @@ def logs(
     if part and part not in stack.logs:
         raise typer.BadParameter(f"one of {', '.join(stack.logs)}", param_hint="part")
     chosen = [str(file) for name, file in stack.logs.items() if part in ("", name) and file.exists()]
-    if not chosen:
+    if not (follow and chosen) and not any(Path(file).stat().st_size for file in chosen):
         fail("nothing was logged yet")
     raise typer.Exit(run(["tail", "-n", "50", *(["-F"] if follow else []), *chosen], dict(os.environ)))
 
@@ -185,7 +190,7 @@ def pytest_on(broker: str, arguments: list[str]) -> int:
     return run(command, {name: value for name, value in os.environ.items() if not name.startswith("BANGFU_")})
 
 
-@app.command(context_settings=PASS_ON)
+@app.command(context_settings={**PASS_ON, "help_option_names": []})
 def bench(context: typer.Context) -> None:
     """Run the benchmarks and print their table (--json FILE keeps it)."""
     raise typer.Exit(run([sys.executable, "-m", "tests.bench", *context.args], dict(os.environ)))
@@ -197,14 +202,17 @@ def rebuild() -> None:
     run_in_service("ranking", "rebuild")
 
 
-@app.command(name="dead-letters", context_settings=PASS_ON)
+@app.command(name="dead-letters")
 def dead_letters(
-    context: typer.Context,
-    action: Annotated[str, typer.Argument(help="list, show, replay or drop.")],
+    action: Annotated[Literal["list", "show", "replay", "drop"], typer.Argument(help="What to do.")],
+    ids: Annotated[list[str] | None, typer.Argument(help="As list shows them, or all for every open one.")] = None,
     service: Annotated[str, typer.Option(help="Whose: registry, assistance or ranking.")] = "assistance",
+    status: Annotated[Literal["open", "replayed", "dropped"], typer.Option(help="Of those listed.")] = "open",
+    limit: Annotated[int, typer.Option(min=1, help="How many are listed at most.")] = 50,
 ) -> None:
     """List, show, replay or drop records that could not be taken in (ids, or all)."""
-    run_in_service(service, "dead-letters", action, *context.args)
+    listing = [f"--status={status}", f"--limit={limit}"]
+    run_in_service(service, "dead-letters", action, *(ids or ()), *listing)
 
 
 @import_app.command(name="households")
@@ -221,13 +229,28 @@ def import_households(
     """Bring in a file of households; ends with 1 when rows were rejected, which are written beside the file."""
     given = {"mode": mode, "source": source, "overwrite": overwrite, "dry_run": "true" if dry_run else None}
     options = {name: value for name, value in given.items() if value is not None}
-    stack = started_stack() if url is None else None
-    address = url or (stack.services["registry"].url if stack else "")
-    key = os.environ.get("BANGFU_API_KEY") or (stack.api_key if stack else "")
+    address, key = (url, os.environ.get("BANGFU_API_KEY")) if url else own_registry()
+    if not key:
+        fail("whose key is it? Set BANGFU_API_KEY to one of the registry at --url")
     headers = {"Authorization": f"Bearer {key}"}
-    with httpx.Client(base_url=address, headers=headers, timeout=120.0, trust_env=False) as client:
-        complete = Importing(client, file).run(options)
+    try:
+        with httpx.Client(base_url=address, headers=headers, timeout=120.0, trust_env=False) as client:
+            complete = Importing(client, file).run(options)
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        advice = "check --url" if url else "./bangfu status shows what runs"
+        fail(f"registry at {address} does not answer ({error}); {advice}")
+    except KeyboardInterrupt:
+        raise typer.Exit(CTRL_C) from None
     raise typer.Exit(0 if complete else 1)
+
+
+def own_registry() -> tuple[str, str]:
+    """Address and API key of this checkout's registry; ends the program when it does not run."""
+    stack = started_stack()
+    registry = stack.services["registry"]
+    if not registry.running:
+        fail(NOT_RUNNING)
+    return registry.url, os.environ.get("BANGFU_API_KEY") or stack.api_key
 
 
 @app.command(name="demo-workbook")
@@ -236,6 +259,12 @@ def demo_workbook(
     scale: Annotated[int, typer.Option(min=1, max=1000, help="One household for N of the city's 144,000.")] = 1,
 ) -> None:
     """Write the synthetic register as a workbook, a row a person, to try `import households` with."""
+    if file.suffix.lower() != ".xlsx":
+        fail(f"{file} would be a workbook; give it a name that ends in .xlsx")
+    try:
+        file.open("ab").close()  # before the work begins, not after
+    except OSError as error:
+        fail(f"{file} cannot be written: {error.strerror}; name another place")
     households, people = write_workbook(file, scale)
     say(f"{file}: {households} households, {people} people, all of them invented")
 
@@ -246,18 +275,26 @@ def republish(service: Annotated[str, typer.Argument(help="registry, assistance 
     run_in_service(service, "republish")
 
 
-@app.command(context_settings=PASS_ON)
-def audit(context: typer.Context, action: Annotated[str, typer.Argument(help="verify.")]) -> None:
+@app.command()
+def audit(
+    action: Annotated[Literal["verify"], typer.Argument(help="What to do.")],
+    head: Annotated[
+        str | None, typer.Option(metavar="POSITION:HASH", help="A head noted earlier, as /v1/audit/head told it.")
+    ] = None,
+) -> None:
     """Check registry's audit chain (--head POSITION:HASH: against a head noted earlier)."""
-    if action != "verify":
-        raise typer.BadParameter("verify", param_hint="action")
-    run_in_service("registry", "verify-audit", *context.args)
+    run_in_service("registry", f"{action}-audit", *([] if head is None else [f"--head={head}"]))
 
 
-@app.command(name="issue-key", context_settings=PASS_ON)
-def issue_key(context: typer.Context) -> None:
-    """Issue an API key with any role, identity:reveal included (--name, --role, --division; roles may be several)."""
-    run_in_service("registry", "issue-key", *context.args)
+@app.command(name="issue-key")
+def issue_key(
+    name: Annotated[str, typer.Option(help="Who uses it.")],
+    role: Annotated[list[str], typer.Option(help=f"What it may do; may be given several times: {ROLES}.")],
+    division: Annotated[list[str], typer.Option(metavar="CODE", help="Where, 12 digits; likewise.")],
+) -> None:
+    """Issue an API key with any role, identity:reveal included, and print it, once."""
+    options = [*(f"--role={each}" for each in role), *(f"--division={each}" for each in division)]
+    run_in_service("registry", "issue-key", f"--name={name}", *options)
 
 
 @app.command(name="rotate-keys")
@@ -278,7 +315,7 @@ def run_in_service(service: str, *arguments: str) -> None:
         raise typer.BadParameter(f"one of {', '.join(NAMES)}", param_hint="service")
     stack = started_stack()
     if stack.embedded_databases and not stack.postgres.running:
-        fail("does not run; start it with ./bangfu up")
+        fail(NOT_RUNNING)
     found = stack.services[service]
     raise typer.Exit(run(found.command_line(*arguments), found.environment))
 
@@ -298,7 +335,7 @@ def main() -> None:
     except FAILURES as error:
         say(str(error))
     except httpx.HTTPError as error:
-        say(str(error).splitlines()[0])
+        say((str(error) or type(error).__name__).splitlines()[0])
     else:
         return
     sys.exit(1)

@@ -1,5 +1,6 @@
 """./bangfu from a person's and a script's side, on a stack of its own."""
 
+import asyncio
 import json
 import os
 import re
@@ -8,12 +9,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
@@ -25,7 +27,9 @@ from deploy.local.process import Identity
 from deploy.local.service import NAMES, ROOT
 from deploy.local.stack import Stack
 from deploy.local.state import State, StateError
+from shared.ids import uuid7
 from tests.leash import heed_ctrl_c
+from tests.registry.sheets import HEADER, head, rows_of
 
 on_one_stack = pytest.mark.xdist_group("stack")
 
@@ -57,6 +61,11 @@ class Launcher:
     def status(self) -> dict[str, Any]:
         status: dict[str, Any] = json.loads(self.run("status", "--json")[1])
         return status
+
+
+def one_line(told: str) -> bool:
+    """Whether it is a line as the launcher's are."""
+    return told.startswith("bangfu: ") and told.count("\n") == 1
 
 
 def processes(stack: Stack) -> list[Identity]:
@@ -133,6 +142,8 @@ def test_survives_down_and_up(launcher: Launcher) -> None:
     assert "again" not in err  # everything was drained
     assert not any(process.alive for process in ran)
     assert not Stack(launcher.state).anything_runs
+    code, _, err = launcher.run("import", "households", __file__)
+    assert (code, err) == (1, "bangfu: does not run; start it with ./bangfu up\n")
     launcher.up()
     assert launcher.status() == before
 
@@ -198,10 +209,18 @@ def test_registrys_own_commands(launcher: Launcher) -> None:
     code, out, err = launcher.run("audit", "verify")
     assert (code, "entries hold, head " in out) == (0, True), err
     assert launcher.run("audit", "verify", "--head", f"1:{'00' * 32}")[0] == 1
+    code, out, err = launcher.run("audit", "verify", "--head", "x")
+    assert (code, out, one_line(err)) == (2, "", True)
+    assert "POSITION:HASH" in err
     assert launcher.run("audit", "forget")[0] == 2
     issued = ("issue-key", "--name", "x", "--role", "identity:reveal", "--division", "411323000000")
     code, out, err = launcher.run(*issued)
     assert (code, out.startswith("bf_")) == (0, True), err
+    for division, told in (("999999000000", "no such division"), ("4113", "must match")):
+        code, out, err = launcher.run(*issued[:-1], division)
+        assert (code, out, one_line(err), told in err) == (1, "", True, True), err
+    code, _, err = launcher.run(*issued, "--role", "frob")
+    assert (code, one_line(err), "--role: must be one of" in err, "'drafter'" in err) == (1, True, True, True), err
     code, out, err = launcher.run("rotate-keys")
     assert (code, out.startswith("0 rows")) == (0, True), err
 
@@ -212,6 +231,131 @@ def test_logs_of_one_part(launcher: Launcher) -> None:
     assert code == 0
     assert "ready to accept connections" in out
     assert launcher.run("logs", "nonsense")[0] == 2
+    for name in NAMES:
+        code, out, _ = launcher.run("logs", name)
+        assert (code, f"listens on 127.0.0.1 port {Stack(launcher.state).services[name].port}" in out) == (0, True)
+    os.truncate(Stack(launcher.state).logs["ranking"], 0)
+    assert launcher.run("logs", "ranking") == (1, "", "bangfu: nothing was logged yet\n")
+
+
+async def letters_in(url: str, group: str, *contents: bytes | None) -> list[str]:
+    """The ids of dead letters put into a database, oldest first."""
+    pg = await asyncpg.connect(url)
+    made = [uuid7() for _ in contents]
+    for offset, (letter, content) in enumerate(zip(made, contents, strict=True)):
+        await pg.execute(
+            'INSERT INTO dead_letter (id, group_name, topic, partition, "offset", digest, value, headers, '
+            "timestamp_ms, cause, origin) VALUES ($1, $2, 'topic', 0, $3, $4, $5, '[]', 0, 'broken', 'somebody')",
+            letter,
+            group,
+            offset,
+            letter.bytes,
+            content,
+        )
+    await pg.close()
+    return [str(letter) for letter in made]
+
+
+@on_one_stack
+async def test_dead_letters_are_named_and_those_that_are_none_too(launcher: Launcher) -> None:
+    def command(*arguments: str) -> tuple[int, str, str]:
+        return launcher.run("dead-letters", *arguments, "--service", "ranking")
+
+    assert command("list") == (0, "", "bangfu: no open dead letters\n")
+    code, out, err = command("show")
+    assert (code, out, one_line(err), "ids as list shows them, or all" in err) == (2, "", True, True), err
+    none, url = str(uuid7()), launcher.status()["databases"]["ranking"]
+    whole, empty = await letters_in(url, "nobody", b"{}", None)
+    code, out, err = command("show", whole, "abc", "99", none)
+    assert (code, json.loads(out)["id"]) == (1, whole)
+    assert err.splitlines() == [
+        f"bangfu: no dead letter {each}; list shows those there are" for each in ("abc", "99", none)
+    ]
+    code, out, err = command("replay", empty, "abc")
+    assert (code, out, "no dead letter abc" in err, "kept without content" in err) == (1, "0 done\n", True, True), err
+    assert command("drop", "all") == (0, "2 done\n", "")
+    code, out, _ = command("list", "--status", "dropped", "--limit", "1")
+    assert (code, len(out.splitlines())) == (0, 1)
+
+
+def sheet(*rows: Sequence[Any], header: Sequence[str] = HEADER) -> str:
+    """A file of comma-separated values, as a spreadsheet saves it."""
+    return "\n".join(",".join(map(str, row)) for row in (header, *rows)) + "\n"
+
+
+@on_one_stack
+def test_import_tells_what_was_not_taken_in(launcher: Launcher, tmp_path: Path) -> None:
+    file = tmp_path / "户.csv"
+    header = [{"主要致贫原因": "致平原因", "登记日期": "登计日期"}.get(name, name) for name in HEADER]
+    file.write_text(sheet(head(sequence=41), *[["合计"]] * 12, header=header))
+    stale = tmp_path / "户.rejected.xlsx"
+    stale.write_bytes(b"a clerk's work")
+    code, out, err = launcher.run("import", "households", str(file))
+    assert (code, out) == (0, ""), err
+    lines = err.splitlines()
+    assert "bangfu: completed: households received 1, created 1, updated 0, unchanged 0, rejected 0" in lines
+    assert "bangfu: warning: columns not taken in, their names are unknown: 登计日期, 致平原因" in lines
+    warnings = [line for line in lines if line.startswith("bangfu: warning: row ")]
+    assert len(warnings) == 10
+    assert "合计" in warnings[-1]
+    assert [line for line in lines if line.startswith("bangfu: warning: and more, ")]
+    assert f"bangfu: {stale} is of an earlier import, not of this one" in lines
+    assert stale.read_bytes() == b"a clerk's work"
+    job = json.loads((tmp_path / "户.csv.receipt.json").read_text())
+    assert {each["code"] for each in job["report"]["errors"]} >= {"column_unknown", "cause_missing", "total_row"}
+    told = launcher.run("logs", "registry")[1]
+    assert f"import {job['id']} completed: received=1 created=1" in told
+    assert "户" not in told  # nothing of the file, not even its name
+
+    code, _, again = launcher.run("import", "households", str(file))
+    assert code == 0
+    assert f"as import {job['id']}: nothing was done now; it ended so" in again
+    assert datetime.now().astimezone().strftime("sent before, on %Y-%m-%d at ") in again
+
+
+@on_one_stack
+def test_import_tells_the_result_when_nothing_can_be_written_beside_the_file(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    file = tmp_path / "x.csv"
+    file.write_text(sheet(head(sequence=42), head(sequence=43, cause="没有原因")))
+    (tmp_path / "x.csv.receipt.json").mkdir()
+    code, _, err = launcher.run("import", "households", str(file), "--mode", "each")
+    assert code == 1
+    assert "completed: households received 2, created 1, updated 0, unchanged 0, rejected 1" in err
+    assert "receipt not written" in err
+    assert "Is a directory" in err
+    assert "Traceback" not in err
+    assert rows_of((tmp_path / "x.rejected.xlsx").read_bytes())
+
+
+@on_one_stack
+async def test_ctrl_c_ends_the_watching_and_not_the_import(launcher: Launcher, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    first.write_text(sheet(head(sequence=44)))
+    second.write_text(sheet(head(sequence=45)))
+    pg = await asyncpg.connect(launcher.status()["databases"]["registry"])
+    try:
+        async with pg.transaction():
+            await pg.execute("LOCK TABLE household IN SHARE MODE")  # no household can be written now
+            watchers = [launcher.start("import", "households", str(file)) for file in (first, second)]
+            deadline = time.monotonic() + 30
+            while await pg.fetchval("SELECT count(*) FROM import_job WHERE ended_at IS NULL") < len(watchers):
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(2.0)  # they look each half second
+            for watcher in watchers:
+                watcher.send_signal(signal.SIGINT)
+            told = [watcher.communicate()[1] for watcher in watchers]
+    finally:
+        await pg.close()
+    assert [watcher.returncode for watcher in watchers] == [130, 130], told
+    assert sum("waits its turn at the server" in err for err in told) == 1, told
+    assert all("goes on at the server as import " in err for err in told), told
+    assert not any("Aborted" in err or "Traceback" in err for err in told), told
+    for file in (first, second):
+        code, _, err = launcher.run("import", "households", str(file))
+        assert (code, "was sent before" in err, "completed: households received 1, created 1" in err) == (0, True, True)
 
 
 def test_ctrl_c_in_the_foreground_stops_everything(run_directory: Path) -> None:
@@ -278,6 +422,33 @@ class TestTrouble:
         code, _, err = Launcher(tmp_path).run("up", "--port", port)
         assert code == 2
         assert "--port" in err
+
+    @pytest.mark.parametrize(
+        ("name", "why"),
+        [("ok.csv", "ends in .xlsx"), ("none/x.xlsx", "No such file or directory"), ("taken.xlsx", "Is a directory")],
+    )
+    def test_workbook_that_cannot_be_written(self, tmp_path: Path, name: str, why: str) -> None:
+        (tmp_path / "taken.xlsx").mkdir()
+        code, out, err = Launcher(tmp_path / "state").run("demo-workbook", str(tmp_path / name), "--scale", "1000")
+        assert (code, out, one_line(err), why in err) == (1, "", True, True), err
+        assert not (tmp_path / "ok.csv").exists()
+
+    @pytest.mark.parametrize(
+        ("command", "options"),
+        [
+            ("issue-key", ["--name", "--role", "--division", "identity:reveal"]),
+            ("audit", ["--head", "POSITION:HASH"]),
+            ("dead-letters", ["[ids]...", "--status", "--limit", "--service"]),
+            ("bench", ["--only", "--json"]),
+        ],
+    )
+    def test_help_shows_every_option(self, tmp_path: Path, command: str, options: list[str]) -> None:
+        launcher = Launcher(tmp_path)
+        launcher._environment["COLUMNS"] = "200"
+        code, out, err = launcher.run(command, "--help")
+        assert (code, err) == (0, "")
+        assert [option for option in options if option not in out] == []
+        assert f"./bangfu {command}" in out
 
     def test_service_that_does_not_start_shows_its_log_and_leaves_nothing(self, run_directory: Path) -> None:
         launcher = Launcher(run_directory / "broken")
