@@ -60,7 +60,7 @@ class Expectation:
 def only(
     *roles: Role, of: str | None = None, lists: str | None = None, body: Any = None, citywide: bool = False
 ) -> Expectation:
-    return Expectation(frozenset(roles), of, lists, body, citywide)
+    return Expectation(frozenset(roles), of, lists, body, citywide=citywide)
 
 
 def readers(*, of: str | None = None, lists: str | None = None) -> Expectation:

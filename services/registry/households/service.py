@@ -142,7 +142,7 @@ async def take_back(
             ended = await _written(pg, registry, old, moving.stay_ended(old, member), author)
             [stay] = (each for each in ended.members if each.id == member and each.household_version == ended.version)
             new = moving.returned(ended, stay, patch, around)
-            await holders.check(pg, registry.vault, ended.members, new.members)
+            await holders.check(pg, registry, caller, ended.members, new.members)
             return await _written(pg, registry, ended, new, author)
 
     async with collisions_noted(registry, caller):
