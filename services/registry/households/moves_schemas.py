@@ -36,7 +36,7 @@ class MemberTransfer(Joining):
         json_schema_extra={
             "examples": [
                 {
-                    "household": {"number": "41132310221702"},
+                    "household": {"number": "41132300000001"},
                     "relation": "daughter_in_law",
                     "effective_on": "2018-10-01",
                     "reason": "婚嫁",
@@ -85,7 +85,7 @@ class HouseholdMerger(BaseModel):
         json_schema_extra={
             "examples": [
                 {
-                    "into": {"number": "41132310221702"},
+                    "into": {"number": "41132300000001"},
                     "relations": [{"member": "01932c5e-4b3a-7c11-8f7a-3f4f6f2f9a10", "relation": "father"}],
                     "effective_on": "2018-10-01",
                     "reason": "随子女生活",

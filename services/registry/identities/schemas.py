@@ -52,7 +52,7 @@ class LookupIn(BaseModel):
     model_config = ConfigDict(
         strict=True,
         extra="forbid",
-        json_schema_extra={"examples": [{"purpose": "medical", "id_numbers": ["411399196803120019"]}]},
+        json_schema_extra={"examples": [{"purpose": "medical", "id_numbers": ["411399196803120018"]}]},
     )
 
     purpose: Annotated[Purpose, _PURPOSE]

@@ -57,7 +57,7 @@ class Placement(Joining):
         json_schema_extra={
             "examples": [
                 {
-                    "household": {"number": "41132310221702"},
+                    "household": {"number": "41132300000001"},
                     "relation": "other",
                     "effective_on": "2018-10-01",
                     "reason": "落户",
