@@ -97,9 +97,6 @@ class Runner:
                 await _Run(self.registry, job, self.max_rows).whole()
             else:  # another process has done it
                 return
-            async with self.registry.runtime.database.driver() as pg:
-                ended = await store.load(pg, job.id)
-            logger.info("import %s %s: %s", ended.id, ended.status, ended.tally.told())
         except (*AWAY, *CONTENDED, TakenOverError):
             raise  # tried again
         except Exception:
@@ -107,6 +104,10 @@ class Runner:
             async with command(self.registry.runtime) as pg:
                 held = await store.load(pg, job.id, lock=True)
                 await store.end(pg, self.registry, job.id, "refused", held.tally, _told([_FAILED]))
+        else:
+            async with self.registry.runtime.database.driver() as pg:
+                ended = await store.load(pg, job.id)
+            logger.info("import %s %s: %s", ended.id, ended.status, ended.tally.told())
 
 
 @dataclass(slots=True)
