@@ -13,6 +13,8 @@ import shared.app as app_module
 from services.registry.imports import modes, running, store
 from services.registry.imports.registering import Ahead
 from services.registry.imports.running import Runner
+from shared import errors
+from shared.errors import Problem
 from tests.registry.conftest import (
     OTHER_VILLAGE,
     VILLAGE,
@@ -26,6 +28,7 @@ from tests.registry.conftest import (
     id_number,
     issue,
     matching,
+    member,
     put_key,
 )
 from tests.registry.sheets import (
@@ -184,6 +187,141 @@ async def test_two_processes_do_not_work_on_one_import(registry: httpx.AsyncClie
         await work._commit(nothing, held.tally, [], 0)
 
 
+# What ends before the file does
+
+
+@pytest.mark.parametrize("dry_run", ["false", "true"])
+async def test_what_is_refused_part_way_and_all_at_once_wrote_nothing(
+    registry: httpx.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch, dry_run: str
+) -> None:
+    """Neither the report nor the audit log tells of households that were good until the file turned out not to be."""
+    monkeypatch.setattr(modes, "CHUNK", 20)
+    rows = [head(f"411323{n:08d}", n) for n in range(1, 301)]
+    text = "\n".join(",".join(row) for row in (HEADER, *rows)) + '\n"41132300000999,x\n'
+    job = await imported(registry, text.encode(), mode="all", dry_run=dry_run)
+    assert (job["status"], job["refusals"][0]["code"]) == ("refused", "quote_unbalanced")
+    assert job["progress"]["households"] > 0, "the file was refused part way"
+    assert (job["report"]["status"], job["report"]["id"]) == ("rejected", None)
+    assert counts(job).keys() == {"received"}
+    assert await events(app, "household") == []
+    answer = await registry.post(f"/v1/imports/{job['id']}/undo")
+    assert (answer.status_code, answer.json()["code"]) == (409, "import_not_undoable")
+    assert "created=0 updated=0 unchanged=0" in await outcome_in_the_log(app, job)
+
+
+async def test_a_fault_of_ours_in_mode_all_wrote_nothing(
+    registry: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(modes, "CHUNK", 1)
+    monkeypatch.setattr(modes.statistics, "count", lambda *_: 1 / 0)
+    job = await imported(registry, workbook([head("41132300000001"), head("41132300000002", 2)]), mode="all")
+    assert [(each["code"], each["message"]) for each in job["refusals"]] == [
+        ("internal_error", "a fault of ours; nothing was written")
+    ]
+    assert (job["report"]["status"], counts(job)) == ("rejected", {"received": 2})
+
+
+async def test_the_log_does_not_tell_of_households_that_were_good_in_vain(
+    registry: httpx.AsyncClient, app: FastAPI
+) -> None:
+    job = await imported(registry, workbook([head("41132300000001"), head("41132300000002", 2, cause="没有原因")]))
+    assert await outcome_in_the_log(app, job) == "received=2 created=0 updated=0 unchanged=0 rejected=1"
+
+
+async def outcome_in_the_log(app: FastAPI, job: dict[str, Any]) -> str:
+    """What the audit log has of an import's end."""
+    query = "SELECT outcome FROM audit_entry WHERE object_id = $1 AND operation = $2"
+    async with app.state.runtime.database.driver() as pg:
+        outcome: str = await pg.fetchval(query, job["id"], f"import.{job['status']}")
+    return outcome
+
+
+# A household that is given twice
+
+
+def named(number: str, **more: Any) -> bytes:
+    """A line with a household of one person who has no ID number."""
+    return line(**household(number=number, members=[member(birth_date="1968-03-12", sex="male")], **more))
+
+
+def with_one_again(count: int, place: int) -> bytes:
+    """Households, and the first of them once more in another state, at a place among them."""
+    lines = [named(f"411323{n:08d}") for n in range(count)]
+    lines.insert(place, named(f"411323{0:08d}", cause="schooling"))
+    return b"\n".join(lines)
+
+
+@pytest.mark.parametrize("held_before", [False, True])
+@pytest.mark.parametrize("place", [3, 25])
+@pytest.mark.parametrize(("mode", "dry_run"), [("each", "false"), ("each", "true"), ("all", "false")])
+async def test_a_household_given_twice_is_refused_the_second_time_and_alone(
+    registry: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, mode: str, dry_run: str, place: int, held_before: bool
+) -> None:
+    """However far apart the two stand, and whether the first one registers or changes it."""
+    monkeypatch.setattr(modes, "CHUNK", 10)
+    if held_before:
+        await imported(registry, b"\n".join(named(f"411323{n:08d}", cause="disaster") for n in range(30)))
+    options = {"mode": mode, "dry_run": dry_run, "overwrite": "always"}
+    job = await imported(registry, with_one_again(30, place), **options)
+    assert (job["status"], job["refusals"]) == ("rejected" if mode == "all" else "completed", []), job
+    assert found(job) == {(place + 1, "/number", "household_again")}
+    done = {} if mode == "all" else {"updated" if held_before else "created": 30}
+    assert counts(job) == {"received": 31, "rejected": 1, **done}
+    if mode == "each" and dry_run == "false":
+        assert (await registry.get(f"/v1/households/411323{0:08d}")).json()["cause"] == "illness"
+
+
+async def test_a_household_given_twice_in_the_same_state_is_not_changed_the_second_time(
+    registry: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(modes, "CHUNK", 10)
+    lines = [named(f"411323{n:08d}") for n in range(30)]
+    job = await imported(registry, b"\n".join([*lines, lines[0]]), mode="each", overwrite="always")
+    assert counts(job) == {"received": 31, "created": 30, "unchanged": 1}
+
+
+async def test_a_household_given_twice_is_found_where_each_is_registered_by_itself(
+    registry: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is done once others kept taking numbers."""
+
+    async def failing(_: Any) -> Any:
+        raise Problem(errors.UNAVAILABLE)
+
+    monkeypatch.setattr(modes, "CHUNK", 10)
+    monkeypatch.setattr(modes, "attempted", failing)
+    job = await imported(registry, with_one_again(30, 3), mode="each", overwrite="always")
+    assert found(job) == {(4, "/number", "household_again")}
+    assert counts(job) == {"received": 31, "created": 30, "rejected": 1}
+
+
+async def test_a_household_given_before_a_kill_and_again_after_it(
+    url: str, secrets: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(modes, "CHUNK", 10)
+    good, seen = store.progress, 0
+
+    async def dying(*arguments: Any) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == 2:
+            raise ConnectionError("killed")
+        await good(*arguments)
+
+    monkeypatch.setattr(app_module, "_supervised", lambda job: job())
+    monkeypatch.setattr(store, "progress", dying)
+    async with client_of(app_on(url)) as client:
+        job = (await send(client, with_one_again(30, 25), mode="each", overwrite="always")).json()["id"]
+        async with asyncio.timeout(30):
+            while seen < 2:
+                await asyncio.sleep(0.01)
+        monkeypatch.setattr(store, "progress", good)
+    async with client_of(app_on(url)) as client:
+        done = await ended(client, job)
+        assert found(done) == {(26, "/number", "household_again")}
+        assert counts(done) == {"received": 31, "created": 30, "rejected": 1}
+
+
 # Taking back
 
 
@@ -220,6 +358,26 @@ async def test_what_was_undone_can_be_imported_again(registry: httpx.AsyncClient
     await registry.post(f"/v1/imports/{again['id']}/undo")
     await ended(registry, again["id"])
     assert (await registry.get("/v1/households/41132300000001")).json()["status"] == "deregistered"
+
+
+async def test_undo_leaves_what_would_change_a_locked_year(registry: httpx.AsyncClient) -> None:
+    """The figures of a locked year are neither entered nor changed, by whatever way; the other households go back."""
+    header = (*HEADER, "收入年度", "工资性收入(元)")
+
+    def rows(wages: int) -> list[list[Any]]:
+        return [[*head("41132300000001"), 2016, wages], [*head("41132300000002", 2), 2017, wages]]
+
+    await imported(registry, workbook(rows(1000), header))
+    job = await imported(registry, workbook(rows(2000), header), overwrite="always")
+    assert counts(job) == {"received": 2, "updated": 2}
+    assert (await registry.put("/v1/locked-years/2016", json={"reason": "已上报"})).status_code == 200
+    await registry.post(f"/v1/imports/{job['id']}/undo")
+    done = await ended(registry, job["id"])
+    [locked, other] = [(await registry.get(f"/v1/households/4113230000000{n}")).json() for n in (1, 2)]
+    left = [{"household": locked["id"], "why": "year_locked"}]
+    assert done["undoing"] == {"undone": 1, "left": 1, "households": left}
+    assert (locked["version"], locked["incomes"][0]["wages_fen"]) == (2, 200_000)
+    assert (other["version"], other["incomes"][0]["wages_fen"]) == (3, 100_000)
 
 
 async def test_undo_restores_what_an_import_changed(registry: httpx.AsyncClient) -> None:

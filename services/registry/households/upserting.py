@@ -1,6 +1,6 @@
 """Registering households that may be there already: those are recognised by number or by name in the source."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -62,6 +62,15 @@ class _Merge(NamedTuple):
     positions: Mapping[UUID, int]
 
 
+Made = Callable[[Sequence[UUID]], Awaitable[frozenset[UUID]]]
+"""Which of some households the same file registered or changed further up."""
+
+
+async def nothing_made(_: Sequence[UUID]) -> frozenset[UUID]:
+    """For what stands alone."""
+    return frozenset()
+
+
 async def upsert(
     pg: Pg,
     registry: Registry,
@@ -70,8 +79,11 @@ async def upsert(
     author: Author,
     changes: PopulationChanges,
     overwriting: Overwriting,
+    made: Made = nothing_made,
 ) -> list[Outcome | Updated | Kept]:
     """Register what is new, and bring what is there to what is given; an outcome for each, in order.
+
+    What the same file has registered or changed is not changed again: it contradicts itself.
 
     Raises ``asyncpg.UniqueViolationError`` when another transaction has just taken a number: try again.
     """
@@ -83,7 +95,7 @@ async def upsert(
         if isinstance(each, Judged) and _may_differ(outcome, overwriting)
     }
     if known:
-        outcomes = await _updated(pg, registry, around, known, outcomes, author, changes, overwriting)
+        outcomes = await _updated(pg, registry, around, known, outcomes, author, changes, overwriting, made)
     return outcomes
 
 
@@ -98,6 +110,7 @@ def _may_differ(outcome: Outcome, overwriting: Overwriting) -> bool:
 
 
 _OF_HOUSEHOLD = {("/number", "number_taken"), ("/external_id", "external_id_taken")}
+_AGAIN = fault("/number", "household_again", "given twice", "同一户重复出现")
 
 
 async def _updated(
@@ -109,8 +122,11 @@ async def _updated(
     author: Author,
     changes: PopulationChanges,
     overwriting: Overwriting,
+    made: Made,
 ) -> list[Outcome | Updated | Kept]:
     held = await _held(pg, registry, around, list(known.values()))
+    earlier = await made([household.id for household in held.values()])
+    earlier |= {outcome.id for outcome in outcomes if isinstance(outcome, Household)}
     pairs: list[tuple[Household, Household]] = []
     touched: set[Any] = set()
     for place, content in known.items():
@@ -118,7 +134,7 @@ async def _updated(
         if old is None:
             continue  # somebody else's: it stays taken
         if old.id in touched:
-            outcomes[place] = [fault("/number", "household_again", "given twice", "同一户重复出现")]
+            outcomes[place] = [_AGAIN]
             continue
         touched.add(old.id)
         if anothers := _names_of_another(outcomes[place], old, content):
@@ -129,6 +145,8 @@ async def _updated(
             outcomes[place] = merged
         elif merged.new == merged.old:
             outcomes[place] = Kept(merged.kept)
+        elif old.id in earlier:
+            outcomes[place] = [_AGAIN]
         else:
             new = next_version(old, merged.new, author)
             pairs.append((old, new))

@@ -16,7 +16,7 @@ from services.registry.context import Registry
 from services.registry.households import collisions
 from services.registry.households.service import surroundings
 from services.registry.imports import store
-from services.registry.imports.records import Job, Tally
+from services.registry.imports.records import Job, Status, Tally
 from services.registry.imports.registering import Ahead, Chapter, Registering
 from services.registry.imports.sheets import sandbox
 from services.registry.imports.sheets.groups import Group
@@ -166,8 +166,10 @@ class AtOnce:
             except _UndoneError as undone:
                 tally = undone.tally
             refused = self.job.instruction.mode == "all" and tally.rejected > 0
+            status: Status = "rejected" if refused else "completed"
             async with beside.transaction():
-                await store.end(beside, self.registry, self.job.id, "rejected" if refused else "completed", tally)
+                told = tally.unwritten() if refused else tally
+                await store.end(beside, self.registry, self.job.id, status, told)
 
     async def _all(self, pg: Pg, beside: Pg, reading: sandbox.Reading, tally: Tally) -> Tally:
         changes = PopulationChanges()

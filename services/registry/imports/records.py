@@ -32,6 +32,11 @@ class Instruction(BaseModel):
     ethnicity_codes: EthnicityCodes | None = None
     language: Language = "zh"
 
+    @property
+    def at_once(self) -> bool:
+        """Whether there is one transaction for the whole file, which an end before the end of the file undoes."""
+        return self.mode == "all" or self.dry_run
+
 
 class Layout(BaseModel):
     """What the file turned out to be."""
@@ -55,6 +60,15 @@ class Tally(BaseModel):
     rejected_rows: int = 0
     errors: int = 0
     remarks: int = 0
+
+    @property
+    def wrote(self) -> bool:
+        """Whether anything is in the register that was not there before."""
+        return self.created + self.updated > 0
+
+    def unwritten(self) -> "Tally":
+        """The same where everything was undone: what came of the households that were good came to nothing."""
+        return self.model_copy(update={"created": 0, "updated": 0, "unchanged": 0})
 
     def told(self) -> str:
         """The households' outcomes in a line, as the audit log keeps them."""

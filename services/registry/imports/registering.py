@@ -17,6 +17,7 @@ from services.registry.households.records import Author, Household
 from services.registry.households.registering import Existing, Outcome
 from services.registry.households.schemas import HouseholdIn
 from services.registry.households.upserting import Kept, Updated, upsert
+from services.registry.imports import store
 from services.registry.imports.grouping import Located
 from services.registry.imports.households import HouseholdReader
 from services.registry.imports.records import Tally
@@ -59,6 +60,7 @@ class Registering:
     """How the households of a file are registered."""
 
     registry: Registry
+    job: UUID
     around: Surroundings
     """What the households are judged against ahead of their transaction."""
     reader: HouseholdReader
@@ -99,28 +101,47 @@ class Registering:
         return told.chapter
 
     async def _together(
-        self, pg: Pg, around: Surroundings, judged: Sequence[Judged | list[Fault]], changes: PopulationChanges
+        self,
+        pg: Pg,
+        around: Surroundings,
+        judged: Sequence[Judged | list[Fault]],
+        changes: PopulationChanges,
+        in_chunk: frozenset[UUID] = frozenset(),
     ) -> list[Outcome | Updated | Kept]:
-        return await upsert(pg, self.registry, around, judged, self.author, changes, self.overwriting)
+        async def made(households: Sequence[UUID]) -> frozenset[UUID]:
+            return in_chunk | await store.made(pg, self.job, households)
+
+        return await upsert(pg, self.registry, around, judged, self.author, changes, self.overwriting, made)
 
     async def _one_by_one(
         self, pg: Pg, around: Surroundings, judged: Sequence[Judged | list[Fault]], changes: PopulationChanges
     ) -> list[Outcome | Updated | Kept]:
         outcomes: list[Outcome | Updated | Kept] = []
+        made: frozenset[UUID] = frozenset()
         for each in judged:
             own = PopulationChanges()
             try:
                 async with pg.transaction():
-                    outcomes += await self._together(pg, around, [each], own)
+                    outcomes += await self._together(pg, around, [each], own, made)
             except asyncpg.UniqueViolationError:
                 outcomes.append([_TAKEN])
                 continue
             changes.include(own)
+            made |= _made(outcomes[-1])
         return outcomes
 
 
 def _contents(read: Sequence[Read]) -> list[HouseholdIn | list[Fault]]:
     return [each if isinstance(each, HouseholdIn) else [located.fault for located in each] for each in read]
+
+
+def _made(outcome: Outcome | Updated | Kept) -> frozenset[UUID]:
+    match outcome:
+        case Household():
+            return frozenset({outcome.id})
+        case Updated():
+            return frozenset({outcome.household.id})
+    return frozenset()
 
 
 _Came = tuple[Group, Read, Outcome | Updated | Kept]

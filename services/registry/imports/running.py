@@ -37,6 +37,7 @@ ATTEMPTS = 3
 _LOCK = 7_041_201
 """Names our advisory locks among others; the job's id completes it."""
 _FAILED = fault("", "internal_error", "a fault of ours; what was written stays", "系统内部错误,已写入的内容保留")
+_FAILED_AT_ONCE = fault("", "internal_error", "a fault of ours; nothing was written", "系统内部错误,未写入任何内容")
 _CONTENDED = fault("", "conflict", "others kept taking its numbers; try again", "编号反复被其他请求占用,请重试")
 
 
@@ -101,13 +102,27 @@ class Runner:
             raise  # tried again
         except Exception:
             logger.exception("an import failed: %s", job.id)
-            async with command(self.registry.runtime) as pg:
-                held = await store.load(pg, job.id, lock=True)
-                await store.end(pg, self.registry, job.id, "refused", held.tally, _told([_FAILED]))
+            nothing = job.instruction.at_once and job.status != "undoing"
+            await _end_refused(self.registry, job, [_FAILED_AT_ONCE if nothing else _FAILED])
         else:
             async with self.registry.runtime.database.driver() as pg:
                 ended = await store.load(pg, job.id)
             logger.info("import %s %s: %s", ended.id, ended.status, ended.tally.told())
+
+
+async def _end_refused(registry: Registry, job: Job, faults: list[Fault], *, forgetting: bool = False) -> None:
+    """The job ends before its file does. What was written by then stays; with one transaction for all, that is nothing.
+
+    Also taking an import back can fail, which undoes nothing of what the import wrote. ``forgetting``: with what was
+    said of the rows of a file of which nothing was written.
+    """
+    async with command(registry.runtime) as pg:
+        held = await store.load(pg, job.id, lock=True)
+        tally = held.tally.unwritten() if held.instruction.at_once and held.status == "running" else held.tally
+        if forgetting:
+            await store.clear(pg, held.id)
+            tally = Tally()
+        await store.end(pg, registry, held.id, "refused", tally, _told(faults))
 
 
 @dataclass(slots=True)
@@ -127,27 +142,16 @@ class _Run:
                 with contextlib.suppress(asyncpg.UniqueViolationError):
                     await self._read()
                     return
-            await self._end_refused([_CONTENDED])
+            await _end_refused(self.registry, self.job, [_CONTENDED])
         except RefusedFileError as refused:
-            await self._end_refused([fault_of(refused)])
+            await _end_refused(self.registry, self.job, [fault_of(refused)])
         except _WholeFileRefusedError as refused_sheet:
-            await self._end_refused(refused_sheet.faults)
+            await _end_refused(self.registry, self.job, refused_sheet.faults)
         except Problem as problem:
             if problem.kind is not errors.TOO_MANY:
                 raise
-            await self._end_refused([QUOTA_EXCEEDED], forgetting=self._at_once())
-
-    async def _end_refused(self, faults: list[Fault], *, forgetting: bool = False) -> None:
-        """``forgetting``: with what was said of the rows of a file of which nothing was written."""
-        async with command(self.registry.runtime) as pg:
-            held = await store.load(pg, self.job.id, lock=True)
-            if forgetting:
-                await store.clear(pg, held.id)
-            tally = Tally() if forgetting else held.tally
-            await store.end(pg, self.registry, held.id, "refused", tally, _told(faults))
-
-    def _at_once(self) -> bool:
-        return self.job.instruction.mode == "all" or self.job.instruction.dry_run
+            at_once = self.job.instruction.at_once
+            await _end_refused(self.registry, self.job, [QUOTA_EXCEEDED], forgetting=at_once)
 
     async def _read(self) -> None:
         instruction, database = self.job.instruction, self.registry.runtime.database
@@ -158,8 +162,10 @@ class _Run:
         async with sandbox.reading(content, self.job.size, meaning, self.max_rows) as reading:
             reader, remarks = await self._understood(reading, meaning)
             author = author_of(self.registry, around.caller, "导入")
-            work = Registering(self.registry, around, reader, self._overwriting(), author, instruction.language)
-            if self._at_once():
+            work = Registering(
+                self.registry, self.job.id, around, reader, self._overwriting(), author, instruction.language
+            )
+            if instruction.at_once:
                 await AtOnce(self.registry, self.job, work).run(reading, remarks)
             else:
                 await InPieces(self.registry, self.job, work).run(reading, remarks)

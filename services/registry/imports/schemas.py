@@ -63,9 +63,9 @@ class LeftStanding(BaseModel):
     """A household that could not be taken back."""
 
     household: UUID
-    why: Literal["changed_since", "name_taken"] = Field(
+    why: Literal["changed_since", "name_taken", "year_locked"] = Field(
         description="changed_since: changed after the import 导入后已变更; name_taken: its number or an ID number "
-        "is another's now 编号已被占用."
+        "is another's now 编号已被占用; year_locked: an income of a year locked since would change 收入年度已锁定."
     )
 
 

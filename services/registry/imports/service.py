@@ -158,7 +158,7 @@ async def undo(registry: Registry, caller: Caller, job: UUID) -> Job:
         found = await store.load(pg, job, lock=True)
         if found.status in ("undoing", "undone"):
             return found
-        wrote = found.tally.created + found.tally.updated > 0 and not found.instruction.dry_run
+        wrote = found.tally.wrote and not found.instruction.dry_run
         if found.status not in ("completed", "refused") or not wrote:
             raise Problem(NOT_UNDOABLE)
         await store.ask_undo(pg, job, caller.key_id)
@@ -198,7 +198,7 @@ async def _report(pg: Pg, job: Job, language: Language, *, listed: bool) -> Impo
         return None
     tally, instruction = job.tally, job.instruction
     remarks = [] if listed else await store.remarks(pg, job.id)
-    nothing = job.status == "rejected" or (job.status == "refused" and not tally.received)
+    nothing = job.status == "rejected" or (job.status == "refused" and not tally.wrote)
     return ImportReport(
         id=None if nothing or instruction.dry_run else job.id,
         status="rejected" if nothing else "completed",
@@ -206,9 +206,9 @@ async def _report(pg: Pg, job: Job, language: Language, *, listed: bool) -> Impo
         dry_run=instruction.dry_run,
         counts=Counts(
             received=tally.received,
-            created=0 if nothing else tally.created,
-            updated=0 if nothing else tally.updated,
-            unchanged=0 if nothing else tally.unchanged,
+            created=tally.created,
+            updated=tally.updated,
+            unchanged=tally.unchanged,
             rejected=tally.rejected,
         ),
         errors=[

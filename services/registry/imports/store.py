@@ -299,6 +299,14 @@ async def note_effects(pg: Pg, job: UUID, effects: Sequence[tuple[UUID, int, int
         )
 
 
+async def made(pg: Pg, job: UUID, households: Sequence[UUID]) -> frozenset[UUID]:
+    """Those of some households that the import registered or changed so far."""
+    rows = await pg.fetch(
+        "SELECT household_id FROM import_effect WHERE job_id = $1 AND household_id = ANY($2)", job, list(households)
+    )
+    return frozenset(row["household_id"] for row in rows)
+
+
 async def effects_left(pg: Pg, job: UUID, limit: int) -> list[tuple[UUID, int, int | None]]:
     """What an undoing has not come to yet."""
     rows = await pg.fetch(

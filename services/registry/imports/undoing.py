@@ -2,7 +2,8 @@
 
 A household that it registered is taken off the register from its first day on, so that it never counted; the same
 number can be imported again. One that it changed becomes again what it was before. Both are new versions with their
-own events: history is never rewritten. What changed since is left and listed.
+own events: history is never rewritten. What changed since is left and listed, and so is what would change an income
+of a year that was locked meanwhile.
 """
 
 from collections.abc import Sequence
@@ -14,12 +15,14 @@ import asyncpg
 from services.registry.commands import command
 from services.registry.context import Registry
 from services.registry.households import changing, reading, store
+from services.registry.households.incomes import Income
 from services.registry.households.records import Author, Household, Person, next_version
 from services.registry.imports import auditing
 from services.registry.imports import store as imports
 from services.registry.imports.records import Job
 from services.registry.statistics import service as statistics
 from services.registry.statistics.service import PopulationChanges
+from services.registry.years import service as years
 from shared.db import Pg
 
 CHUNK = 200
@@ -51,21 +54,29 @@ async def _some(registry: Registry, job: Job, author: Author, size: int) -> bool
             await auditing.note(pg, registry, job.id, "undone", key_id=author.key_id, outcome=outcome)
             return False
         changes = PopulationChanges()
+        locked = await years.locked_years(pg)
         held = await reading.several(pg, [effect[0] for effect in effects], registry.vault, lock=True)
-        untouched = {household.id: household for household in held}
+        households = {household.id: household for household in held}
         pairs = []
+        outcomes: dict[str, list[UUID]] = {}
         for identifier, version, previous in effects:
-            old = untouched[identifier]
-            if old.version != version:
-                del untouched[identifier]
-                continue
-            pairs.append((old, next_version(old, await _restored(pg, registry, old, previous), author)))
+            old = households[identifier]
+            outcome = "changed_since"
+            if old.version == version:
+                restored = await _restored(pg, registry, old, previous)
+                outcome = "year_locked" if _of_years(old, locked) != _of_years(restored, locked) else "undone"
+            if outcome == "undone":
+                pairs.append((old, next_version(old, restored, author)))
+            outcomes.setdefault(outcome, []).append(identifier)
         await store.change(pg, registry, pairs, changes)
         await statistics.count(pg, changes)
-        await imports.note_undone(pg, job.id, list(untouched), "undone")
-        left = [effect[0] for effect in effects if effect[0] not in untouched]
-        await imports.note_undone(pg, job.id, left, "changed_since")
+        for outcome, those in outcomes.items():
+            await imports.note_undone(pg, job.id, those, outcome)
     return True
+
+
+def _of_years(household: Household, years: frozenset[int]) -> list[Income]:
+    return [income for income in household.incomes if income.year in years]
 
 
 async def _leave(registry: Registry, job: Job) -> None:
