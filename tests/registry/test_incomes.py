@@ -8,8 +8,10 @@ from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.registry.context import today
 from services.registry.households.incomes import Income
 from tests.registry.conftest import CITY, VILLAGE, XIXIA, faults, household, issue, make, matching, member, put_key
+from tests.registry.sheets import HEADER, found, head, imported, line, workbook
 
 PARTS = {"people": 3, "wages_fen": 1_000_001, "business_fen": 50_000, "business_costs_fen": 20_000, "property_fen": 7}
 TRANSFERS = {"dibao_fen": 30_000, "pension_fen": 12_345}
@@ -44,9 +46,9 @@ async def test_an_income_is_reported_changed_and_read(registry: httpx.AsyncClien
     assert earlier.json()["per_capita_fen"] == 0
     again = await registry.put(f"{url}/2018", json={**REPORT, "wages_fen": 0}, headers=matching(3))
     assert again.json()["gross_fen"] == GROSS - 1_000_001
-    found = await registry.get(url)
-    assert [income["year"] for income in found.json()["items"]] == [2017, 2018]
-    assert found.headers["etag"] == '"4"'
+    answer = await registry.get(url)
+    assert [income["year"] for income in answer.json()["items"]] == [2017, 2018]
+    assert answer.headers["etag"] == '"4"'
     history = (await registry.get(f"/v1/households/{made['id']}/versions")).json()["items"]
     assert [entry["reason"] for entry in history] == [None, "年度动态管理", "补报", "年度动态管理"]
 
@@ -108,6 +110,22 @@ async def test_totals_that_add_up_may_be_stated(registry: httpx.AsyncClient) -> 
     assert made["incomes"][0]["per_capita_fen"] == 357_451
     twice = await registry.post("/v1/households", json=household(incomes=[income, income]))
     assert faults(twice) == {("/incomes", "named_twice")}
+
+
+async def test_a_year_that_has_not_begun_has_no_income(registry: httpx.AsyncClient, app: FastAPI) -> None:
+    """By whatever way it comes: 2071 for 2017."""
+    this = today(app.state.registry).year
+    url = f"/v1/households/{(await make(registry))['id']}/incomes"
+    answer = await registry.put(f"{url}/{this + 1}", json=REPORT, headers=matching(1))
+    assert faults(answer) == {("/year", "year_out_of_range")}
+    assert (await registry.put(f"{url}/{this}", json=REPORT, headers=matching(1))).status_code == 200
+    early = household(incomes=[{"year": this + 1, "people": 1}])
+    assert faults(await registry.post("/v1/households", json=early)) == {("/incomes/0/year", "year_out_of_range")}
+    jsonl = {"Content-Type": "application/jsonl"}
+    report = (await registry.post("/v1/households/bulk", content=line(**early), headers=jsonl)).json()
+    assert [(each["column"], each["code"]) for each in report["errors"]] == [("/incomes/0/year", "year_out_of_range")]
+    sheet = workbook([[*head(), this + 1, 1000]], (*HEADER, "收入年度", "工资性收入(元)"))
+    assert found(await imported(registry, sheet)) == {(2, "收入年度", "year_out_of_range")}
 
 
 async def test_the_income_of_a_locked_year_stays(registry: httpx.AsyncClient) -> None:

@@ -14,7 +14,7 @@ from services.registry.households import births, holders, monitoring, rules
 from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
 from services.registry.households.facts import facts_of
 from services.registry.households.incomes import Income, with_income
-from services.registry.households.judging import Surroundings, day_faults, identify, year_locked
+from services.registry.households.judging import Surroundings, day_faults, identify, year_faults
 from services.registry.households.monitoring import Monitoring
 from services.registry.households.records import Author, Household, Individual, Person
 from services.registry.households.registering import TAKEN, draw_numbers, new_person
@@ -156,11 +156,11 @@ def _merge(held: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 
 def income_set(income: Income) -> Decision:
-    """A year's income, reported for the first time or anew. Raises 422 for a locked year."""
+    """A year's income, reported for the first time or anew. Raises 422 for a year that is locked or to come."""
 
     def decide(old: Household, around: Surroundings) -> Household:
-        if income.year in around.locked_years:
-            raise errors.invalid(year_locked("/year"))
+        if found := year_faults("/year", income.year, around):
+            raise errors.invalid(*found)
         return checked(old, replace(old, incomes=with_income(old.incomes, income)), around)
 
     return decide

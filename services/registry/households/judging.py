@@ -89,7 +89,7 @@ def judge(content: HouseholdIn, around: Surroundings) -> Judged | list[Fault]:
     if len(identities) == len(content.members):
         for finding in catalogue.errors(_facts(content, identities, incomes, day, around)):
             (if_new if finding.rule is by_decision else found).append(finding.fault())
-    found += _locked_faults(content, around)
+    found += _income_faults(content, around)
     if found:
         return found
     digest = around.vault.index(content.model_dump_json(exclude_defaults=True), "content")
@@ -143,15 +143,18 @@ def in_school(person: PersonFields) -> bool:
     return person.attributes.schooling not in (None, "none") if stated is None else stated
 
 
-def _locked_faults(content: HouseholdIn, around: Surroundings) -> Iterator[Fault]:
+def _income_faults(content: HouseholdIn, around: Surroundings) -> Iterator[Fault]:
     for position, income in enumerate(content.incomes):
-        if income.year in around.locked_years:
-            yield year_locked(f"/incomes/{position}/year")
+        yield from year_faults(f"/incomes/{position}/year", income.year, around)
 
 
-def year_locked(pointer: str) -> Fault:
-    """The figures of a year that was locked 锁定 do not change any more."""
-    return fault(pointer, "year_locked", "the figures of this year are locked", "该年度数据已锁定")
+def year_faults(pointer: str, year: int, around: Surroundings) -> list[Fault]:
+    """What speaks against figures of a year: it was locked 锁定, so that they do not change any more, or is to come."""
+    if year in around.locked_years:
+        return [fault(pointer, "year_locked", "the figures of this year are locked", "该年度数据已锁定")]
+    if year > around.today.year:
+        return [fault(pointer, "year_out_of_range", "the year has not begun", "该年度尚未开始")]
+    return []
 
 
 def _states(content: HouseholdIn, day: date, around: Surroundings) -> tuple[HouseholdState, ...]:
