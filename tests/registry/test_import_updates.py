@@ -122,6 +122,28 @@ async def test_a_household_by_its_name_and_a_number_that_is_another_ones(registr
     assert found(job) == {(2, "户编号", "number_taken")}
 
 
+async def test_nobody_is_meant_by_two_rows(registry: httpx.AsyncClient) -> None:
+    """Two sons of one name and day of birth are two people; who is meant by a number is not taken for the other one."""
+    header = (*HEADER, "性别", "出生日期", "联系电话", "人编号")
+
+    def rows(*sons: tuple[str, str]) -> bytes:
+        boy = [*[""] * 7, "测试丁", "之子", "", "男", "2010-06-01"]
+        return workbook([[*head(FIRST), *[""] * 4], *([*boy, phone, number] for phone, number in sons)], header)
+
+    await imported(registry, rows(("13800000007", ""), ("13800000008", "")), overwrite="always")
+    numbers = await people(registry)
+    job = await imported(registry, rows(("13800000017", ""), ("13800000018", "")), overwrite="always")
+    assert counts(job) == {"received": 1, "updated": 1}
+    assert await people(registry) == numbers
+    job = await imported(registry, rows(("13800000027", ""), ("13800000028", numbers[1])), overwrite="always")
+    assert counts(job) == {"received": 1, "updated": 1}, job
+    assert await people(registry) == numbers
+    members = (await registry.get(f"/v1/households/{FIRST}")).json()["members"]
+    assert [each["phone"][-4:] for each in members[1:]] == ["0028", "0027"]
+    job = await imported(registry, rows(("", ""), ("", ""), ("", "")), overwrite="always")
+    assert len(await people(registry)) == 4, "a third one is another"
+
+
 async def test_a_village_that_is_gone_is_said_of_its_cell(own_registry: httpx.AsyncClient, own_app: FastAPI) -> None:
     """It was valid when the household was registered, and is not on the day from which it would live there."""
     day = today(own_app.state.registry).isoformat()

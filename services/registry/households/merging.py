@@ -1,7 +1,7 @@
 """A household given meets the one held: what differs is written or kept, column by column.
 
-A member is recognised by number, by ID number, or, without either, by name and day of birth. Members that are not named
-stay as they are.
+A member is recognised by number, by ID number, or, without either, by name and day of birth; nobody is meant twice.
+Members that are not named stay as they are.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -124,10 +124,10 @@ class HouseholdMerge:
         # What was erased does not come back: such a member is nobody's match.
         present = {each.id: each for each in self._old.members if each.present and each.status != "erased"}
         fresh: list[tuple[int, MemberIn, Identity]] = []
-        for position, given in enumerate(self._content.members):
-            identity = identify(given.id_number, given.sex, given.birth_date, self._around)
-            assert isinstance(identity, Identity)  # judged before
-            held = self._match(given, identity, present.values())
+        members = [(given, self._identified(given)) for given in self._content.members]
+        matches = _matches(members, present.values())
+        for position, (given, identity) in enumerate(members):
+            held = matches.get(position)
             if given.number is not None and (held is None or held.number != given.number):
                 self._unheld[position] = given.number
             if held is None:
@@ -139,19 +139,10 @@ class HouseholdMerge:
         self.positions |= {person.id: position for person, (position, _, _) in zip(added, fresh, strict=True)}
         return (*(present.get(each.id, each) if each.present else each for each in self._old.members), *added)
 
-    @staticmethod
-    def _match(given: MemberIn, identity: Identity, present: Collection[Person]) -> Person | None:
-        for member in present:
-            if given.number is not None and member.number == given.number:
-                return member
-        for member in present:
-            if identity.id_number is not None and member.id_number == identity.id_number:
-                return member
-        born = (given.name, identity.birth_date)
-        for member in present:
-            if (member.name, member.birth_date) == born and None in (member.id_number, identity.id_number):
-                return member
-        return None
+    def _identified(self, given: MemberIn) -> Identity:
+        identity = identify(given.id_number, given.sex, given.birth_date, self._around)
+        assert isinstance(identity, Identity)  # judged before
+        return identity
 
     def _member(self, held: Person, given: MemberIn, identity: Identity, pointer: str) -> Person:
         changed: dict[str, Any] = {}
@@ -200,6 +191,30 @@ class HouseholdMerge:
             )
             for offset, ((_, member, identity), (_, number)) in enumerate(zip(fresh, numbers, strict=True))
         ]
+
+
+def _matches(members: Sequence[tuple[MemberIn, Identity]], present: Collection[Person]) -> dict[int, Person]:
+    """Who is meant by the members given, by their places: nobody twice, and the surest signs of all of them first."""
+    free = {each.id: each for each in present}
+    found: dict[int, Person] = {}
+    for means in (_by_number, _by_id_number, _by_birth):
+        for position, (given, identity) in enumerate(members):
+            if position not in found and (held := next((p for p in free.values() if means(given, identity, p)), None)):
+                found[position] = free.pop(held.id)
+    return found
+
+
+def _by_number(given: MemberIn, _: Identity, held: Person) -> bool:
+    return given.number is not None and held.number == given.number
+
+
+def _by_id_number(_: MemberIn, identity: Identity, held: Person) -> bool:
+    return identity.id_number is not None and held.id_number == identity.id_number
+
+
+def _by_birth(given: MemberIn, identity: Identity, held: Person) -> bool:
+    born = (given.name, identity.birth_date)
+    return (held.name, held.birth_date) == born and None in (held.id_number, identity.id_number)
 
 
 _PLAIN: Mapping[str, Any] = {
