@@ -4,6 +4,7 @@ Duplicate keys, NaN and infinities, lone surrogates, NUL characters, absurd nest
 seen to lose data or to raise deep inside (reliability.md 3, inputs 5 to 12).
 """
 
+import codecs
 import json
 import re
 from collections.abc import Callable, Coroutine
@@ -157,7 +158,8 @@ def _check_content_type(request: Request, accepted: tuple[str, ...]) -> None:
 async def read_lines(request: Request, *, limit: int) -> list[bytes]:
     """The non-empty lines of an ``application/jsonl`` body, at most ``limit`` (413 beyond).
 
-    Also accepts ``application/x-ndjson``. Raises 415 for other media types.
+    Also accepts ``application/x-ndjson``, and the mark that some programs begin UTF-8 with. Raises 415 for other media
+    types.
     """
     _check_content_type(request, ("application/jsonl", "application/x-ndjson"))
     lines: list[bytes] = []
@@ -169,6 +171,8 @@ async def read_lines(request: Request, *, limit: int) -> list[bytes]:
             break
     if rest.strip():
         lines.append(rest)
+    if lines:
+        lines[0] = lines[0].removeprefix(codecs.BOM_UTF8)
     if len(lines) > limit:
         raise Problem(errors.TOO_LARGE, Text(f"at most {limit} lines", f"最多 {limit} 行"))
     return lines

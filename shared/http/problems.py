@@ -35,7 +35,6 @@ MESSAGES: dict[str, Text] = {
     "list_type": Text("must be an array", "须为数组"),
     "dict_type": Text("must be an object", "须为对象"),
     "model_type": Text("must be an object", "须为对象"),
-    "model_attributes_type": Text("must be an object", "须为对象"),
     "uuid_parsing": Text("must be a UUID", "须为 UUID"),
     "uuid_type": Text("must be a UUID", "须为 UUID"),
     "is_instance_of": Text("wrong type", "类型有误"),
@@ -63,6 +62,8 @@ _LIMITS: dict[str, tuple[str, str, str]] = {
     "string_pattern_mismatch": ("pattern", "must match {}", "须符合格式 {}"),
 }
 _OTHER = Text("not valid", "不符合要求")
+_ALIKE = {"model_attributes_type": "model_type"}
+"""What the framework has pydantic call otherwise in a body than anywhere else: one fault has one code."""
 
 
 def language_of(request: Request) -> Language:
@@ -73,7 +74,12 @@ def language_of(request: Request) -> Language:
 
 def faults_of(found: Sequence[Any], *, root: str = "") -> list[Fault]:
     """Pydantic's errors as faults, without the input. ``root`` is put before pointers into the body."""
-    return [Fault(_pointer(entry["loc"], root), str(entry["type"]), _message(entry)) for entry in found]
+    return [Fault(_pointer(entry["loc"], root), _code(entry), _message(entry)) for entry in found]
+
+
+def _code(entry: Any) -> str:
+    code = str(entry["type"])
+    return _ALIKE.get(code, code)
 
 
 def _pointer(location: Sequence[int | str], root: str) -> str:
@@ -97,7 +103,7 @@ def _message(entry: Any) -> Text:
         value = entry.get("ctx", {}).get(limit[0])
         listed = value.replace(", ", "、").replace(" or ", "、") if limit[0] == "expected" else value
         return Text(limit[1].format(value), limit[2].format(listed))
-    known = MESSAGES.get(entry["type"])
+    known = MESSAGES.get(_code(entry))
     if known is not None:
         return known
     chinese = entry.get("ctx", {}).get("zh")  # see shared.errors.unfit

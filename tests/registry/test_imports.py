@@ -10,7 +10,18 @@ from fastapi import FastAPI
 
 from services.registry.households import bulk, registering, service
 from services.registry.identity import OtherKeyError
-from tests.registry.conftest import app_on, client_of, events, household, id_number, issue, make, matching, member
+from tests.registry.conftest import (
+    app_on,
+    client_of,
+    events,
+    faults,
+    household,
+    id_number,
+    issue,
+    make,
+    matching,
+    member,
+)
 
 JSONL = {"Content-Type": "application/jsonl"}
 
@@ -102,6 +113,22 @@ async def test_racing_imports_register_everyone_once(registry: httpx.AsyncClient
     assert len({event["id"] for event in await events(app, "household")}) == 90
     stock = (await registry.get("/v1/statistics/poverty")).json()["division"]
     assert stock["stock_households"] == 90
+
+
+@pytest.mark.parametrize("body", ["null", "[]", '"x"', "5", '{"members": [null]}'])
+async def test_what_is_no_object_has_one_code_by_whatever_way_it_comes(registry: httpx.AsyncClient, body: str) -> None:
+    answer = await registry.post("/v1/households", content=body, headers={"Content-Type": "application/json"})
+    report = (await registry.post("/v1/households/bulk", content=body, headers=JSONL)).json()
+    told = {(each["column"], each["code"]) for each in report["errors"]}
+    assert faults(answer) == told
+    assert {code for _, code in told if code != "missing"} == {"model_type"}
+
+
+async def test_lines_may_begin_with_the_mark_of_utf_8(registry: httpx.AsyncClient) -> None:
+    """As Windows programs write it, and as a file of such lines may."""
+    body = b"\xef\xbb\xbf" + b"\n".join(json.dumps(each).encode() for each in lines(2))
+    answer = await registry.post("/v1/households/bulk", content=body, headers=JSONL)
+    assert counts(answer) == {"received": 2, "created": 2}
 
 
 async def test_limits_of_imports(registry: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
