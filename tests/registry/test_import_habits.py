@@ -270,6 +270,32 @@ def test_faults_are_where_the_clerk_sees_them() -> None:
     }
 
 
+def test_two_columns_that_say_one_thing_do_not_contradict() -> None:
+    """Welfare is in 社会救助类别, and in 贫困户属性 beside the exit state (domain.md 1.1), whichever comes first."""
+    said = [("低保", "低保贫困户"), ("", "低保贫困户"), ("低保", ""), ("低保", "一般贫困户"), ("特困", "低保贫困户")]
+    for order in (1, -1):
+        header = (*HEADER, *("社会救助类别", "贫困户属性")[::order])
+        rows = [[*head(f"4113230000000{n}", n), *cells[::order]] for n, cells in enumerate(said, start=1)]
+        good, wrong = read(rows, header)[:3], read(rows, header)[3:]
+        assert [household.welfare for household in good] == ["dibao"] * 3  # type: ignore[union-attr]
+        codes = [[(each.row, each.column, each.fault.code) for each in outcome] for outcome in wrong]  # type: ignore[union-attr]
+        assert codes == [[(row, header[-1], "contradicts_column")] for row in (5, 6)]
+
+
+def test_a_household_column_without_a_value_is_said_of_its_cell() -> None:
+    """Below the first row, too, where such a cell neither begins a household nor differs from one."""
+    for value, code in (({"e": "#N/A"}, "cell_error"), ({"f": 1}, "formula_without_value")):
+        for column, name in enumerate(HEADER[:7]):
+            rows = [head("41132300000001"), wife(), head("41132300000002", 2), wife(2)]
+            rows[1][column] = value
+            wrong, good = read(rows)
+            assert [(each.row, each.column, each.fault.code) for each in wrong] == [(3, name, code)]  # type: ignore[union-attr]
+            assert isinstance(good, HouseholdIn)
+            rows[0][column] = value
+            both = {(each.row, each.column, each.fault.code) for each in read(rows)[0]}  # type: ignore[union-attr]
+            assert both >= {(2, name, code), (3, name, code)}
+
+
 def test_incomes_belong_to_a_year_and_are_shared_by_the_members() -> None:
     header = (*HEADER, "收入年度", "工资性收入(元)", "低保金(元)", "人均纯收入(元)")
     [household] = read([[*head("41132300000001"), 2017, "12000.50", 1800, "6900.25"], wife()], header)

@@ -574,6 +574,20 @@ async def test_a_refused_file_says_why(registry: httpx.AsyncClient) -> None:
     }  # fmt: skip
 
 
+async def test_rejected_lines_of_json_come_back_and_pass_when_corrected(registry: httpx.AsyncClient) -> None:
+    good, wrong = household(number="41132300000001"), household(standing="rich", number="41132300000002")
+    job = await imported(registry, b"\n".join(line(**each) for each in (good, wrong)), mode="each")
+    assert counts(job) == {"received": 2, "created": 1, "rejected": 1}
+    header, row = await rejected(registry, job)
+    assert header == ["JSON", "Errors"]
+    same = await imported(registry, workbook([row], header), mode="each")
+    assert (same["format"], found(same)) == ("jsonl", {(2, "/standing", "literal_error")})
+    header, row = await rejected(registry, same)
+    row[0] = row[0].replace("rich", "poor")
+    again = await imported(registry, workbook([row], header), mode="each")
+    assert counts(again) == {"received": 1, "created": 1}
+
+
 async def test_lines_of_json_are_imported_too(registry: httpx.AsyncClient) -> None:
     good = line(**household(number="41132300000001"))
     job = await imported(registry, good + b"\n\n" + line(**household(standing="rich")), mode="each")

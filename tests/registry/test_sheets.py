@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 import resource
 import struct
 import subprocess
@@ -103,6 +104,50 @@ async def test_a_workbook_with_titles_gaps_and_formulas() -> None:
     assert reading.hidden == 1
 
 
+def with_cell(column: str, cell: bytes) -> bytes:
+    """The sheet with another cell in its only row."""
+    return with_part(SHEET, lambda xml: re.sub(rb'<c r="%s2".*?</c>' % column.encode(), lambda _: cell, xml))
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        (b'<c r="B2" t="str"><f>IF(1,"","x")</f><v></v></c>', ""),
+        (b'<c r="B2" t="str"><f>IF(1,"","x")</f><v/></c>', ""),
+        (b'<c r="B2" t="str"><f>IF(1,"","x")</f></c>', {"f": 1}),
+        (b'<c r="B2"><f>A1</f><v/></c>', {"f": 1}),
+        (b"<c><f>A1</f></c>", {"f": 1}),
+        (b"<c r='B2' t='str'><f>A1</f><v>x</v></c>", "x"),
+        (b'<c r="B2" t="e"><v>#N/A</v></c>', {"e": "#N/A"}),
+        (b"<c r='B2' t = 'e'><v>#N/A</v></c>", {"e": "#N/A"}),
+        (b't="e"', {"e": "#N/A"}),
+        (b'<c t="e"><f>A1</f><v>#N/A</v></c>', {"e": "#N/A"}),
+        (b'<c r="B2" t="inlineStr"><is><t><![CDATA[x&y]]></t></is></c>', "x&y"),
+    ],
+)
+async def test_cells_as_programs_write_them(cell: bytes, value: Any) -> None:
+    """Formulas and errors, with and without the cell's place, in either kind of quotation marks."""
+    cell = cell if cell.startswith(b"<c") else b"<c " + cell + b"><v>#N/A</v></c>"
+    assert (await read(with_cell("B", cell)))[1] == [(2, [ROW[0], value, *ROW[2:]])]
+
+
+async def test_attributes_of_the_sheets_data() -> None:
+    told = with_part(SHEET, lambda xml: xml.replace(b"<sheetData>", b'<sheetData xml:space="preserve">'))
+    assert (await read(told))[1] == [(2, list(ROW))]
+    assert await refusal(with_part(SHEET, lambda xml: re.sub(rb"<sheetData>.*</sheetData>", b"<sheetData/>", xml))) == (
+        "header_missing"
+    )
+
+
+async def test_rows_given_back_of_lines_of_json() -> None:
+    for above in ([], [["退回"], []]):
+        content = workbook([('{"a": 1}', "x"), ("", ""), ('{"b": 2}', "")], ("JSON", "错误说明"), above=above)
+        reading, rows = await read(content)
+        first = len(above) + 2
+        assert (reading.format, rows) == ("jsonl", [(first, ['{"a": 1}']), (first + 2, ['{"b": 2}'])])
+    assert (await read(b'JSON,Errors\n"{""a"": 1}",x\n'))[1] == [(2, ['{"a": 1}'])]
+
+
 async def test_a_header_of_two_rows_and_a_sheet_whose_rows_have_no_numbers() -> None:
     content = workbook([ROW], ("", "", "登记日期", "金额(元)"), above=[("姓名", "身份证号码", "其他", "")])
     reading, rows = await read(content)
@@ -199,6 +244,17 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: with_part(SHEET, lambda xml: xml.replace(b"</row></sheetData>", b"</sheetData>")),
         "file_damaged",
     ),
+    "a comment with the end of a row": (
+        lambda: with_part(SHEET, lambda xml: re.sub(rb'(<row r="2"[^>]*>)', rb"\1<!-- </row> -->", xml)),
+        "file_damaged"),
+    "a comment with a row": (
+        lambda: with_rows(b'<!-- <row r="3"><c r="A3"><v>1</v></c></row> --><row r="4"><c r="A4"><v>1</v></c></row>'),
+        "file_damaged"),
+    "an instruction with the end of a row": (
+        lambda: with_rows(b'<row r="3"><?x </row> ?><c r="A3"><v>1</v></c></row>'), "file_damaged"),
+    "text with the end of a row": (
+        lambda: with_rows(b'<row r="3"><c r="A3" t="inlineStr"><is><t><![CDATA[</row>]]></t></is></c></row>'),
+        "file_damaged"),
     "rows that go back": (lambda: with_rows(b'<row r="1"><c r="A1"><v>1</v></c></row>'), "file_suspicious"),
     "a cell that is elsewhere": (lambda: with_rows(b'<row r="9"><c r="A800"><v>1</v></c></row>'), "file_suspicious"),
 }  # fmt: skip

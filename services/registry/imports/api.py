@@ -9,6 +9,7 @@ from pydantic import Field
 from services.registry.commands import command
 from services.registry.context import Importer, RegistryDep
 from services.registry.imports import auditing, mappings, service, store, workbooks
+from services.registry.imports.columns import LINE
 from services.registry.imports.records import Status
 from services.registry.imports.running import Runner
 from services.registry.imports.schemas import ImportForm, ImportOut, MappingIn, MappingOut
@@ -135,14 +136,14 @@ async def get_rejected_rows(job: Id, request: Request, caller: Importer, registr
     """The clerk's own columns and order, and what is wrong; for a time (30 days by default), and only for the key that
     sent the file.
 
-    Whole households are given back, so that the workbook, corrected, can be imported as it is. Each download is in
-    the audit log.
+    Whole households are given back, so that the workbook, corrected, can be imported as it is; lines of JSON come in
+    a column `JSON`. Each download is in the audit log.
     """
     async with command(registry.runtime) as pg:
         found = await service.find_own(pg, registry, job, caller)
         await auditing.note(pg, registry, job, "rejected_rows_downloaded", key_id=caller.key_id)
         names = found.layout.names if found.layout else []
-        header = names if found.layout and found.layout.format != "jsonl" else ["JSON"]
+        header = names if found.layout and found.layout.format != "jsonl" else [LINE]
         rows = store.rejected(pg, registry.vault, job)
         content = await workbooks.rejected(header, rows, language_of(request))
     headers = {"Content-Disposition": f'attachment; filename="rejected-{job}.xlsx"', "Cache-Control": "no-store"}

@@ -21,6 +21,9 @@ Kind = Literal[
 ERRORS: Mapping[Language, str] = {"zh": "错误说明", "en": "Errors"}
 """What the rejected-rows workbook calls the column that says what is wrong."""
 
+LINE = "JSON"
+"""What it calls the column with the lines, where those were JSON."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:

@@ -4,6 +4,7 @@ Pure, and part of the reading process. What a household says comes out in the sh
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -102,11 +103,8 @@ class Grouper:
 
 
 def _readable(cell: Cell) -> str:
-    """A cell as a key; one that cannot be read is itself, and refused later."""
-    try:
-        return "" if blank(cell) else as_text(cell)
-    except CellError as error:
-        return error.code
+    """A cell as a key; one without a value is like a blank one, and refused later, with the household it stands in."""
+    return "" if blank(cell) or type(cell) is dict else as_text(cell)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +131,7 @@ class Reader:
             )
         content: dict[str, Any] = {"attributes": {}}  # given, for the schema would copy a default deeply
         self._fill(content, self.layout.of_subject("household"), first, found)
+        self._check_alike(first, found)
         self._check_below(group.rows, found)
         content["members"] = [self._member(row, found) for row in group.rows]
         self._place(content, first, found)
@@ -167,13 +166,27 @@ class Reader:
         self._fill(member, self.layout.of_subject("member"), row, found)
         return member
 
+    def _check_alike(self, row: SheetRow, found: list[Located]) -> None:
+        """Two columns that say one thing of the household, as 社会救助类别 and 贫困户属性 do, do not contradict."""
+        number, cells = row
+        for first, second in self.layout.alike:
+            one, other = cell_at(cells, first.index), cell_at(cells, second.index)
+            if blank(one) or blank(other):
+                continue
+            with suppress(CellError):  # said of its own cell
+                if first.parse(one) != second.parse(other):
+                    wrong = ("contradicts_column", f"contradicts {first.header}", f"与“{first.header}”列矛盾")
+                    found.append(Located(number, second.header, fault("", *wrong)))
+
     def _check_below(self, rows: Sequence[SheetRow], found: list[Located]) -> None:
         """Below the first row, the household's columns are blank or say the same."""
         for binding in self.layout.of_household:
             first = cell_at(rows[0][1], binding.index)
             for number, cells in rows[1:]:
                 cell = cell_at(cells, binding.index)
-                if cell != first and not blank(cell):
+                if type(cell) is dict:
+                    found += _no_value(number, binding.header, cell)
+                elif cell != first and not blank(cell):
                     found.append(Located(number, binding.header, _UNLIKE))
 
     def _place(self, content: dict[str, Any], row: SheetRow, found: list[Located]) -> None:
@@ -214,6 +227,14 @@ def _assign(target: dict[str, Any], column: Column, value: Any) -> None:
         target.setdefault("attributes", {})["skilled"] = True
         value = "full"
     target[column.path[-1]] = value
+
+
+def _no_value(row: int, header: str, cell: Cell) -> Iterator[Located]:
+    """What is wrong with a formula without a value, and with an error value."""
+    try:
+        as_text(cell)
+    except CellError as error:
+        yield _cell_fault(row, header, error)
 
 
 def _cell_fault(row: int, header: str, error: CellError) -> Located:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 
 from services.registry.imports.columns import COLUMNS, Column, Subject, by_header, by_name
 from services.registry.imports.sheets.cells import Cell
@@ -84,6 +85,12 @@ class Layout:
     def of_household(self) -> Sequence[Binding]:
         """The columns that describe a household as a whole."""
         return [*self.of_subject("household"), *self.of_subject("income"), *self.of_subject("place")]
+
+    @cached_property
+    def alike(self) -> Sequence[tuple[Binding, Binding]]:
+        """Two columns of the household that fill the same field."""
+        pairs = combinations(self.of_subject("household"), 2)
+        return [(one, other) for one, other in pairs if one.column.path == other.column.path]
 
     @cached_property
     def keys(self) -> Sequence[Binding]:

@@ -15,7 +15,7 @@ from xlsxwriter.worksheet import Worksheet
 from services.registry.codes.service import code_lists
 from services.registry.imports.columns import COLUMNS, ERRORS, Column, by_header, by_name
 from services.registry.imports.layout import cell_at
-from services.registry.imports.sheets.cells import unwired
+from services.registry.imports.sheets.cells import LONGEST, unwired
 from services.registry.imports.sheets.headers import plain
 from services.registry.imports.store import RejectedRow
 from shared.errors import Language
@@ -164,9 +164,9 @@ async def rejected(names: Sequence[str], rows: AsyncIterator[RejectedRow], langu
 
 def _write_cell(sheet: Worksheet, row: int, index: int, wired: Any, formats: Mapping[str, Format]) -> None:
     cell = unwired(wired)
-    if isinstance(cell, str):
+    if isinstance(cell, str):  # a longer line of JSON is cut, and sent again it is found not to be JSON
         if cell:
-            sheet.write_string(row, index, escaped(cell), formats["text"])
+            sheet.write_string(row, index, escaped(cell)[:LONGEST], formats["text"])
     elif isinstance(cell, bool):
         sheet.write_boolean(row, index, cell)
     elif isinstance(cell, int | float):

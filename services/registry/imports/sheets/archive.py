@@ -37,18 +37,21 @@ MAX_GAP = 1_000
 _CHUNK = 1 << 20
 _DOCTYPE = re.compile(rb"<!(?:DOCTYPE|ENTITY)", re.I)
 _ENCODING = re.compile(rb"<\?xml[^>]*encoding\s*=\s*[\"']([^\"']*)")
-_DATA = re.compile(rb"<((?:\w+:)?)sheetData\s*/?>")
+_DATA = re.compile(rb"<((?:\w+:)?)sheetData(?:\s[^>]*?)?/?>")
 _DIMENSION = re.compile(rb"<(?:\w+:)?dimension[^>]*ref=\"[A-Z]+[0-9]+:[A-Z]+([0-9]+)\"")
 _ROW = re.compile(rb"<((?:\w+:)?)row((?:\s[^>]*?)?)(/?)>")
 _TAG_ENDED = re.compile(rb"\s*>")
 _NUMBER = re.compile(rb"\sr\s*=\s*[\"']([0-9]{1,7})[\"']")
 _HIDDEN = re.compile(rb"\shidden\s*=\s*[\"'](?:1|true)[\"']")
 _VALUE = re.compile(rb"<(?:\w+:)?(?:v|is|f)[\s>]")
-_SPECIAL = re.compile(
-    rb"<(?:\w+:)?c\s([^>]*)>(?=\s*<(?:\w+:)?(?:f|v)[\s>/])(.*?)</(?:\w+:)?c\s*>", re.S
-)  # cells with a formula or a value; looked for in few rows only
-_PLACE = re.compile(rb"\br=\"([A-Z]{1,3})[0-9]+\"")
-_SAVED = re.compile(rb"<(?:\w+:)?v\s*>([^<]+)<")
+_ASIDE = re.compile(rb"<\?|<!(?!\[CDATA\[[^<]*\]\]>)")
+"""A comment or an instruction, or text with something like a tag in it: rows are found by their tags, whatever these
+stand in."""
+_CELL = re.compile(rb"<(?:\w+:)?c((?:[\s/][^>]*)?)>")  # this and the next are looked for in few rows only
+_PLACE = re.compile(rb"\sr\s*=\s*[\"']([A-Z]{1,3})[0-9]+[\"']")
+_KIND = re.compile(rb"\st\s*=\s*[\"'](\w+)[\"']")
+_FORMULA = re.compile(rb"<(?:\w+:)?f[\s>/]")
+_SAVED = re.compile(rb"<(?:\w+:)?v(?:\s[^>]*)?(?:/>|>([^<]*)<)")
 
 
 @dataclass(slots=True)
@@ -241,7 +244,7 @@ class _PieceInTheMaking:
         xml = b"".join([b"<", prefix, b"row", stated, attributes, b">", content, b"</", prefix, b"row>"])
         self._xml.append(xml)
         self.size += len(xml)
-        if b"<f" in content or b":f" in content or b't="e"' in content:
+        if b"<f" in content or b":f" in content or b'"e"' in content or b"'e'" in content:
             self._special[number] = _special_cells(content)
 
     def done(self, frame: _Frame) -> Piece:
@@ -259,12 +262,15 @@ def _check_encoding(start: bytes) -> None:
 
 def _whole_rows(xml: bytes) -> Iterator[tuple[re.Match[bytes], bytes, int]]:
     """The rows that end within some XML: how each begins, its content, and where it ends."""
-    end = 0
+    start, end = 0, 0
+    odd = b"<!" in xml or b"<?" in xml
     while row := _ROW.search(xml, end):
         whole = (b"", row.end()) if row.group(3) else _until(b"</" + row.group(1) + b"row", xml, row.end())
         if whole is None:
             return
-        content, end = whole
+        start, (content, end) = end, whole
+        if odd and _ASIDE.search(xml, start, end):
+            raise RefusedFileError("file_damaged")
         yield row, content, end
 
 
@@ -280,17 +286,25 @@ def _until(closing: bytes, xml: bytes, start: int) -> tuple[bytes, int] | None:
 
 
 def _special_cells(content: bytes) -> dict[int, dict[str, object]]:
+    """Errors, and formulas without a value; one that gave an empty text has a value, which is blank."""
     found: dict[int, dict[str, object]] = {}
-    for cell in _SPECIAL.finditer(content):
-        attributes, inner = cell.groups()
-        place = _PLACE.search(attributes)
-        if place is None:
-            continue
+    column = -1
+    cells = list(_CELL.finditer(content))
+    ends = [*(cell.start() for cell in cells[1:]), len(content)]
+    for cell, end in zip(cells, ends, strict=True):
+        attributes = cell.group(1)
+        stated, kind = _PLACE.search(attributes), _KIND.search(attributes)
+        column = _column(stated.group(1)) if stated else column + 1
+        inner = content[cell.end() : end]
         saved = _SAVED.search(inner)
-        if b't="e"' in attributes:
-            found[_column(place.group(1))] = {"e": "" if saved is None else saved.group(1).decode("ascii", "replace")}
-        elif saved is None and re.search(rb"<(?:\w+:)?f[\s>/]", inner):
-            found[_column(place.group(1))] = dict(NO_VALUE)
+        value = saved.group(1) if saved else None
+        match kind and kind.group(1):
+            case b"e":
+                found[column] = {"e": (value or b"").decode("ascii", "replace")}
+            case b"str" if saved:
+                continue
+            case _ if not value and _FORMULA.search(inner):
+                found[column] = dict(NO_VALUE)
     return found
 
 

@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 Cell: TypeAlias = str | int | float | bool | date | Mapping[str, Any]
 """A mapping stands for a formula without a value or for an error value."""
 
+LONGEST = 32_767
+"""Characters of a text."""
 NO_VALUE = {"f": 1}
 
 

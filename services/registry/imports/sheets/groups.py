@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from services.registry.imports.columns import by_header
+from services.registry.imports.columns import LINE, by_header
 from services.registry.imports.grouping import Grouper, Located, Reader, Rows, SheetRow
 from services.registry.imports.layout import Layout
 from services.registry.imports.sheets.cells import wired
@@ -70,7 +70,7 @@ class Meaning:
 
     def known(self) -> set[str]:
         """The names that tell a header from other rows."""
-        return {*by_header(), *map(plain, self.columns)}
+        return {*by_header(), plain(LINE), *map(plain, self.columns)}
 
     def layout(self, header: Header) -> Layout:
         """The sheet's header, understood."""

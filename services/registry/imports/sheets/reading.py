@@ -12,16 +12,16 @@ from typing import Any, TypeAlias
 
 import python_calamine as calamine
 
+from services.registry.imports.columns import ERRORS, LINE
 from services.registry.imports.sheets import headers
 from services.registry.imports.sheets.archive import Archive, Piece
-from services.registry.imports.sheets.cells import Cell, cell_of
-from services.registry.imports.sheets.headers import Header
+from services.registry.imports.sheets.cells import LONGEST, Cell, cell_of
+from services.registry.imports.sheets.headers import Header, plain
 from services.registry.imports.sheets.refusals import RefusedFileError
 
 Row: TypeAlias = tuple[int, Sequence[Cell]]
 """The row's number as the clerk sees it, and its cells."""
 
-LONGEST_FIELD = 32_767
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _CHUNK = 1 << 20
 
@@ -50,6 +50,21 @@ class _Candidate:
 
 def read(raw: io.BytesIO, known: Collection[str]) -> Table:
     """The table in a file, which its content tells the kind of. Raises ``RefusedFileError``."""
+    table = _read(raw, known)
+    return table if table.header is None else _given_back(table, table.header)
+
+
+def _given_back(table: Table, header: Header) -> Table:
+    """JSON lines where it holds nothing else: they were not taken in, came back as a workbook, and were corrected."""
+    names = [plain(name) for name in header.names]
+    if not {plain(LINE)} < {*names} <= {plain(LINE), *map(plain, ERRORS.values()), ""}:
+        return table
+    place = names.index(plain(LINE))
+    lines = ((number, [str(cells[place])]) for number, cells in table.rows if len(cells) > place and cells[place] != "")
+    return Table("jsonl", None, lines, table.expected_rows, table.hidden)
+
+
+def _read(raw: io.BytesIO, known: Collection[str]) -> Table:
     start = raw.getvalue()[:4096]
     if not start.strip():
         raise RefusedFileError("file_empty")
@@ -173,7 +188,7 @@ def _read_csv(raw: io.BytesIO, known: Collection[str]) -> Table:
     start = text.read(4096)
     delimiter = max(",\t;", key=start.count)
     text.seek(0)
-    csv.field_size_limit(LONGEST_FIELD)
+    csv.field_size_limit(LONGEST)
     rows = _csv_rows(text, delimiter)
     head = list(itertools.islice(rows, headers.LOOKED_AT))
     header = headers.find(head, known)
