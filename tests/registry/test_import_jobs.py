@@ -13,6 +13,7 @@ import shared.app as app_module
 from services.registry.imports import modes, running, store
 from services.registry.imports.registering import Ahead
 from services.registry.imports.running import Runner
+from services.registry.statistics import service as statistics
 from shared import errors
 from shared.errors import Problem
 from tests.registry.conftest import (
@@ -213,7 +214,7 @@ async def test_a_fault_of_ours_in_mode_all_wrote_nothing(
     registry: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(modes, "CHUNK", 1)
-    monkeypatch.setattr(modes.statistics, "count", lambda *_: 1 / 0)
+    monkeypatch.setattr(statistics, "count", lambda *_: 1 / 0)
     job = await imported(registry, workbook([head("41132300000001"), head("41132300000002", 2)]), mode="all")
     assert [(each["code"], each["message"]) for each in job["refusals"]] == [
         ("internal_error", "a fault of ours; nothing was written")
