@@ -252,9 +252,9 @@ async def test_what_a_source_submits_is_audited_and_ends_with_the_quota(small_qu
         assert await importer.submit(*guesses) == {}
         for place in range(3):
             assert errors(await importer.outcome(f"h-{place}")) == {("/members/0/id_number", "id_number_taken")}
-        for number in (numbers[0], FREE):
-            late = importer.message(f"l-{number}", members=[identified(number)])
-            assert errors(await importer.decided(late, f"l-{number}")) == {("", "lookup_quota_exceeded")}
+        for name, number in (("taken", numbers[0]), ("free", FREE)):
+            late = importer.message(name, members=[identified(number)])
+            assert errors(await importer.decided(late, name)) == {("", "lookup_quota_exceeded")}
         assert (await importer.decided(importer.message("plain"), "plain"))["outcome"] == "accepted"
         collided = await entries(client, small_quota, operation="person.collided")
         assert {each["key_id"] for each in collided} == {source["id"]}
