@@ -287,7 +287,7 @@ async def test_a_household_given_twice_is_found_where_each_is_registered_by_itse
     """As it is done once others kept taking numbers."""
 
     async def failing(_: Any) -> Any:
-        raise Problem(errors.UNAVAILABLE)
+        raise Problem(errors.CONFLICT)
 
     monkeypatch.setattr(modes, "CHUNK", 10)
     monkeypatch.setattr(modes, "attempted", failing)
