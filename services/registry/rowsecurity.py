@@ -45,6 +45,12 @@ def by_household(table: str, column: str) -> list[str]:
     return _protected(table, f"EXISTS (SELECT FROM household seen WHERE seen.id = {table}.{column})")
 
 
+FORMER_DIVISIONS = (
+    "ALTER POLICY scope ON household USING ((SELECT caller_scope()) IS NULL "
+    "OR ARRAY[city, managing_unit, township, village] && (SELECT caller_scope()) "
+    "OR (former_divisions <> '' AND string_to_array(former_divisions, ' ') && (SELECT caller_scope())))",
+)
+"""Statements that let a household be seen where it once lay too: as of a day it belongs there (architecture rule 9)."""
 PERSONS_ALONE = (
     "ALTER POLICY scope ON person USING ((SELECT caller_scope()) IS NULL "
     "OR ARRAY[city, managing_unit, township, village] && (SELECT caller_scope()) "

@@ -158,6 +158,7 @@ async def list_households(
     """Households within your divisions, in order of registration; with `Accept: application/jsonl` all of them.
 
     With `as_of`, village, standing and members are those of the day; with `known_at`, as the register knew them then.
+    Both list what was within your divisions on that day, or by what was known then: what a list said, it says again.
     """
     filters = query.filters()
     if JSONL in request.headers.get("accept", ""):
@@ -198,14 +199,12 @@ async def get_household(
 ) -> HouseholdDetail:
     """By id, or by its 14-digit number. Members are masked; births are shown as years.
 
-    `as_of` shows village, standing and members of the day; `known_at` leaves out what was recorded later. The two go
-    together: as it was on a day, as we knew at an instant. Attributes without a day of their own are as known.
+    `as_of` shows village, standing and members of the day, and nothing dated later; `known_at` leaves out what was
+    recorded later. The two go together: as it was on a day, as we knew at an instant. Attributes without a day of
+    their own are as known. A household that moved to another unit is still shown as of the days on which it was yours.
     """
     async with scoped(registry.runtime, caller) as pg:
-        if known_at is None:
-            found = await reading.find(pg, household, caller, registry.vault)
-        else:
-            found = await reading.known_at(pg, household, caller, registry.vault, known_at)
+        found = await reading.find_as_of(pg, household, caller, registry.vault, as_of, known_at)
     set_etag(response, found.version)
     last = today(registry)
     known_on = None if known_at is None else min(local_day(known_at), last)

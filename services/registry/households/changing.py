@@ -10,12 +10,12 @@ from pydantic import ValidationError
 
 from services.registry.checks import catalogue
 from services.registry.context import Registry
-from services.registry.households import births, holders, monitoring, rules
+from services.registry.households import births, holders, monitoring, responsibility, rules
 from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
 from services.registry.households.facts import facts_of
 from services.registry.households.incomes import Income, with_income
 from services.registry.households.judging import Surroundings, day_faults, identify, year_faults
-from services.registry.households.monitoring import Monitoring
+from services.registry.households.monitoring import Monitored, Monitoring
 from services.registry.households.records import Author, Household, Individual, Person
 from services.registry.households.registering import TAKEN, draw_numbers, new_person
 from services.registry.households.rules import NotValidThenError, Relation, Since
@@ -98,19 +98,29 @@ def decided(standing: Standing, day: date, *, cause: Cause | None = None) -> Dec
             new = replace(new, attributes=new.attributes.model_copy(update={"relapse_cause": cause}))
         elif cause is not None:
             new = replace(new, cause=cause)
-        return checked(old, new, replace(around, standing_by_decision=False))  # this is the decision
+        # This is the decision.
+        return checked(old, new, replace(around, standing_by_decision=False), pointer="/on")
 
     return decide
 
 
 def monitored(stretch: Monitoring) -> Decision:
     """Monitored from a day on, as a decision found."""
-    return lambda old, _: replace(old, monitoring=(*old.monitoring, stretch))
+    return _monitoring(lambda held: (*held, stretch))
 
 
 def no_longer_monitored(day: date) -> Decision:
     """Monitored no longer from a day on, as a decision found."""
-    return lambda old, _: replace(old, monitoring=monitoring.ended(old.monitoring, day))
+    return _monitoring(lambda held: monitoring.ended(held, day))
+
+
+def _monitoring(change: Callable[[Monitored], Monitored]) -> Decision:
+    def decide(old: Household, around: Surroundings) -> Household:
+        new = replace(old, monitoring=change(old.monitoring))
+        responsibility.check(old, new, around.caller, "/on")
+        return new
+
+    return decide
 
 
 def _related(old: Household, relations: Iterable[RelationChange]) -> Household:
@@ -170,7 +180,9 @@ def deregistered(body: Deregistration) -> Decision:
     """Off the register with all its members. Raises 422."""
 
     def decide(old: Household, around: Surroundings) -> Household:
-        return gone(old, day_of("/effective_on", body.effective_on, old.registered_on, around.today))
+        new = gone(old, day_of("/effective_on", body.effective_on, old.registered_on, around.today))
+        responsibility.check(old, new, around.caller, "/effective_on")
+        return new
 
     return decide
 
@@ -204,7 +216,8 @@ def member_patched(member_id: UUID, patch: MemberPatch) -> Decision:
         if patch.status not in (None, "active") and changed.relation == "head":
             raise errors.invalid(fault("/status", "head_leaves", "name another head first", "须先变更户主"))
         members = tuple(changed if each is member else each for each in old.members)
-        return checked(old, replace(old, members=members), around)
+        pointer = "/birth_date" if patch.status is None else "/effective_on"
+        return checked(old, replace(old, members=members), around, pointer=pointer)
 
     return decide
 
@@ -274,7 +287,7 @@ async def with_member(
     [(_, number)] = await draw_numbers(pg, "person", [old.latest.path.county[:6]])
     place = max(each.position for each in old.members) + 1
     person = new_person(member, identity, old.id, number=number, place=place, joined_on=joined_on, author=author)
-    new = checked(old, replace(old, members=(*old.members, person)), around)
+    new = checked(old, replace(old, members=(*old.members, person)), around, pointer="/joined_on")
     await holders.check(pg, registry, around.caller, old.members, new.members)
     taken = await pg.fetchval("SELECT EXISTS (SELECT FROM person WHERE number = $1)", person.number)
     if taken:
@@ -283,11 +296,17 @@ async def with_member(
 
 
 def checked(
-    old: Household | None, new: Household, around: Surroundings, *, origin: Household | None = None
+    old: Household | None,
+    new: Household,
+    around: Surroundings,
+    *,
+    origin: Household | None = None,
+    pointer: str = "/effective_on",
 ) -> Household:
-    """Raises 422 where a change breaks a rule of the catalogue; what was wrong before does not stand in its way.
+    """Raises 422 where a change breaks a rule of the catalogue, or reaches into days that were another unit's.
 
-    ``origin`` is the household that a new one comes from.
+    What was wrong before does not stand in its way. ``origin`` is the household that a new one comes from,
+    ``pointer`` the field that says the day.
     """
     wrong_before = [] if old is None else catalogue.errors(facts_of(old, around.today))
     before = {(each.rule.code, each.pointer) for each in wrong_before}
@@ -296,6 +315,8 @@ def checked(
     faults = [each.fault() for each in found if (each.rule.code, each.pointer) not in before]
     if faults:
         raise errors.invalid(*faults)
+    if old is not None:
+        responsibility.check(old, new, around.caller, pointer)
     return new
 
 

@@ -1,4 +1,7 @@
-"""Lists of households: filters, pages, the whole as a stream; all of it within the caller's divisions."""
+"""Lists of households: filters, pages, the whole as a stream; all of it within the caller's divisions.
+
+As of a day, by where households lay on that day (architecture rule 9), as known at an instant, by where that had them.
+"""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +11,7 @@ from uuid import UUID
 
 from services.registry.households import known
 from services.registry.households.presenting import shown
-from services.registry.households.reading import scope
+from services.registry.households.reading import once_in_scope, scope
 from services.registry.identity import Vault
 from services.registry.rowsecurity import scoped
 from shared.app import Runtime
@@ -64,11 +67,13 @@ class _Query:
         if filters.known_at is not None:
             newest = known.NEWEST.format(instant=self._argument(filters.known_at, "timestamptz"))
             self.source, state = f"household AS current CROSS JOIN LATERAL {newest} AS household", _STATE_KNOWN
-            self.conditions = [scope(1, "current")]
+            self.conditions = [once_in_scope(1, "current"), scope(1)]
             self._id = "current.id"
             self._members = known.MEMBERS.format(household="household.id", version="household.version")
         if filters.as_of is not None:
             place, day = "period", self._argument(filters.as_of, "date")
+            held = "household" if filters.known_at is None else "current"
+            self.conditions = [once_in_scope(1, held), scope(1, place)]
             self.source += f" CROSS JOIN LATERAL {state.format(day=day)} AS period"
             if filters.known_at is None:
                 self._members = _MEMBERS_EVER

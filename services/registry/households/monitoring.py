@@ -55,6 +55,15 @@ def cut(stretches: Monitored, day: date) -> Monitored:
     )
 
 
+def as_of(stretches: Monitored, day: date) -> Monitored:
+    """As they were on a day: none that began later, and those that still went on without an end."""
+    return tuple(
+        each.model_copy(update={"valid_to": None}) if each.valid_to is None or each.valid_to > day else each
+        for each in stretches
+        if each.valid_from <= day
+    )
+
+
 def stored(stretches: Monitored) -> str:
     """As they are kept in a column."""
     return json.dumps([each.model_dump(mode="json") for each in stretches])

@@ -5,27 +5,28 @@ from datetime import date
 from typing import Any
 
 from services.registry.checks import catalogue
+from services.registry.households import monitoring
 from services.registry.households.facts import facts_of
 from services.registry.households.incomes import IncomeOut
-from services.registry.households.records import Household, Individual, Person
+from services.registry.households.records import Household, HouseholdStatus, Individual, Person
 from services.registry.households.schemas import FindingOut, HouseholdDetail, HouseholdOut, MemberOut, VersionOut
 from services.registry.identity import Vault, masked_bank_card, masked_id_number, masked_name, masked_phone
 from shared import errors
-from shared.contracts.household import HouseholdEvent, HouseholdState
+from shared.contracts.household import HouseholdEvent
 from shared.errors import Problem
 
 
 def shown(row: Any, vault: Vault, day: date | None = None) -> HouseholdOut:
     """A row of a list: a household with its head and how many they are, in its latest state or in that of a day."""
     head = None if row["head_name"] is None else masked_name(vault.open(row["head_name"], "name", row["head_id"]))
-    event = HouseholdEvent.model_validate_json(row["event"])
-    state = _state(event, day)
+    event = _as_of(HouseholdEvent.model_validate_json(row["event"]), day)
+    state = event.timeline[-1]
     return HouseholdOut(
         id=row["id"],
         number=row["number"],
         seq=row["seq"],
         version=row["version"],
-        status=row["status"],
+        status=event.status,
         source_system=row["source_system"],
         external_id=row["external_id"],
         village=state.path.village or "",
@@ -34,7 +35,7 @@ def shown(row: Any, vault: Vault, day: date | None = None) -> HouseholdOut:
         cause=row["cause"],
         welfare=row["welfare"],
         timeline=event.timeline,
-        valid_to=row["valid_to"],
+        valid_to=event.valid_to,
         head=head,
         people=row["people"],
         changed_at=row["recorded_at"],
@@ -46,11 +47,13 @@ def detailed(
 ) -> HouseholdDetail:
     """A household and its members: as of now with all who ever belonged to it, or as it was on a day.
 
-    With it goes what the rules find about it today. ``known_on`` is the day of the knowledge, unless today.
+    With it goes what the rules find about it today, unless a day was asked for. ``known_on`` is the day of the
+    knowledge, unless today.
 
     Raises 404 for a day on which it was not on the register.
     """
-    state = _state(household.event, day)
+    event = _as_of(household.event, day)
+    state = event.timeline[-1]
     members = (
         list(household.members)
         if day is None
@@ -67,7 +70,7 @@ def detailed(
         number=household.number,
         seq=household.seq,
         version=household.version,
-        status=household.status,
+        status=event.status,
         source_system=household.source_system,
         external_id=household.external_id,
         village=state.path.village or "",
@@ -75,28 +78,36 @@ def detailed(
         standing=state.standing,
         cause=household.cause,
         welfare=household.welfare,
-        timeline=list(household.timeline),
-        valid_to=household.valid_to,
+        timeline=event.timeline,
+        valid_to=event.valid_to,
         head=None if head is None or head.status == "erased" else masked_name(head.name),
         people=len(present),
         changed_at=household.author.now,
         poverty_attribute=household.poverty_attribute(day or known_on or today),
         attributes=household.attributes,
-        incomes=[IncomeOut.of(income) for income in household.incomes],
-        monitoring=list(household.monitoring),
+        incomes=[IncomeOut.of(income) for income in household.incomes if day is None or income.year <= day.year],
+        monitoring=list(household.monitoring if day is None else monitoring.as_of(household.monitoring, day)),
         members=[member(each) for each in members],
-        findings=[
-            FindingOut(rule=each.rule.code, severity=each.rule.severity, pointer=each.pointer)
-            for each in catalogue.all_findings(facts_of(household, today))
-        ],
+        findings=_findings(household, today) if day is None else [],
     )
 
 
-def _state(event: HouseholdEvent, day: date | None) -> HouseholdState:
-    state = event.timeline[-1] if day is None else event.state_on(day)
-    if state is None:
+def _as_of(event: HouseholdEvent, day: date | None) -> HouseholdEvent:
+    """Without what is dated after a day. Raises 404 for a day on which it was not on the register."""
+    if day is None:
+        return event
+    if event.state_on(day) is None:
         raise Problem(errors.NOT_FOUND)
-    return state
+    status: HouseholdStatus = "erased" if event.status == "erased" else "active"
+    timeline = [state for state in event.timeline if state.valid_from <= day]
+    return event.model_copy(update={"status": status, "timeline": timeline, "valid_to": None})
+
+
+def _findings(household: Household, today: date) -> list[FindingOut]:
+    return [
+        FindingOut(rule=each.rule.code, severity=each.rule.severity, pointer=each.pointer)
+        for each in catalogue.all_findings(facts_of(household, today))
+    ]
 
 
 def member(person: Person) -> MemberOut:

@@ -34,11 +34,39 @@ def scope(argument: int, table: str = "household") -> str:
     return "(" + " OR ".join(f"{table}.{column} = ANY(${argument}::text[])" for column in columns) + ")"
 
 
+def once_in_scope(argument: int, table: str = "household") -> str:
+    """The same on where it lies, or ever lay: it may have lain there on the day asked for, which remains to be seen."""
+    former = f"{table}.former_divisions"
+    moved = f"{former} <> '' AND string_to_array({former}, ' ') && ${argument}::text[]"
+    return f"({scope(argument, table)} OR ({moved}))"
+
+
 async def find(pg: Pg, name: str, caller: Caller, vault: Vault, *, lock: bool = False) -> Household:
     """A household by id or number. Raises 404 when there is none, or none within the caller's divisions."""
+    return await _found(pg, name, caller, vault, scope(3), lock=lock)
+
+
+async def find_as_of(
+    pg: Pg, name: str, caller: Caller, vault: Vault, day: date | None, instant: datetime | None
+) -> Household:
+    """A household as known at an instant, for whoever has it in scope now, or had it on the day by what was known.
+
+    Raises 404 also where it was not known then.
+    """
+    household = await _found(pg, name, caller, vault, once_in_scope(3))
+    ours = caller.reaches(household.latest.path)
+    if instant is not None:
+        household = await _known_at(pg, household, vault, instant)
+    state = household.latest if day is None else household.event.state_on(day)
+    if not ours and (state is None or not caller.reaches(state.path)):
+        raise Problem(errors.NOT_FOUND)
+    return household
+
+
+async def _found(pg: Pg, name: str, caller: Caller, vault: Vault, within: str, *, lock: bool = False) -> Household:
     identifier, number = named(name)
     row = await pg.fetchrow(
-        f"SELECT * FROM household WHERE (id = $1 OR number = $2) AND {scope(3)} {'FOR UPDATE' if lock else ''}",
+        f"SELECT * FROM household WHERE (id = $1 OR number = $2) AND {within} {'FOR UPDATE' if lock else ''}",
         identifier,
         number,
         list(caller.divisions),
@@ -58,9 +86,8 @@ def named(name: str) -> tuple[UUID | None, str | None]:
         raise Problem(errors.NOT_FOUND) from error
 
 
-async def known_at(pg: Pg, name: str, caller: Caller, vault: Vault, instant: datetime) -> Household:
+async def _known_at(pg: Pg, current: Household, vault: Vault, instant: datetime) -> Household:
     """A household as it was known at an instant, members included. Raises 404 where it was not known then."""
-    current = await find(pg, name, caller, vault)
     version = await pg.fetchval(
         "SELECT max(version) FROM ("
         "SELECT version FROM household WHERE id = $1 AND recorded_at <= $2 "
@@ -130,6 +157,7 @@ def household_of(row: Any, members: Iterable[Any], vault: Vault) -> Household:
         attributes=HouseholdAttributes.model_validate_json(row["attributes"]),
         incomes=incomes.read(row["incomes"]),
         monitoring=monitoring.read(row["monitoring"]),
+        seen_in=frozenset(row["former_divisions"].split()),
         first_recorded_at=row["first_recorded_at"],
         author=_author(row),
         members=tuple(person_of(member, vault) for member in members),

@@ -130,6 +130,8 @@ class Household:
     """By year, oldest first."""
     monitoring: Monitored = ()
     """Oldest first."""
+    seen_in: frozenset[str] = frozenset()
+    """Divisions in which versions before this one had it."""
     first_recorded_at: datetime
     author: Author
     members: tuple[Person, ...]
@@ -137,6 +139,14 @@ class Household:
     @property
     def registered_on(self) -> date:
         return self.timeline[0].valid_from
+
+    @property
+    def former_divisions(self) -> frozenset[str]:
+        """Divisions in which it lay at another time, or was said to by a version before, and does not lie now."""
+        if len(self.timeline) == 1 and not self.seen_in:
+            return self.seen_in
+        lay_in = (code for state in self.timeline for code in state.path.scopes())
+        return self.seen_in.union(lay_in).difference(self.latest.path.scopes())
 
     @property
     def latest(self) -> HouseholdState:
@@ -187,7 +197,8 @@ def next_version(old: Household, new: Household, author: Author) -> Household:
     """``new`` as the version after ``old``, recorded later; members that differ get a new version too."""
     version, stays, author = old.version + 1, _Stays(old), author.after(old.author.now)
     members = tuple(_next_person(stays.before(member), member, version, author) for member in new.members)
-    return replace(new, version=version, author=author, members=members)
+    seen_in = old.former_divisions.union(old.latest.path.scopes())
+    return replace(new, version=version, author=author, members=members, seen_in=seen_in)
 
 
 def _next_person(old: Person | None, new: Person, household_version: int, author: Author) -> Person:

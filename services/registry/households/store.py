@@ -202,8 +202,8 @@ def _household_row(household: Household) -> tuple[Any, ...]:
         household.latest.standing, household.registered_on, household.valid_to, household.cause, household.welfare,
         dated_text(household.residences), dated_text(household.standings), household.event.model_dump_json(),
         attributes.stored(household.attributes), incomes.stored(household.incomes),
-        monitoring.stored(household.monitoring), household.first_recorded_at, household.author.now,
-        household.author.key_id, household.author.reason,
+        monitoring.stored(household.monitoring), " ".join(sorted(household.former_divisions)),
+        household.first_recorded_at, household.author.now, household.author.key_id, household.author.reason,
     )  # fmt: skip
 
 

@@ -218,7 +218,7 @@ async def _merged(
     if found:
         return found
     try:
-        changing.checked(old, new, around)
+        changing.checked(old, new, around, pointer="/members")
     except Problem as problem:
         return [_as_given(each, new, merge.positions) for each in problem.faults]
     return _Merge(old, new, tuple(merge.kept), merge.positions)
