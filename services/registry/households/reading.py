@@ -15,6 +15,7 @@ from services.registry.households.rules import Since
 from services.registry.identity import Vault
 from shared import errors
 from shared.auth import Caller
+from shared.contracts.division import Path
 from shared.contracts.household import HouseholdEvent
 from shared.db import Pg
 from shared.errors import Problem
@@ -125,6 +126,12 @@ async def standings_of(pg: Pg, household_id: UUID) -> tuple[tuple[Since, ...], d
     """The dated standings of a household that is there, and its end, whoever asks; they name nobody."""
     [row] = await pg.fetch("SELECT standings, valid_to FROM household WHERE id = $1", household_id)
     return dated_entries(row["standings"]), row["valid_to"]
+
+
+async def place_of(pg: Pg, household_id: UUID) -> Path:
+    """Where a household that is there lies now, whoever asks."""
+    [row] = await pg.fetch("SELECT event FROM household WHERE id = $1", household_id)
+    return HouseholdEvent.model_validate_json(row["event"]).timeline[-1].path
 
 
 async def versions(pg: Pg, household_id: UUID) -> Sequence[Any]:

@@ -199,7 +199,9 @@ async def _changed(
             new = act(old, now, last)
             if new.state == "concluded":
                 new = await concluding.conclude(pg, registry, caller, new)
-            await store.change(pg, registry, new, Author(caller.key_id, now, body.note))
+            household = new.household_id
+            place = new.path if household is None else await reading.place_of(pg, household)
+            await store.change(pg, registry, new, Author(caller.key_id, now, body.note), place)
         return new
 
     new = await attempted(attempt)

@@ -1,4 +1,8 @@
-"""Decisions in their rows, always within the caller's divisions; each write with its event."""
+"""Decisions in their rows, always within the caller's divisions; each write with its event.
+
+A decision about a household goes with it: while it is open, it is in the hands of whoever has the household in scope.
+Once it has ended, whoever had it at its last step sees it too (architecture rule 9).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,19 +15,30 @@ import asyncpg
 from services.registry.audit import service as audit
 from services.registry.audit.rules import Entry, digest_of
 from services.registry.context import Registry
+from services.registry.households import reading
 from services.registry.households.records import Author
 from services.registry.standing.records import Decision
 from services.registry.standing.rules import DECISION_OPEN
 from shared import errors, outbox
 from shared.auth import Caller
+from shared.contracts.division import Path
 from shared.contracts.standing import STANDING, DecisionKind, DecisionState
 from shared.db import Pg
 from shared.errors import Problem
 from shared.outbox import Event
 
-_SCOPE = "(city = ANY({0}) OR managing_unit = ANY({0}) OR township = ANY({0}) OR village = ANY({0}))"
+_OPEN = "('open', 'contested')"
 _ONE_OPEN = ("standing_decision_one_household", "standing_decision_one_division")
 REPUBLISHED_AT_ONCE = 2000
+
+
+def _within(argument: int) -> str:
+    """The caller's divisions, given as an argument, as a condition on a decision."""
+    here, holder = reading.scope(argument, "standing_decision"), reading.scope(argument, "holder")
+    return (
+        f"((household_id IS NULL OR state NOT IN {_OPEN}) AND {here} "
+        f"OR EXISTS (SELECT FROM household holder WHERE holder.id = household_id AND {holder}))"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +54,7 @@ class Filters:
 async def find(pg: Pg, decision_id: UUID, caller: Caller, *, lock: bool = False) -> Decision:
     """Raises 404 when there is none, or none within the caller's divisions."""
     body = await pg.fetchval(
-        f"SELECT body FROM standing_decision WHERE id = $1 AND {_SCOPE.format('$2::text[]')} "
-        f"{'FOR UPDATE' if lock else ''}",
+        f"SELECT body FROM standing_decision WHERE id = $1 AND {_within(2)} {'FOR UPDATE' if lock else ''}",
         decision_id,
         list(caller.divisions),
     )
@@ -72,7 +86,7 @@ async def count(pg: Pg, filters: Filters, caller: Caller) -> int:
 
 def _conditions(filters: Filters, caller: Caller) -> tuple[list[str], list[Any]]:
     arguments: list[Any] = [list(caller.divisions)]
-    conditions = [_SCOPE.format("$1::text[]")]
+    conditions = [_within(1)]
     for column, value in (("kind", filters.kind), ("state", filters.state), ("household_id", filters.household)):
         if value is not None:
             arguments.append(value)
@@ -98,23 +112,24 @@ async def add(pg: Pg, registry: Registry, decision: Decision, author: Author) ->
         if error.constraint_name in _ONE_OPEN:
             raise Problem(DECISION_OPEN) from error
         raise
-    await _tell(pg, registry, decision, author)
+    await _tell(pg, registry, decision, author, path)
 
 
-async def change(pg: Pg, registry: Registry, decision: Decision, author: Author) -> None:
-    """Write the next version of a decision whose row is locked, its event and its audit entry."""
+async def change(pg: Pg, registry: Registry, decision: Decision, author: Author, place: Path) -> None:
+    """Write the next version of a decision whose row is locked, its event and its audit entry.
+
+    ``place`` is where its household or division lies now.
+    """
     await pg.execute(
-        "UPDATE standing_decision SET version = $2, state = $3, body = $4, recorded_at = $5 WHERE id = $1",
-        decision.id,
-        decision.version,
-        decision.state,
-        decision.model_dump_json(),
-        author.now,
-    )
-    await _tell(pg, registry, decision, author)
+        "UPDATE standing_decision SET version = $2, state = $3, body = $4, recorded_at = $5, city = $6, "
+        "managing_unit = $7, township = $8, village = $9 WHERE id = $1",
+        decision.id, decision.version, decision.state, decision.model_dump_json(), author.now, place.city,
+        place.managing_unit, place.township, place.village,
+    )  # fmt: skip
+    await _tell(pg, registry, decision, author, place)
 
 
-async def _tell(pg: Pg, registry: Registry, decision: Decision, author: Author) -> None:
+async def _tell(pg: Pg, registry: Registry, decision: Decision, author: Author, place: Path) -> None:
     await _publish(pg, registry, [(decision, author.now)])
     entry = Entry(
         recorded_at=author.now,
@@ -123,7 +138,7 @@ async def _tell(pg: Pg, registry: Registry, decision: Decision, author: Author) 
         object_id=str(decision.id),
         version=decision.version,
         reason=author.reason,
-        divisions=decision.path.scopes(),
+        divisions=place.scopes(),
         digest=digest_of([decision.model_dump_json()]),
     )
     await audit.record(pg, [entry])

@@ -1,5 +1,7 @@
 """Households know the divisions in which they once lay: whoever had them in scope on a day may ask as of that day.
 
+Decisions say where their household lay at the last step.
+
 Revision ID: 0016
 """
 
@@ -27,6 +29,7 @@ STATEMENTS = (
     "COMMENT ON COLUMN household.former_divisions IS "
     "'Codes, separated by spaces, of divisions in which it lay at another time, or was said to, and does not lie now'",
     FILLED,
+    "COMMENT ON COLUMN standing_decision.village IS 'As of its last step; for scope, like those above it'",
     *rowsecurity.FORMER_DIVISIONS,
 )
 
