@@ -1,5 +1,6 @@
 """Scope as of the day (architecture rule 9): a county reads and writes the days on which a household was its own."""
 
+import importlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,6 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from shared.app import Runtime
 from shared.clock import FixedClock
 from shared.ids import uuid7
 from tests.registry.conftest import (
@@ -183,3 +185,18 @@ async def test_what_never_moved_is_written_from_its_first_day_on(registry: httpx
     url = f"/v1/households/{made['id']}"
     answer = await registry.patch(url, json=body, headers={**here, **matching(made["version"])})
     assert answer.status_code == 200, answer.text
+
+
+async def test_households_of_before_learn_where_they_lay(registry: httpx.AsyncClient, app: FastAPI) -> None:
+    """What the migration fills in is what is written since."""
+    migration = importlib.import_module("services.registry.migrations.versions.0016_former_divisions")
+    await moved(registry, await make(registry))
+    await make(registry)
+    runtime: Runtime = app.state.runtime
+    async with runtime.database.driver() as pg:
+        written = await pg.fetch("SELECT id, former_divisions FROM household ORDER BY id")
+        await pg.execute("UPDATE household SET former_divisions = ''")
+        await pg.execute(migration.FILLED)
+        filled = await pg.fetch("SELECT id, former_divisions FROM household ORDER BY id")
+    assert filled == written
+    assert [each["former_divisions"] for each in written] == ["411323000000 411323102000 411323102217", ""]
