@@ -49,8 +49,13 @@ FORMER_DIVISIONS = (
     "ALTER POLICY scope ON household USING ((SELECT caller_scope()) IS NULL "
     "OR ARRAY[city, managing_unit, township, village] && (SELECT caller_scope()) "
     "OR (former_divisions <> '' AND string_to_array(former_divisions, ' ') && (SELECT caller_scope())))",
+    "ALTER POLICY scope ON household_period USING ((SELECT caller_scope()) IS NULL "
+    "OR ARRAY[city, managing_unit, township, village] && (SELECT caller_scope()))",
 )
-"""Statements that let a household be seen where it once lay too: as of a day it belongs there (architecture rule 9)."""
+"""Statements that let a household be seen where it once lay too: as of a day it belongs there (architecture rule 9).
+
+A stretch of its days is seen where it lay in these.
+"""
 PERSONS_ALONE = (
     "ALTER POLICY scope ON person USING ((SELECT caller_scope()) IS NULL "
     "OR ARRAY[city, managing_unit, township, village] && (SELECT caller_scope()) "

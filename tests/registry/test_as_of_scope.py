@@ -15,6 +15,7 @@ from shared.ids import uuid7
 from tests.registry.conftest import (
     OTHER_VILLAGE,
     VILLAGE,
+    XIPING,
     XIXIA,
     app_on,
     client_of,
@@ -85,8 +86,12 @@ async def test_a_list_of_a_day_is_that_of_who_had_the_household_then(
         assert await listed(registry, there, **query) == theirs, query
     as_known_then = {"as_of": "2017-06-30", "known_at": then}
     assert (await registry.get("/v1/households", params=as_known_then, headers=here)).json()["items"] == exported
-    for division, found in ((XIXIA, both), (ZONE, [])):
+    for division, found in (
+        (XIXIA, both), (XIPING, both), (VILLAGE, both), (VILLAGE[:6], both), (ZONE, []), (OTHER_VILLAGE, []),
+    ):  # fmt: skip
         assert await listed(registry, here, as_of="2018-09-30", division=division) == found
+        assert await listed(registry, here, known_at=then, division=division) == found
+        assert set(await listed(registry, here, division=division)) == set(found) - {left["number"]}
 
 
 async def test_one_household_is_shown_as_of_the_days_on_which_it_was_ours(

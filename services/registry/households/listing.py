@@ -44,8 +44,9 @@ _MEMBERS_EVER = """(
 )"""
 _PERIOD = """(
     SELECT * FROM household_period WHERE household_id = household.id
-    AND valid_from <= {day} AND (valid_to IS NULL OR valid_to > {day})
+    AND valid_from <= {day} AND (valid_to IS NULL OR valid_to > {day}) LIMIT 1
 )"""
+"""Laterally to a household: its stretch of a day. There is one at most; to say so keeps a page from joining all."""
 _STATE_KNOWN = """(
     SELECT standing, path ->> 'city' AS city, path ->> 'managing_unit' AS managing_unit,
         path ->> 'township' AS township, path ->> 'village' AS village
@@ -62,17 +63,16 @@ class _Query:
     def __init__(self, filters: Filters, caller: Caller) -> None:
         self.arguments: list[Any] = [list(caller.divisions)]
         self.conditions = [scope(1)]
-        self.source, state, place = "household", _PERIOD, "household"
+        self.source, state, place, held = "household", _PERIOD, "household", "household"
         self._id, self._members, self._present = "household.id", _MEMBERS_NOW, "member.left_on IS NULL"
         if filters.known_at is not None:
             newest = known.NEWEST.format(instant=self._argument(filters.known_at, "timestamptz"))
             self.source, state = f"household AS current CROSS JOIN LATERAL {newest} AS household", _STATE_KNOWN
-            self.conditions = [once_in_scope(1, "current"), scope(1)]
-            self._id = "current.id"
+            held, self._id = "current", "current.id"
+            self.conditions = [once_in_scope(1, held), scope(1)]
             self._members = known.MEMBERS.format(household="household.id", version="household.version")
         if filters.as_of is not None:
             place, day = "period", self._argument(filters.as_of, "date")
-            held = "household" if filters.known_at is None else "current"
             self.conditions = [once_in_scope(1, held), scope(1, place)]
             self.source += f" CROSS JOIN LATERAL {state.format(day=day)} AS period"
             if filters.known_at is None:
@@ -80,7 +80,10 @@ class _Query:
             self._present = f"member.joined_on <= {day} AND (member.left_on IS NULL OR member.left_on > {day})"
         elif filters.standings:
             self.conditions.append("household.status = 'active'")
-        self._place(place, filters)
+        if filters.standings:
+            self.conditions.append(f"{place}.standing = ANY({self._argument(list(filters.standings), 'text[]')})")
+        if filters.division is not None:
+            self._divisions(filters.division, place, held)
         for column, value in (
             ("number", filters.number),
             ("source_system", filters.source_system),
@@ -91,17 +94,18 @@ class _Query:
         if filters.updated_since is not None:
             self.conditions.append(f"household.recorded_at >= {self._argument(filters.updated_since, 'timestamptz')}")
 
-    def _place(self, table: str, filters: Filters) -> None:
-        """Where and what it is, now or on the day asked for."""
-        if filters.standings:
-            self.conditions.append(f"{table}.standing = ANY({self._argument(list(filters.standings), 'text[]')})")
-        if filters.division is not None and len(filters.division) == 12:
-            code = self._argument(filters.division, "text")
-            columns = ("city", "managing_unit", "township", "village")
-            self.conditions.append("(" + " OR ".join(f"{table}.{column} = {code}" for column in columns) + ")")
-        elif filters.division is not None:
-            # Not LIKE: it is not leakproof, and behind row-level security it would look at every row.
-            self.conditions.append(f"{table}.village ^@ {self._argument(filters.division, 'text')}")
+    def _divisions(self, code: str, place: str, held: str) -> None:
+        """Where it is, now or on the day asked for. Of the rest, only those that moved need to be looked at twice."""
+        argument, columns = self._argument(code, "text"), _columns_of(code)
+        # Not LIKE: it is not leakproof, and behind row-level security it would look at every row.
+        operator = "=" if len(code) == 12 else "^@"
+
+        def within(table: str) -> str:
+            return " OR ".join(f"{table}.{column} {operator} {argument}" for column in columns)
+
+        self.conditions.append(f"({within(place)})")
+        if (place, held) != ("household", "household"):
+            self.conditions.append(f"({within(held)} OR {held}.former_divisions <> '')")
 
     def _argument(self, value: Any, kind: str) -> str:
         self.arguments.append(value)
@@ -124,6 +128,13 @@ class _Query:
 
     def count(self) -> str:
         return f"SELECT count(*) FROM {self.source} WHERE {' AND '.join(self.conditions)}"
+
+
+def _columns_of(code: str) -> tuple[str, ...]:
+    """Where the code of a division may stand: its form tells its level (`divisions/rules.placement_faults`)."""
+    if len(code) < 12 or not code.endswith("000"):
+        return ("village",)
+    return ("city", "managing_unit") if code.endswith("000000") else ("township",)
 
 
 async def page(pg: Pg, filters: Filters, caller: Caller, *, after: UUID | None, limit: int) -> Sequence[Any]:

@@ -29,6 +29,7 @@ STATEMENTS = (
     "COMMENT ON COLUMN household.former_divisions IS "
     "'Codes, separated by spaces, of divisions in which it lay at another time, or was said to, and does not lie now'",
     FILLED,
+    "CREATE INDEX household_moved ON household (id) WHERE former_divisions <> ''",
     "COMMENT ON COLUMN standing_decision.village IS 'As of its last step; for scope, like those above it'",
     *rowsecurity.FORMER_DIVISIONS,
 )
