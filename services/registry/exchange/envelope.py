@@ -1,4 +1,7 @@
-"""Shapes of DCI messages (SPDCI 1.0.0, social and core). Unknown names are ignored, known typos understood."""
+"""Shapes of DCI messages (SPDCI 1.0.0, social and core). Known typos are understood.
+
+Unknown names are ignored, but not in criteria: those are kept, and rejected by whoever answers them.
+"""
 
 from typing import Annotated, Any, Literal
 
@@ -62,8 +65,12 @@ class Page(_Shape):
     page_number: int = Field(default=1, ge=1, le=2**31 - 1, strict=True)
 
 
-class SearchCriteria(_Shape):
-    """What is sought."""
+class _Criteria(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class SearchCriteria(_Criteria):
+    """What is sought; what is not named here is rejected."""
 
     version: str | None = Field(default=None, max_length=20, description="1.0.0, where it is given.")
     reg_type: str | None = Field(default=None, max_length=200, description="`ns:org:RegistryType:Social`, likewise.")
@@ -71,7 +78,10 @@ class SearchCriteria(_Shape):
         default=None, max_length=200, description="`REGISTER`, `NewHouseHoldMember` or `SEARCH`; all search alike."
     )
     query_type: Literal["idtype-value", "expression", "predicate"]
-    query: Any = Field(description="As `query_type` says; see the description of the interface.")
+    query: Any = Field(
+        description="As `query_type` says: `{type, value}`; an expression of attributes, `$and`, `$or`, `$not` and "
+        "comparisons; an array of `{seq_num, expression1, condition, expression2}`. Anything else in it is rejected."
+    )
     response_entity: Entity = "Group"
     sort: Annotated[list[Sort], Field(max_length=5)] | None = None
     pagination: Page | None = Field(default=None, description="Page 1 of 100 by default.")
@@ -103,7 +113,10 @@ class Frequency(_Shape):
     )
 
 
-class SubscribeCriteria(_Shape):
+class SubscribeCriteria(_Criteria):
+    """What is watched; what is not named here is rejected."""
+
+    version: str | None = Field(default=None, max_length=20, description="1.0.0, where it is given.")
     reg_type: str | None = Field(default=None, max_length=200)
     reg_event_type: Annotated[str, StringConstraints(max_length=200)]
     frequency: Frequency | None = None
