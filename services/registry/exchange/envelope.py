@@ -45,7 +45,10 @@ class Header(_Shape):
     sender_id: Id99
     sender_uri: Uri | None = Field(default=None, description="Where to call back, below the registered address.")
     receiver_id: str | None = Field(
-        default=None, max_length=99, description="This registry, by the `sender_id` of its answers, where it is named."
+        default=None,
+        max_length=99,
+        description="This registry, where it is named: the `sender_id` of its answers, or the host in it. A message "
+        "for another is not taken.",
     )
     total_count: Count = Field(description="Requests in the message, 100 at most; digits as text are understood.")
     is_msg_encrypted: bool = Field(default=False, description="Must be false: encrypted messages are not read.")
