@@ -8,9 +8,6 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from shared.contracts.base import Contract, Topic, rfc3339
 from shared.db import Pg
 from shared.settings import Settings
@@ -63,17 +60,7 @@ def rows(settings: Settings, events: Iterable[Event]) -> list[tuple[Any, ...]]:
     return [row(source, event) for event in events]
 
 
-_INSERT = text(
-    f"INSERT INTO outbox ({COLUMNS}) VALUES (:id, :aggregatetype, :aggregateid, :type, :source, :time, "
-    ":dataschema, :aggregateversion, :correlationid, :causationid, :traceparent, :payload)"
-)
 _NAMES = COLUMNS.split(", ")
-
-
-async def emit(conn: AsyncConnection, settings: Settings, events: Sequence[Event]) -> None:
-    """Write events in the transaction of the command that caused them."""
-    if events:
-        await conn.execute(_INSERT, [dict(zip(_NAMES, row(settings.base_url, event), strict=True)) for event in events])
 
 
 async def write(pg: Pg, rows: Sequence[tuple[Any, ...]]) -> None:

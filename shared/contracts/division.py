@@ -26,7 +26,7 @@ class Path(Contract):
     """Where something counts: the divisions above it, frozen as of the day it happened.
 
     ``managing_unit`` is the ranked county-level unit (管理单位): the county by default, another one where a
-    zone runs townships without having codes of its own (ranking.md, "Units").
+    zone runs townships without having codes of its own.
     """
 
     city: DivisionCode

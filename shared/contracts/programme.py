@@ -38,11 +38,11 @@ class ProgrammeEvent(Contract):
     version: int = Field(ge=1)
     status: Literal["active", "retired"]
     label_zh: str
-    programme_class: ProgrammeClass = Field(alias="class", description="Which face it counts on (ranking.md).")
+    programme_class: ProgrammeClass = Field(alias="class", description="Which face it counts on 计入口径.")
     issuer: DivisionCode = Field(description="City or county whose policy it is.")
     rollout: list[Rollout] = Field(description="Where it applies from when; empty: everywhere below issuer.")
     sector: str = Field(description="Responsible department 行业部门.")
-    tags: list[str] = Field(description="Policy vocabulary, namespaced (domain.md 3).")
+    tags: list[str] = Field(description="Policy vocabulary 政策用语, namespaced.")
     serves: Serves
     kinds: list[ActionKind]
     valid_from: Day
@@ -53,7 +53,7 @@ class ProgrammeEvent(Contract):
 
 
 class TargetEvent(Contract):
-    """How much is due from a unit in a period (ranking.md, "What counts")."""
+    """How much is due from a unit in a period 任务数."""
 
     id: UUID
     version: int = Field(ge=1)

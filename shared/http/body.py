@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from shared import errors
 from shared.errors import INVALID, MALFORMED, Fault, Problem, Text
+from shared.http.problems import told_name
 
 MAX_DEPTH = 32
 MAX_DIGITS = 40
@@ -138,9 +139,7 @@ def _check_parameters(request: Request, integers: frozenset[str]) -> None:
     names = [name for name, _ in request.query_params.multi_items()]
     if len(set(names)) != len(names):
         repeated = next(name for name in names if names.count(name) > 1)
-        raise errors.invalid(
-            errors.fault(f"query:{repeated if repeated.isidentifier() else '?'}", "repeated", "given twice", "参数重复")
-        )
+        raise errors.invalid(errors.fault(f"query:{told_name(repeated)}", "repeated", "given twice", "参数重复"))
     for name, value in request.query_params.items():
         if "\x00" in value:
             raise errors.invalid(errors.fault("query:?", "nul", "NUL characters are not text", "不接受 NUL 字符"))

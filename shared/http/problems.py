@@ -85,16 +85,20 @@ def _code(entry: Any) -> str:
 def _pointer(location: Sequence[int | str], root: str) -> str:
     where, *rest = location or ("body",)
     if where == "query":  # whose names come from the caller, too
-        return f"query:{'.'.join(map(_safe, rest))}"
+        return f"query:{'.'.join(map(told_name, rest))}"
     if where in ("path", "header", "cookie"):
-        return f"{where}:{'.'.join(map(_safe, rest))}"
+        return f"{where}:{'.'.join(map(told_name, rest))}"
     steps = rest if where == "body" else location
-    return root + "".join(f"/{_safe(step)}" for step in steps)
+    return root + "".join(f"/{told_name(step)}" for step in steps)
 
 
-def _safe(step: int | str) -> str:
-    """A field name as sent could itself be personal data: only plausible names are repeated."""
-    return str(step) if isinstance(step, int) or _FIELD_NAME.fullmatch(step) else "?"
+def told_name(step: int | str) -> str:
+    """A name of a field or parameter as sent, ``?`` where it could itself be personal data.
+
+    Only plausible names are repeated: like those we give, and without the digits of an ID, mobile or card number.
+    """
+    plausible = isinstance(step, int) or (_FIELD_NAME.fullmatch(step) and not _UUID_OR_DIGITS.search(step))
+    return str(step) if plausible else "?"
 
 
 def _message(entry: Any) -> Text:

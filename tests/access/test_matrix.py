@@ -86,6 +86,11 @@ def test_every_operation_has_an_expectation(service: ServiceName) -> None:
 
 
 @every_service
+def test_documents_send_nobody_to_pages_that_are_not_there(service: ServiceName) -> None:
+    assert not re.findall(r".{40}\.md\b", json.dumps(application(service).openapi()))
+
+
+@every_service
 async def test_roles(service: ServiceName, world: World) -> None:
     """Whoever may not is told so before anything else is looked at; whoever may is not."""
     callers = [

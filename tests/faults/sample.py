@@ -8,18 +8,16 @@ from uuid import UUID, uuid4
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from deploy.local.broker import EmbeddedBroker
-from shared import plumbing
+from shared import outbox, plumbing
 from shared.broker import ensure_topics
 from shared.clock import SystemClock
 from shared.consumer import Consumer
 from shared.contracts.base import Contract, Topic
 from shared.db import Database, Pg
 from shared.deadletter import Allowance, DeadLetterLimit
-from shared.outbox import Event, emit
+from shared.outbox import Event
 from shared.record import Park, Poison, Record, Verdict, read_event
 from shared.relay import Relay
 from shared.settings import Settings
@@ -84,16 +82,17 @@ def relay(settings: Settings, database: Database) -> Relay:
     return Relay(settings, database, [THING], republish=republish)
 
 
-async def change(conn: AsyncConnection, settings: Settings, thing: UUID, needs: UUID | None = None) -> int:
+async def change(pg: Pg, settings: Settings, thing: UUID, needs: UUID | None = None) -> int:
     """The sample command: raise a thing's version under its row lock and say so; in the transaction given."""
-    version: int = (await conn.execute(_CHANGE, {"id": thing})).scalar_one()
+    version: int = await pg.fetchval(_CHANGE, thing)
     body = Thing(id=thing, version=version, needs=needs)
-    await emit(conn, settings, [Event(THING, "changed", str(thing), body, datetime.now(UTC), version)])
+    event = Event(THING, "changed", str(thing), body, datetime.now(UTC), version)
+    await outbox.write(pg, outbox.rows(settings, [event]))
     return version
 
 
-_CHANGE = text(
-    "INSERT INTO thing AS held (id, version) VALUES (:id, 1) "
+_CHANGE = (
+    "INSERT INTO thing AS held (id, version) VALUES ($1, 1) "
     "ON CONFLICT (id) DO UPDATE SET version = held.version + 1 RETURNING version"
 )
 
@@ -101,8 +100,8 @@ _CHANGE = text(
 async def change_many(database: Database, settings: Settings, count: int, things: Sequence[UUID] = ()) -> None:
     """Committed changes, one transaction each: of new things, or of the given ones in turn."""
     for i in range(count):
-        async with database.transaction() as conn:
-            await change(conn, settings, things[i % len(things)] if things else uuid4())
+        async with database.driver() as pg, pg.transaction():
+            await change(pg, settings, things[i % len(things)] if things else uuid4())
 
 
 async def take_in(pg: Pg, records: Sequence[Record]) -> Mapping[int, Verdict]:

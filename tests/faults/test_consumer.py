@@ -267,13 +267,13 @@ async def test_what_refers_to_something_unknown_waits_for_it(plumbing: Plumbing)
     settings, database = plumbing.settings, plumbing.database
     needed, waiting = uuid4(), uuid4()
     async with running(sample.relay(settings, database).run()), running(sample.consumer(settings, database).run()):
-        async with database.transaction() as conn:
-            await change(conn, settings, waiting, needs=needed)
+        async with database.driver() as pg, pg.transaction():
+            await change(pg, settings, waiting, needs=needed)
         await change_many(database, settings, 3)
         await until_equal(lambda: _count(plumbing, "parked_record"), 1, what="parked")
         await until_equal(lambda: counted(database), 3, what="what follows is read")
-        async with database.transaction() as conn:
-            await change(conn, settings, needed)
+        async with database.driver() as pg, pg.transaction():
+            await change(pg, settings, needed)
         await until_equal(lambda: counted(database), 5, what="both are read")
         await until_equal(lambda: _count(plumbing, "parked_record"), 0, what="nothing is parked any more")
     assert await dead_letters(plumbing) == []

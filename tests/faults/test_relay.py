@@ -24,8 +24,8 @@ async def test_nothing_is_lost_and_versions_keep_their_order_under_16_writers(pl
     async def write(seed: int) -> None:
         chance = random.Random(seed)
         for _ in range(CHANGES):
-            async with database.transaction() as conn:
-                await change(conn, settings, things[seed * 2 + chance.randrange(2)])
+            async with database.driver() as pg, pg.transaction():
+                await change(pg, settings, things[seed * 2 + chance.randrange(2)])
                 await asyncio.sleep(chance.random() / 100)
 
     async with running(sample.relay(settings, database).run()):
@@ -41,16 +41,18 @@ async def test_a_position_committed_late_is_sent(plumbing: Plumbing) -> None:
     """F5: two long transactions hold the lowest positions while later ones are sent, and the relay is restarted."""
     settings, database = plumbing.settings, plumbing.database
     late, later = uuid4(), uuid4()
-    async with Reader(settings) as reader, database.transaction() as held_longer:
+    async with Reader(settings) as reader, database.driver() as held_longer:
+        ends = held_longer.transaction()
+        await ends.start()
         async with running(sample.relay(settings, database).run()):
-            async with database.transaction() as held:
+            async with database.driver() as held, held.transaction():
                 await change(held, settings, late)
                 await change(held_longer, settings, later)
                 await change_many(database, settings, 5)
                 everything = await committed(database)
                 await until_equal(reader.read, everything, what="the others did not wait")
             await until_equal(reader.read, everything | {(str(late), 1)}, within=5, what="the late one came")
-        await held_longer.commit()
+        await ends.commit()
         async with running(sample.relay(settings, database).run()):
             await until_equal(reader.read, await committed(database), what="so did the one before a restart")
     assert len(set(reader.things)) == 7  # ended between the sending and its commit, a relay's successor sends again

@@ -201,6 +201,9 @@ async def test_the_catalogue_is_listed(registry: httpx.AsyncClient) -> None:
     assert [item["code"] for item in items] == [rule.code for rule in CATALOGUE]
     assert {item["severity"] for item in items} == {"error", "warning", "exit_blocker"}
     assert all(item["message_zh"] and item["message_en"] and item["reads"] and item["source"] for item in items)
+    sources = {item["code"]: item["source"] for item in items}
+    assert (sources["id_number_check"], sources["disability_number_format"]) == ("GB 11643", "GB/T 26341")
+    assert not [source for source in sources.values() if ".md" in source]  # pages that its users do not have
 
 
 @pytest.mark.parametrize(

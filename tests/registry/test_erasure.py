@@ -1,6 +1,8 @@
 """Erasure: an identity is gone from every version, what is counted stays, and the audit chain holds."""
 
 import json
+import random
+import time
 from datetime import date, timedelta
 from typing import Any
 
@@ -153,10 +155,10 @@ async def test_everyone_is_erased_whose_retention_is_over(
         told: dict[str, Any] = answer.json()
         return told
 
-    assert await expire(headers=elsewhere) == {"households": 0, "persons": 0, "more": False}
-    assert await expire() == {"households": 2, "persons": 4, "more": True}
-    assert await expire() == {"households": 1, "persons": 2, "more": False}
-    assert await expire() == {"households": 0, "persons": 0, "more": False}
+    assert await expire(headers=elsewhere) == {"households": 0, "persons": 0, "more": False, "audit_entries": []}
+    assert await expire() == {"households": 2, "persons": 4, "more": True, "audit_entries": []}
+    assert await expire() == {"households": 1, "persons": 2, "more": False, "audit_entries": []}
+    assert await expire() == {"households": 0, "persons": 0, "more": False, "audit_entries": []}
     for day, urls in left.items():
         for url in urls:
             members = (await registry.get(f"{url}/members")).json()
@@ -186,6 +188,8 @@ async def test_nobody_is_erased_before_retention_is_over(registry: httpx.AsyncCl
 
 
 NAME, OTHERS = "测试金丝雀", id_number("19700601", 4)
+WIDE = "".join(chr(ord(character) + 0xFEE0) for character in NUMBER)
+"""The number in full-width digits: a query may have it so, and is kept as it came."""
 
 
 async def _sealed(app: FastAPI) -> dict[str, list[str]]:
@@ -216,7 +220,7 @@ async def _copied(client: httpx.AsyncClient, partner: Partner) -> None:
     await imported(client, line, mode="each")
     searches = [
         by_predicate({"expression1": term("national_id", "eq", number)}, consent={"of": name, "id": number})
-        for name, number in ((NAME, NUMBER), ("测试乙", OTHERS))
+        for name, number in ((NAME, NUMBER), ("测试乙", OTHERS), (NAME, WIDE))
     ]
     for each in searches:
         taken = await partner.post("/search", partner.envelope("search", searching(each)))
@@ -243,17 +247,17 @@ async def test_sealed_copies_elsewhere_lose_the_person_and_nobody_else(
     assert erased.status_code == 200, erased.text
     after = await _sealed(app)
     everything = [text for texts in after.values() for text in texts]
-    assert [text for text in everything if NUMBER in text or f'"{NAME}"' in text] == []
+    assert [text for text in everything if NUMBER in text or WIDE in text or f'"{NAME}"' in text] == []
     assert [json.loads(text)[0][7] for text in after["rejected"]] == [f"{NAME}儿"]
     assert [json.loads(text)[0]["consent"] for text in after["consents"] if "consent" in text and "of" in text] == [
-        {"of": "*", "id": "*"}, {"of": "测试乙", "id": OTHERS}
+        {"of": "*", "id": "*"}, {"of": "测试乙", "id": OTHERS}, {"of": "*", "id": "*"}
     ]  # fmt: skip
     for place in ("callbacks", "filters"):
         assert len(after[place]) == len(before[place])
         assert sum(OTHERS in text for text in after[place]) == sum(OTHERS in text for text in before[place]) > 0
     async with app.state.runtime.database.driver() as pg:
         ended = await pg.fetch("SELECT ended_at IS NOT NULL AS ended FROM exchange_subscription ORDER BY code")
-    assert [row["ended"] for row in ended] == [True, False]
+    assert [row["ended"] for row in ended] == [True, False, True]
 
 
 @pytest.mark.parametrize(
@@ -265,7 +269,11 @@ async def test_sealed_copies_elsewhere_lose_the_person_and_nobody_else(
         ('"张三(户主)"', '"*(户主)"'),
         (r'"{\"name\":\"张三\"}"', r'"{\"name\":\"*\"}"'),
         (r'"\u5f20\u4E09"', '"*"'),
+        (r'["一\n张三\n二"]', r'["一\n*\n二"]'),
         ("138000000001", None),
+        ("138 0000-0000 410000199001010000", "* 410000199001010000"),
+        (f"{WIDE},ｘ", "*,ｘ"),
+        (rf"{NUMBER[:4]}\uff{ord(NUMBER[4]) - 32:02x}{NUMBER[5:]}", "*"),
     ],
 )
 def test_persons_are_found_in_texts(text: str, left: str | None) -> None:
@@ -277,3 +285,17 @@ def test_persons_are_found_in_texts(text: str, left: str | None) -> None:
 def test_nobody_is_found_where_nobody_is_sought() -> None:
     assert not Traces.of([], []).in_text("张三")
     assert not Traces.of(["李", "type"], []).in_text('{"type": "李"}')  # one character is in too many words
+
+
+def test_many_persons_are_sought_as_quickly_as_few() -> None:
+    """Row by row through what imports refused, while a thousand are erased at once."""
+    chance = random.Random(1)
+
+    def number() -> str:
+        return "".join(chance.choices("0123456789", k=18))
+
+    traces = Traces.of([f"{chr(0x4E00 + n)}测" for n in range(1000)], [number() for _ in range(4000)])
+    text = json.dumps([number() for _ in range(10)] + [f"{chr(0x4E00 + n)}试" for n in range(30)], ensure_ascii=False)
+    began = time.process_time()
+    assert not any(traces.in_text(text) for _ in range(100))
+    assert time.process_time() - began < 1

@@ -148,6 +148,8 @@ async def test_subscriptions_that_are_refused(partner: Partner, receiver: Receiv
         (subscription("DEATH"), "rjct.notify_types.invalid"),
         (subscription("REGISTER", "Dog"), "rjct.notify_details.invalid"),
         (subscription("NewHouseHoldMember", reg_type="ns:org:RegistryType:Civil"), "rjct.notify_details.invalid"),
+        (subscription("NewHouseHoldMember", version="9.9"), "rjct.notify_details.invalid"),
+        (subscription("NewHouseHoldMember", sort=[]), "rjct.notify_details.invalid"),
     ):
         await acknowledged(partner, "/subscribe", "subscibe", message)
         [response] = (await receiver.next("/dci/on-subscribe"))["message"]["subscribe_response"]

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from services.registry.app import build
 from tests.registry.conftest import CITY, KEY, XIXIA, app_on, client_of, events, faults, issue, matching
+from tests.registry.test_audit import entries
 from tests.shared.issuer import AUDIENCE, Issuer, running
 
 ROLES = ["reader", "recorder"]
@@ -92,6 +93,28 @@ async def test_keys_are_seen_and_revoked_within_ones_divisions(registry: httpx.A
     assert (revoked.json()["status"], revoked.headers["etag"]) == ("revoked", '"2"')
     assert (await events(app, "key"))[-1]["status"] == "revoked"
     assert (await registry.get("/v1/households", headers=clerk)).status_code == 401
+
+
+async def test_what_outlives_a_lost_key_is_found_by_it(registry: httpx.AsyncClient, app: FastAPI) -> None:
+    """Parties and sources are offices' own and go on without the key that registered them."""
+    lost = await issue(registry, ["admin", "reader"], [CITY])
+    [_, key] = (await registry.get("/v1/keys")).json()["items"]
+    party = {
+        "sender_id": "x.example.org", "name": "未知单位", "divisions": [XIXIA], "callback_uri": "https://x.example.org"
+    }  # fmt: skip
+    source = {"name": "https://x.example", "label": "未知来源", "divisions": [XIXIA]}
+    another = {"name": "未知密钥", "roles": ["reader"], "divisions": [XIXIA]}
+    made = [
+        await registry.post(f"/v1/{where}", json=body, headers=lost)
+        for where, body in (("exchange/parties", party), ("sources", source), ("keys", another))
+    ]
+    assert [answer.status_code for answer in made] == [201] * 3
+    revoked = await registry.post(f"/v1/keys/{key['id']}/revocation", headers=matching(1))
+    assert revoked.status_code == 200
+    assert [(each["operation"], each["object_id"]) for each in await entries(registry, app, key=key["id"])] == [
+        (operation, answer.json()["id"])
+        for operation, answer in zip(("party.registered", "source.registered", "key.issued"), made, strict=True)
+    ]
 
 
 async def test_the_bootstrap_key_is_seeded_once_and_renewed(app: FastAPI, url: str) -> None:

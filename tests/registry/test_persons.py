@@ -353,7 +353,7 @@ async def test_whose_retention_is_over_is_erased(registry: httpx.AsyncClient) ->
     await register(registry, id_number=OTHER_NUMBER)
     body = {"deregistered_before": "2018-07-01", "reason": "保存期届满"}
     expired = [(await registry.post("/v1/households/erasures", json=body)).json() for _ in range(2)]
-    assert expired == [{"households": 0, "persons": count, "more": False} for count in (1, 0)]
+    assert expired == [{"households": 0, "persons": count, "more": False, "audit_entries": []} for count in (1, 0)]
     listed = (await registry.get("/v1/persons")).json()["items"]
     assert [each["status"] for each in listed] == ["erased", "deregistered", "active"]
 

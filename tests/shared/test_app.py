@@ -106,6 +106,23 @@ async def test_answers_never_repeat_what_was_sent(client: httpx.AsyncClient) -> 
         assert secret not in response.text
 
 
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ("nickname", "nickname"), ("evidence_sha256", "evidence_sha256"), ("a" * 40, "a" * 40), ("测试甲", "?"),
+        ("n411323199001011234", "?"), ("n411323199001011234x", "?"), ("tel_138_7654_3200", "?"), ("Name", "?"),
+        ("c6217998877665541", "?"), ("n４11323199001011234", "?"), ("a b", "?"),
+    ],
+)  # fmt: skip
+async def test_names_that_callers_made_up_are_told_only_where_they_may_be_names_of_fields(
+    client: httpx.AsyncClient, sent: str, told: str
+) -> None:
+    repeated = problem(await client.get("/v1/things", params=[(sent, "1"), (sent, "2")]), 422, "invalid_request")
+    assert [fault["pointer"] for fault in repeated["errors"]] == [f"query:{told}"]
+    unknown = problem(await client.post("/v1/things", json={**GOOD, sent: 1}), 422, "invalid_request")
+    assert [fault["pointer"] for fault in unknown["errors"]] == [f"/{told}"]
+
+
 async def test_a_fault_of_ours_says_nothing_of_itself(
     client: httpx.AsyncClient, app: FastAPI, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from services.registry.audit.rules import GENESIS, OPEN, BrokenError, Entry, Head, Sealed, chained, checked
 from services.registry.audit.schemas import AuditFilters
@@ -19,6 +20,10 @@ _SEAL = (
     "FROM unnest($1::uuid[], $2::bigint[], $3::bytea[]) AS given (id, position, hash) "
     "WHERE audit_entry.id = given.id AND audit_entry.position IS NULL"
 )
+_REASONED = [
+    f"object_id = ANY($1::text[]) AND reason IS NOT NULL AND position IS {sealed} NULL" for sealed in ("NOT", "")
+]
+"""Each half of the log has an index of its own."""
 _HEAD = "SELECT position, hash FROM audit_anchor ORDER BY position DESC LIMIT 1"
 
 
@@ -27,6 +32,12 @@ async def record(pg: Pg, entries: Sequence[Entry]) -> None:
     if entries:
         rows = [(*entry, uuid7()) for entry in entries]
         await pg.copy_records_to_table("audit_entry", records=rows, columns=(*Entry._fields, "id"))
+
+
+async def reasons(pg: Pg, objects: Sequence[str]) -> list[tuple[UUID, str, str]]:
+    """Entries of these objects that state a reason, sealed or waiting to be: their id, the object, the reason."""
+    halves = (f"SELECT id, object_id, reason FROM audit_entry WHERE {half}" for half in _REASONED)
+    return [(row["id"], row["object_id"], row["reason"]) for row in await pg.fetch(" UNION ALL ".join(halves), objects)]
 
 
 async def seal(pg: Pg, now: datetime) -> int:

@@ -14,14 +14,14 @@ def _incomes(facts: Facts) -> Iterator[tuple[str, Income]]:
 
 
 @rule("cause_missing", "warning", "poor, but without a main cause", "贫困户未填主要致贫原因", "standing", "cause",
-       source="domain.md 1.1")  # fmt: skip
+       source="建档立卡指标 AAC007")  # fmt: skip
 def cause_missing(facts: Facts) -> Iterator[str]:
     if facts.standing in STOCK and facts.cause is None:
         yield "/cause"
 
 
 @rule("cause_twice", "error", "the main cause is named again", "其他致贫原因与主要致贫原因重复", "cause",
-       "attributes.other_causes", source="domain.md 1.1")  # fmt: skip
+       "attributes.other_causes", source="建档立卡指标 AAC007、AAC008")  # fmt: skip
 def cause_twice(facts: Facts) -> Iterator[str]:
     if facts.cause is not None and facts.cause in facts.attributes.other_causes:
         yield "/attributes/other_causes"
@@ -89,7 +89,7 @@ def wages_unusual(facts: Facts) -> Iterator[str]:
 
 @rule(
     "people_differ", "warning", "not as many as its members of that year", "与该年度家庭成员人数不符",
-    "incomes", "members", source="domain.md 1.2",
+    "incomes", "members", source="建档立卡指标 AAC017",
 )  # fmt: skip
 def people_differ(facts: Facts) -> Iterator[str]:
     """Members come and go: as many as it had on any day of the year."""

@@ -18,7 +18,7 @@ def _id_number_rule(code: str) -> Rule:
             if member.id_number is not None and _wrong(member.id_number) == code:
                 yield f"{member.pointer}/id_number"
 
-    return rule(code, "error", *WRONG_ID_NUMBER[code], "members.id_number", source="GB 11643, domain.md 1.4")(check)
+    return rule(code, "error", *WRONG_ID_NUMBER[code], "members.id_number", source="GB 11643")(check)
 
 
 def _wrong(number: str) -> str | None:
@@ -47,7 +47,8 @@ def id_number_twice(facts: Facts) -> Iterator[str]:
             seen.add(member.id_number)
 
 
-@rule("sex_differs", "error", "differs from the ID number", "与身份号码不符", "members.sex", "members.id_number")
+@rule("sex_differs", "error", "differs from the ID number", "与身份号码不符", "members.sex", "members.id_number",
+       source="GB 11643")  # fmt: skip
 def sex_differs(facts: Facts) -> Iterator[str]:
     for member in facts.members:
         said = _said(member)
@@ -56,8 +57,9 @@ def sex_differs(facts: Facts) -> Iterator[str]:
 
 
 @rule(
-    "birth_differs", "error", "differs from the ID number", "与身份号码不符", "members.birth_date", "members.id_number"
-)
+    "birth_differs", "error", "differs from the ID number", "与身份号码不符", "members.birth_date", "members.id_number",
+    source="GB 11643",
+)  # fmt: skip
 def birth_differs(facts: Facts) -> Iterator[str]:
     for member in facts.members:
         said = _said(member)
@@ -67,7 +69,7 @@ def birth_differs(facts: Facts) -> Iterator[str]:
 
 @rule(
     "disability_number_format", "error", "not the number of a disability card", "残疾人证号无效",
-    "members.disability_number", source="GB/T 26341, domain.md 1.4",
+    "members.disability_number", source="GB/T 26341",
 )  # fmt: skip
 def disability_number_format(facts: Facts) -> Iterator[str]:
     for member in facts.members:
@@ -79,7 +81,7 @@ def disability_number_format(facts: Facts) -> Iterator[str]:
     "disability_number_differs", "error", "differs from ID number, kind or level",
     "残疾人证号与身份号码、类别或等级不符",
     "members.disability_number", "members.id_number", "members.attributes.disability_kind", "members.disability_level",
-    source="GB/T 26341, domain.md 1.4",
+    source="GB/T 26341",
 )  # fmt: skip
 def disability_number_differs(facts: Facts) -> Iterator[str]:
     for member in facts.members:

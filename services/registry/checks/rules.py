@@ -85,13 +85,14 @@ class Rule:
     reads: tuple[str, ...]
     """The fields it looks at."""
     source: str
+    """The standard, code list or procedure it follows, as a user of the register knows it."""
     check: Check
 
 
 def rule(
-    code: str, severity: Severity, en: str, zh: str, *reads: str, source: str = "domain.md 1.5"
+    code: str, severity: Severity, en: str, zh: str, *reads: str, source: str = "建档立卡数据核查"
 ) -> Callable[[Check], Rule]:
-    """Make a rule of the check that follows."""
+    """Make a rule of the check that follows; by default one of those that the national register's data are held to."""
     return lambda check: Rule(code, severity, Text(en, zh), reads, source, check)
 
 

@@ -6,7 +6,7 @@ from services.registry.checks.rules import Facts, Rule, rule
 from services.registry.households.rules import needs_decision
 
 
-@rule("by_decision", "error", "set by a decision alone", "须经认定程序变更", "standing", source="domain.md 2")
+@rule("by_decision", "error", "set by a decision alone", "须经认定程序变更", "standing", source="贫困户识别与退出程序")
 def by_decision(facts: Facts) -> Iterator[str]:
     if any(needs_decision(before, after) for before, after in facts.undecided):
         yield "/standing"

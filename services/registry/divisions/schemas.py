@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.registry.freetext import FreeText
 from shared.contracts.base import Instant
@@ -71,7 +71,22 @@ class DivisionOut(BaseModel):
 class DivisionIn(BaseModel):
     """A division to add, such as a local unit without a national code."""
 
-    model_config = _STRICT
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "code": "411323102298",
+                    "name": "下营社区",
+                    "level": "village",
+                    "parent": "411323102000",
+                    "valid_from": "2018-10-08",
+                    "sort_order": 2731,
+                }
+            ]
+        },
+    )
 
     code: Division
     name: Name
@@ -102,59 +117,59 @@ class DesignationEnd(BaseModel):
     valid_to: Day = Field(description="First day it no longer holds.")
 
 
-def _example(**fields: JsonValue) -> ConfigDict:
-    return ConfigDict(strict=True, extra="forbid", json_schema_extra={"examples": [fields]})
+_Reason = Annotated[FreeText, Field(description="Why: the approval 变更依据.", examples=["西民〔2018〕1号"])]
 
 
 class _Change(BaseModel):
-    """What every change of a division says."""
+    """What every change of a division says.
+
+    Examples stand at its fields, and none at its day: the documentation page fills in the day of asking, and a change
+    is refused on any other.
+    """
+
+    model_config = _STRICT
 
     valid_from: Day = Field(description="From this day on 生效日期: today, it is entered on the day it takes effect.")
-    reason: FreeText = Field(description="Why: the approval 变更依据.")
+    reason: _Reason
 
 
 class Handover(_Change):
     """Who runs a division from today on 变更管理单位."""
 
-    model_config = _example(unit="411392000000", valid_from="2019-01-01", reason="宛政〔2018〕1号")
-
     unit: Division | None = Field(
-        description="County-level unit, for whole townships; null: its county again. Villages move below a township."
+        description="County-level unit, for whole townships; null: its county again. Villages move below a township.",
+        examples=["411392000000"],
     )
 
 
 class Rename(_Change):
     """Another name from a day on 更名."""
 
-    model_config = _example(name="下营新村", valid_from="2019-01-01", reason="西民〔2018〕1号")
-
     valid_from: Day = Field(description="From this day on 生效日期; today or later.")
-    name: Name = Field(description="New name 新名称.")
+    name: Name = Field(description="New name 新名称.", examples=["下营新村"])
 
 
 class Move(_Change):
     """Below another division from today on 改变隶属关系."""
 
-    model_config = _example(parent="411323103000", valid_from="2019-01-01", reason="西民〔2018〕2号")
-
-    parent: Division = Field(description="The division above it from then on 新上级.")
+    parent: Division = Field(description="The division above it from then on 新上级.", examples=["411323103000"])
 
 
 class Ending(BaseModel):
     """The end of a division that nothing depends on 撤销."""
 
-    model_config = _example(valid_to="2019-01-01", reason="西民〔2018〕3号")
+    model_config = _STRICT
 
     valid_to: Day = Field(description="First day it is no longer valid 撤销日期: today, the day it is entered.")
-    reason: FreeText = Field(description="Why: the approval 变更依据.")
+    reason: _Reason
 
 
 class Merge(_Change):
     """One township or village goes into another 合并."""
 
-    model_config = _example(into="411323102218", valid_from="2019-01-01", reason="西民〔2018〕4号")
-
-    into: Division = Field(description="Division of the same level that takes everything over 并入区划.")
+    into: Division = Field(
+        description="Division of the same level that takes everything over 并入区划.", examples=["411323102218"]
+    )
 
 
 class Part(BaseModel):
@@ -174,16 +189,15 @@ class Part(BaseModel):
 class Split(_Change):
     """New divisions out of one township or village 析置. What no part names goes to ``rest``."""
 
-    model_config = _example(
-        parts=[{"code": "411323102299", "name": "下营二村", "sort_order": 2731, "households": ["41132300000001"]}],
-        rest="411323102217",
-        valid_from="2019-01-01",
-        reason="西民〔2018〕5号",
-    )
-
-    parts: Annotated[list[Part], Field(min_length=1, max_length=50, description="New divisions 新设区划.")]
+    parts: Annotated[list[Part], Field(min_length=1, max_length=50)] = Field(
+        description="New divisions 新设区划.",
+        examples=[[
+            {"code": "411323102299", "name": "下营二村", "sort_order": 2731, "households": ["41132300000001"]}
+        ]],
+    )  # fmt: skip
     rest: Division = Field(
-        description="Where everything else goes 其余归属: the division itself, which then goes on, or one of the parts."
+        description="Where all else goes 其余归属: the division itself, which then goes on, or one of the parts.",
+        examples=["411323102217"],
     )
 
 

@@ -1,4 +1,7 @@
-"""Shapes of DCI messages (SPDCI 1.0.0, social and core). Unknown names are ignored, known typos understood."""
+"""Shapes of DCI messages (SPDCI 1.0.0, social and core). Known typos are understood.
+
+Unknown names are ignored, but not in criteria: those are kept, and rejected by whoever answers them.
+"""
 
 from typing import Annotated, Any, Literal
 
@@ -42,7 +45,10 @@ class Header(_Shape):
     sender_id: Id99
     sender_uri: Uri | None = Field(default=None, description="Where to call back, below the registered address.")
     receiver_id: str | None = Field(
-        default=None, max_length=99, description="This registry, by the `sender_id` of its answers, where it is named."
+        default=None,
+        max_length=99,
+        description="This registry, where it is named: the `sender_id` of its answers, or the host in it. A message "
+        "for another is not taken.",
     )
     total_count: Count = Field(description="Requests in the message, 100 at most; digits as text are understood.")
     is_msg_encrypted: bool = Field(default=False, description="Must be false: encrypted messages are not read.")
@@ -62,8 +68,12 @@ class Page(_Shape):
     page_number: int = Field(default=1, ge=1, le=2**31 - 1, strict=True)
 
 
-class SearchCriteria(_Shape):
-    """What is sought."""
+class _Criteria(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class SearchCriteria(_Criteria):
+    """What is sought; what is not named here is rejected."""
 
     version: str | None = Field(default=None, max_length=20, description="1.0.0, where it is given.")
     reg_type: str | None = Field(default=None, max_length=200, description="`ns:org:RegistryType:Social`, likewise.")
@@ -71,7 +81,10 @@ class SearchCriteria(_Shape):
         default=None, max_length=200, description="`REGISTER`, `NewHouseHoldMember` or `SEARCH`; all search alike."
     )
     query_type: Literal["idtype-value", "expression", "predicate"]
-    query: Any = Field(description="As `query_type` says; see the description of the interface.")
+    query: Any = Field(
+        description="As `query_type` says: `{type, value}`; an expression of attributes, `$and`, `$or`, `$not` and "
+        "comparisons; an array of `{seq_num, expression1, condition, expression2}`. Anything else in it is rejected."
+    )
     response_entity: Entity = "Group"
     sort: Annotated[list[Sort], Field(max_length=5)] | None = None
     pagination: Page | None = Field(default=None, description="Page 1 of 100 by default.")
@@ -103,7 +116,10 @@ class Frequency(_Shape):
     )
 
 
-class SubscribeCriteria(_Shape):
+class SubscribeCriteria(_Criteria):
+    """What is watched; what is not named here is rejected."""
+
+    version: str | None = Field(default=None, max_length=20, description="1.0.0, where it is given.")
     reg_type: str | None = Field(default=None, max_length=200)
     reg_event_type: Annotated[str, StringConstraints(max_length=200)]
     frequency: Frequency | None = None

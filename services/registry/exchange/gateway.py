@@ -102,8 +102,8 @@ async def take(
     age = (exchange.now() - header.message_ts).total_seconds()
     if not -FUTURE_SECONDS <= age <= OLDEST_SECONDS:
         raise Rejected("rjct.message_ts.invalid", "message_ts lies in the future or is older than a day")
-    if header.receiver_id not in (None, exchange.name):
-        raise Rejected("err.receiver_id.invalid", "receiver_id is not the sender_id of this registry's answers")
+    if header.receiver_id is not None and not exchange.is_called(header.receiver_id):
+        raise Rejected("err.receiver_id.invalid", "receiver_id is not this registry: its sender_id, or the host of it")
     if isinstance(header, Header):
         _check_request(header, party, count)
     taken = await pg.fetchval(

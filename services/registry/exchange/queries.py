@@ -1,11 +1,12 @@
 """Reading the three kinds of DCI query into one tree of conditions. Pure.
 
 Raises ``Rejected``: ``rjct.search_criteria.invalid`` for a query of no known form, ``rjct.filter.invalid`` for
-attributes, operators and values that do not exist.
+attributes, operators and values that do not exist, and for whatever else stands in a query: a condition that is read
+over makes it another query.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal, TypeAlias
@@ -95,6 +96,7 @@ def _identifier(query: Mapping[str, Any]) -> Condition:
     name = IDENTIFIERS.get(kind.lower()) if isinstance(kind, str) else None
     if name is None or "value" not in query:
         raise Rejected("rjct.search_criteria.invalid", "no such identifier type, or no value")
+    _check_names(query, ("type", "value"))
     return _compare(name, "eq", query["value"])
 
 
@@ -115,6 +117,7 @@ def _element(item: Mapping[str, Any]) -> Condition:
     ``or`` joins the two expressions of an element. Elements are joined by *and*: an ``or`` between two of them would
     leave open how far it reaches among several, so it is refused rather than guessed.
     """
+    _check_names(item, ("seq_num", "expression1", "condition", "expression2"))
     first, word, other = item.get("expression1"), item.get("condition"), item.get("expression2")
     if word not in (None, "and", "or", "not"):
         raise Rejected("rjct.filter.invalid", "a condition is one of and, or, not")
@@ -132,6 +135,7 @@ def _element(item: Mapping[str, Any]) -> Condition:
 def _term(term: Any) -> Condition:
     if not isinstance(term, dict) or "attribute_value" not in term:
         raise Rejected("rjct.filter.invalid", "an expression has attribute_name, operator and attribute_value")
+    _check_names(term, ("attribute_name", "operator", "attribute_value"))
     operator = term.get("operator")
     if not isinstance(operator, str) or operator not in _PREDICATE:
         raise Rejected("rjct.filter.invalid", f"an operator is one of {', '.join(_PREDICATE)}")
@@ -143,8 +147,19 @@ def _inner(query: Mapping[str, Any]) -> Any:
     inner: Any = query
     for name in ("value", "expression", "query"):
         if isinstance(inner, dict) and name in inner:
+            _check_names(inner, (name, "type", "collection"))
             inner = inner[name]
     return inner
+
+
+def unknown_names(given: Iterable[str], known: Sequence[str]) -> bool:
+    """Whether there are others than those known; annotations of JSON-LD (``@type``) say nothing to us."""
+    return any(name not in known and not name.startswith("@") for name in given)
+
+
+def _check_names(given: Iterable[str], known: Sequence[str]) -> None:
+    if unknown_names(given, known):
+        raise Rejected("rjct.filter.invalid", f"here are read only {', '.join(known)}")
 
 
 def _expression(node: Any) -> Condition:

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from services.registry.exchange import auditing, changes, records
 from services.registry.exchange.attributes import ATTRIBUTES
-from services.registry.exchange.envelope import Page, SearchCriteria, SearchItem, SearchMessage
+from services.registry.exchange.envelope import Page, SearchCriteria, SearchItem, SearchMessage, SubscribeCriteria
 from services.registry.exchange.faults import Rejected
 from services.registry.exchange.parties import Party
-from services.registry.exchange.queries import read_query
+from services.registry.exchange.queries import read_query, unknown_names
 from services.registry.exchange.service import VERSION, Exchange
 from services.registry.exchange.statements import Entity, Statement
 from services.registry.households import reading
@@ -84,9 +84,17 @@ def purpose_of(party: Party, authorize: Any) -> str | None:
     return code
 
 
-def check_registry(reg_type: str | None) -> None:
-    """Raises ``Rejected`` where another kind of registry is asked, by its plain name or as ``ns:…:TYPE``."""
-    if reg_type is not None and plain(reg_type) != plain(records.REG_TYPE):
+def check_criteria(criteria: SearchCriteria | SubscribeCriteria) -> None:
+    """Raises ``Rejected`` where something else is stated than can be answered.
+
+    A version, a kind of registry (by its plain name or as ``ns:…:TYPE``), or what is not read here at all: to read over
+    it would be to answer another question.
+    """
+    if unknown_names(criteria.model_extra or (), ()):
+        raise Rejected("rjct.search_criteria.invalid", "the criteria state what is not read here")
+    if criteria.version not in (None, VERSION):
+        raise Rejected("rjct.search_criteria.invalid", f"version {VERSION} is spoken here")
+    if criteria.reg_type is not None and plain(criteria.reg_type) != plain(records.REG_TYPE):
         raise Rejected("rjct.search_criteria.invalid", f"this registry is {records.REG_TYPE}")
 
 
@@ -95,17 +103,10 @@ def plain(name: str) -> str:
     return name.rpartition(":")[2]
 
 
-def _check_kind(criteria: SearchCriteria) -> None:
-    """What is stated must be so: to read over it would be to answer another question."""
-    if criteria.version not in (None, VERSION):
-        raise Rejected("rjct.search_criteria.invalid", f"version {VERSION} is spoken here")
-    check_registry(criteria.reg_type)
+async def _found(pg: Pg, exchange: Exchange, party: Party, criteria: SearchCriteria) -> dict[str, Any]:
+    check_criteria(criteria)
     if criteria.reg_event_type is not None and plain(criteria.reg_event_type) not in _EVENTS:
         raise Rejected("rjct.search_criteria.invalid", f"event types are {', '.join(_EVENTS)}")
-
-
-async def _found(pg: Pg, exchange: Exchange, party: Party, criteria: SearchCriteria) -> dict[str, Any]:
-    _check_kind(criteria)
     purpose = purpose_of(party, criteria.authorize)
     condition = read_query(criteria.query_type, criteria.query)
     entity: Entity = criteria.response_entity

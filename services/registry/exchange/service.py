@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from joserfc.jwk import OKPKey
@@ -47,6 +48,13 @@ class Exchange:
     def name(self) -> str:
         """Our ``sender_id``: the address we are reached at."""
         return self.registry.runtime.settings.base_url
+
+    def is_called(self, name: str) -> bool:
+        """Whether a message to that name is ours: by the address, or by its host as the specification's examples do.
+
+        Who signed for another registry did not mean us, even where the key is known here.
+        """
+        return name == self.name or name.lower() == urlsplit(self.name).netloc.lower()
 
     def now(self) -> datetime:
         return self.registry.runtime.clock.now()

@@ -12,7 +12,7 @@ from services.registry.exchange.faults import Rejected
 from services.registry.exchange.parties import Party
 from services.registry.exchange.queries import Condition, Every, read_query
 from services.registry.exchange.records import REG_TYPE
-from services.registry.exchange.searching import check_registry, plain, purpose_of
+from services.registry.exchange.searching import check_criteria, plain, purpose_of
 from services.registry.exchange.service import Exchange
 from services.registry.exchange.statements import Entity
 from services.registry.identity import Vault
@@ -97,7 +97,7 @@ def _kinds(party: Party, criteria: SubscribeCriteria) -> tuple[str, Entity]:
     if entity not in _ENTITIES:
         raise Rejected("rjct.notify_details.invalid", f"record types are {', '.join(_ENTITIES)}")
     try:
-        check_registry(criteria.reg_type)
+        check_criteria(criteria)
         purpose_of(party, criteria.authorize)
         _filter(criteria.filter_type, criteria.filter)
     except Rejected as error:

@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import replace
-from datetime import date, datetime
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import reduce
 from typing import TypeVar
 from uuid import UUID
 
@@ -12,8 +13,10 @@ from services.registry.context import Registry
 from services.registry.exchange import forgetting as exchange
 from services.registry.households import reading, store
 from services.registry.households.records import Author, Household, Individual, next_version
+from services.registry.households.redacting import Redacted, redact
 from services.registry.households.service import author_of
 from services.registry.identities.traces import Traces
+from services.registry.identity import Vault
 from services.registry.imports import forgetting as imports
 from services.registry.statistics import service as statistics
 from services.registry.statistics.service import PopulationChanges
@@ -52,15 +55,28 @@ _EXPIRED = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """How many households and persons were erased whose retention is over."""
+
+    households: int
+    persons: int
+    more: bool
+    """Some are left."""
+    entries: list[UUID]
+    """As in ``Redacted``."""
+
+
 async def erase(
     registry: Registry, caller: Caller, name: str, member_id: UUID, expected: int, reason: str
-) -> Household:
+) -> tuple[Household, list[UUID]]:
     """The household whose member has no identity any more; as it was where there was none left.
 
-    Also of a household off the register. Raises 404, 409, 412.
+    And the entries of the audit log that name the member still. Also of a household off the register. Raises 404, 409,
+    412.
     """
 
-    async def attempt() -> Household:
+    async def attempt() -> tuple[Household, list[UUID]]:
         async with command(registry.runtime) as pg:
             seen = await reading.find(pg, name, caller, registry.vault)
             if seen.member(member_id) is None:
@@ -72,22 +88,20 @@ async def erase(
             if member is None:
                 raise Problem(errors.NOT_FOUND)
             if member.status == "erased":
-                return old
-            [household] = await _write(pg, registry, [old], {member_id}, author_of(registry, caller, reason))
-        return household
+                return old, []
+            [household], entries = await _write(pg, registry, [old], {member_id}, author_of(registry, caller, reason))
+        return household, entries
 
     return await attempted(attempt)
 
 
-async def erase_expired(
-    registry: Registry, caller: Caller, deregistered_before: date, reason: str
-) -> tuple[int, int, bool]:
-    """Erase everyone of households that left the register before a day: households, persons, and whether more are left.
+async def erase_expired(registry: Registry, caller: Caller, deregistered_before: date, reason: str) -> Expired:
+    """Erase everyone of households that left the register before a day.
 
     Retention 保存期 is over for them. So many at a time that nobody waits; called again until none is left.
     """
 
-    async def attempt() -> tuple[int, int, bool]:
+    async def attempt() -> Expired:
         async with command(registry.runtime) as pg:
             found = await pg.fetch(_EXPIRED, deregistered_before, list(caller.divisions), AT_ONCE + 1)
             identifiers = [row["id"] for row in found[:AT_ONCE]]
@@ -104,27 +118,27 @@ async def erase_expired(
                 for member in each.members
                 if member.status not in ("erased", "transferred")  # who left for elsewhere stays on the register there
             }
-            await _write(pg, registry, households, members, author_of(registry, caller, reason))
-        return len(households), len(members), len(found) > AT_ONCE
+            _, entries = await _write(pg, registry, households, members, author_of(registry, caller, reason))
+        return Expired(len(households), len(members), len(found) > AT_ONCE, entries)
 
     return await attempted(attempt)
 
 
 async def _write(
     pg: Pg, registry: Registry, olds: Sequence[Household], members: Collection[UUID], author: Author
-) -> list[Household]:
+) -> tuple[list[Household], list[UUID]]:
     """The next versions without these identities; the versions before lose them too.
 
-    So do the sealed copies elsewhere: rejected rows of imports, and what the exchange keeps.
+    So do the sealed copies elsewhere: rejected rows of imports, and what the exchange keeps; and free text.
     """
-    await forget_copies(pg, registry, members, author.now)
-    pairs = [(old, next_version(old, _without(old, members), author)) for old in olds]
+    redacted = await forget_texts(pg, registry, members, author)
+    pairs = [(old, next_version(old, _without(old, members), redacted.author)) for old in olds]
     changes = PopulationChanges()
     await store.change(pg, registry, pairs, changes)
     await statistics.count(pg, changes)
     await forget(pg, members)
     await forget_registrations(pg, members)
-    return [new for _, new in pairs]
+    return [new for _, new in pairs], redacted.entries
 
 
 async def forget(pg: Pg, persons: Collection[UUID]) -> None:
@@ -150,21 +164,26 @@ async def _lock_registered(pg: Pg, persons: Collection[UUID], beside: Sequence[U
     return [row["id"] for row in await pg.fetch(_LOCK_REGISTERED, list(persons), beside)]
 
 
-async def forget_copies(pg: Pg, registry: Registry, members: Collection[UUID], now: datetime) -> None:
+async def forget_texts(pg: Pg, registry: Registry, persons: Collection[UUID], author: Author) -> Redacted:
     """Destroy what else names them, while it is still known what they are called."""
-    if not members:
-        return
-    rows = await pg.fetch(_IDENTITIES, list(members))
-    opened = [
-        (column, registry.vault.open(row[column], column, row["id"]))
-        for row in rows
-        for column in _SEALED
-        if row[column] is not None
-    ]
-    names = [text for column, text in opened if column == "name"]
-    traces = Traces.of(names, [text for column, text in opened if column != "name"])
-    await imports.forget(pg, registry.vault, traces)
-    await exchange.forget(pg, registry.vault, traces, now)
+    if not persons:
+        return Redacted(author, [])
+    await _lock_registered(pg, persons)
+    known = await _known(pg, registry.vault, persons)
+    everybody = reduce(Traces.and_of, known.values())
+    await imports.forget(pg, registry.vault, everybody)
+    await exchange.forget(pg, registry.vault, everybody, author.now)
+    return await redact(pg, known, author)
+
+
+async def _known(pg: Pg, vault: Vault, persons: Collection[UUID]) -> dict[UUID, Traces]:
+    """What each of them is and was called, and numbered."""
+    known = dict.fromkeys(persons, Traces.of([], []))
+    for row in await pg.fetch(_IDENTITIES, list(persons)):
+        opened = {name: vault.open(row[name], name, row["id"]) for name in _SEALED if row[name] is not None}
+        names = [opened.pop("name")] if "name" in opened else []
+        known[row["id"]] = known[row["id"]].and_of(Traces.of(names, opened.values()))
+    return known
 
 
 def _without(old: Household, members: Collection[UUID]) -> Household:

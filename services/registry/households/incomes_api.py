@@ -22,7 +22,7 @@ routes = router("households")
     responses=NOT_FOUND_RESPONSE,
 )
 async def list_incomes(household: str, response: Response, caller: Reader, registry: RegistryDep) -> IncomesOut:
-    """By year, oldest first, with gross, net and net per head as domain.md 1.2 adds them up."""
+    """By year, oldest first, with gross, net and net per head as the national register adds them up."""
     async with scoped(registry.runtime, caller) as pg:
         found = await reading.find(pg, household, caller, registry.vault)
     set_etag(response, found.version)

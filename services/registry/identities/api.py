@@ -10,14 +10,14 @@ from services.registry.households.api import Expected
 from services.registry.households.persons import erasing as persons_erasing
 from services.registry.households.persons import presenting as persons
 from services.registry.households.persons.reading import alone
-from services.registry.households.persons.schemas import PersonOut
 from services.registry.households.records import Individual
-from services.registry.households.schemas import HouseholdDetail
 from services.registry.identities import service
 from services.registry.identities.denials import denials_noted
 from services.registry.identities.quota import QUOTA_RESPONSE, Left
 from services.registry.identities.rules import latest_expired
 from services.registry.identities.schemas import (
+    ErasedMemberOut,
+    ErasedPersonOut,
     ErasureIn,
     ExpiryIn,
     ExpiryOut,
@@ -131,14 +131,14 @@ async def erase_member(
     caller: Admin,
     expected: Expected,
     registry: RegistryDep,
-) -> HouseholdDetail:
+) -> ErasedMemberOut:
     """For good, in every version: name, numbers, phone, card, day of birth. Id, version and what is counted stay.
 
     Also of a household off the register. Backups made before keep the identity until they are deleted.
     """
-    changed = await erasing.erase(registry, caller, household, member, expected, body.reason)
+    changed, entries = await erasing.erase(registry, caller, household, member, expected, body.reason)
     set_etag(response, changed.version)
-    return presenting.detailed(changed, today(registry))
+    return ErasedMemberOut(**dict(presenting.detailed(changed, today(registry))), audit_entries=entries)
 
 
 @routes.post(
@@ -149,11 +149,11 @@ async def erase_member(
 )
 async def erase_person(
     person: str, body: ErasureIn, response: Response, caller: Admin, expected: Expected, registry: RegistryDep
-) -> PersonOut:
+) -> ErasedPersonOut:
     """As of a member, for good, in every version; also of somebody off the register. Members are erased there: 409."""
-    changed = await persons_erasing.erase(registry, caller, person, expected, body.reason)
+    changed, entries = await persons_erasing.erase(registry, caller, person, expected, body.reason)
     set_etag(response, changed.version)
-    return persons.shown(alone(changed))
+    return ErasedPersonOut(**dict(persons.shown(alone(changed))), audit_entries=entries)
 
 
 @routes.post(
@@ -172,8 +172,11 @@ async def erase_expired_households(body: ExpiryIn, caller: Admin, registry: Regi
     if body.deregistered_before > latest:
         wrong = fault("/deregistered_before", "still_retained", f"at most {latest}", f"保存期未满,不得晚于 {latest}")
         raise errors.invalid(wrong)
-    households, members, more = await erasing.erase_expired(registry, caller, body.deregistered_before, body.reason)
-    alone_erased, alone_more = await persons_erasing.erase_expired(
-        registry, caller, body.deregistered_before, body.reason
+    members = await erasing.erase_expired(registry, caller, body.deregistered_before, body.reason)
+    others = await persons_erasing.erase_expired(registry, caller, body.deregistered_before, body.reason)
+    return ExpiryOut(
+        households=members.households,
+        persons=members.persons + others.persons,
+        more=members.more or others.more,
+        audit_entries=members.entries + others.entries,
     )
-    return ExpiryOut(households=households, persons=members + alone_erased, more=more or alone_more)

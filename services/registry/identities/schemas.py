@@ -7,8 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.registry.codes.rules import Welfare
 from services.registry.freetext import FreeText
+from services.registry.households.persons.schemas import PersonOut
 from services.registry.households.records import PersonStatus
-from services.registry.households.schemas import IdNumber
+from services.registry.households.schemas import HouseholdDetail, IdNumber
 from shared.contracts.household import Standing
 from shared.http.fields import Day
 
@@ -95,12 +96,32 @@ class ExpiryIn(BaseModel):
     reason: FreeText = Field(description="Why 删除原因; kept in the history and the audit log.")
 
 
+_AUDIT_ENTRIES = Field(
+    description="Entries of the audit log, by `id`, whose reason names who was erased: they are sealed and never "
+    "changed, so deal by hand with who reads them 仍载有姓名的审计记录(不可更改,请人工处理). Elsewhere such free text "
+    "has lost the name: reasons in the history of the household, notes and titles in decisions on it."
+)
+
+
+class ErasedMemberOut(HouseholdDetail):
+    """The household, one of whose members has no identity any more."""
+
+    audit_entries: Annotated[list[UUID], _AUDIT_ENTRIES]
+
+
+class ErasedPersonOut(PersonOut):
+    """A person who has no identity any more."""
+
+    audit_entries: Annotated[list[UUID], _AUDIT_ENTRIES]
+
+
 class ExpiryOut(BaseModel):
     """What was erased."""
 
     households: int
     persons: int
     more: bool = Field(description="Some are left: call again.")
+    audit_entries: Annotated[list[UUID], _AUDIT_ENTRIES]
 
 
 class ErasureIn(BaseModel):

@@ -8,7 +8,7 @@ from shared.errors import Text, unfit
 
 
 class VillageEvidence(BaseModel):
-    """Rural population and facilities of a village 贫困村退出条件 (domain.md 2)."""
+    """Rural population and facilities of a village 贫困村退出条件."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -37,7 +37,7 @@ class VillageEvidence(BaseModel):
 
 
 class CountySurvey(BaseModel):
-    """Counts of the special assessment 专项评估检查 of a county (domain.md 2)."""
+    """Counts of the special assessment 专项评估检查 of a county."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 

@@ -79,7 +79,7 @@ async def list_persons(
     caller: Reader,
     registry: RegistryDep,
 ) -> Page[PersonOut]:
-    """Within your divisions, masked. Members are listed with their households."""
+    """Within your divisions, masked, as they are now. Members are listed with their households."""
     filters = Filters(**{name: getattr(query, name) for name in Filters.__slots__})
     last = query.after(request)
     async with scoped(registry.runtime, caller) as pg:
@@ -93,7 +93,10 @@ async def list_persons(
 
 @routes.get("/persons/{person}", operation_id="get_person", summary="One person 人员详情", responses=NOT_FOUND_RESPONSE)
 async def get_person(person: str, response: Response, caller: Reader, registry: RegistryDep) -> PersonOut:
-    """By id, or by the 14-digit number; masked. Also a member of a household, which is named then."""
+    """By id, or by the 14-digit number; masked. Also a member of a household, which is named then.
+
+    As the person is now. How a member was on a day, or as known then, is asked of the household: `as_of`, `known_at`.
+    """
     async with scoped(registry.runtime, caller) as pg:
         found = await reading.find(pg, person, caller, registry.vault)
     set_etag(response, found.person.version)

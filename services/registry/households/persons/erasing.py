@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import date
+from uuid import UUID
 
 from services.registry.commands import attempted, command
 from services.registry.context import Registry
-from services.registry.households.erasing import AT_ONCE, erased, forget, forget_copies, forget_registrations
+from services.registry.households.erasing import AT_ONCE, Expired, erased, forget, forget_registrations, forget_texts
 from services.registry.households.persons import reading, store
 from services.registry.households.persons.records import Unattached, next_version
 from services.registry.households.reading import scope
@@ -21,42 +22,47 @@ _EXPIRED = (
 )
 
 
-async def erase(registry: Registry, caller: Caller, name: str, expected: int, reason: str) -> Unattached:
+async def erase(
+    registry: Registry, caller: Caller, name: str, expected: int, reason: str
+) -> tuple[Unattached, list[UUID]]:
     """The person without an identity; as they were where there was none left.
 
-    Also of somebody off the register. Raises 404, 409 for a member of a household, 412.
+    And the entries of the audit log that name them still. Also of somebody off the register. Raises 404, 409 for a
+    member of a household, 412.
     """
 
-    async def attempt() -> Unattached:
+    async def attempt() -> tuple[Unattached, list[UUID]]:
         async with command(registry.runtime) as pg:
             old = await reading.locked(pg, name, caller, registry.vault)
             check_version(old.version, expected)
             if old.status == "erased":
-                return old
-            [new] = await _write(pg, registry, [old], author_of(registry, caller, reason))
-        return new
+                return old, []
+            [new], entries = await _write(pg, registry, [old], author_of(registry, caller, reason))
+        return new, entries
 
     return await attempted(attempt)
 
 
-async def erase_expired(registry: Registry, caller: Caller, deregistered_before: date, reason: str) -> tuple[int, bool]:
-    """Erase everybody who left the register before a day, so many at a time: how many, and whether more are left."""
+async def erase_expired(registry: Registry, caller: Caller, deregistered_before: date, reason: str) -> Expired:
+    """Erase everybody who left the register before a day, so many at a time."""
 
-    async def attempt() -> tuple[int, bool]:
+    async def attempt() -> Expired:
         async with command(registry.runtime) as pg:
             rows = await pg.fetch(_EXPIRED, deregistered_before, list(caller.divisions), AT_ONCE + 1)
             olds = [reading.unattached_of(row, registry.vault) for row in rows[:AT_ONCE]]
-            await _write(pg, registry, olds, author_of(registry, caller, reason))
-        return len(olds), len(rows) > AT_ONCE
+            _, entries = await _write(pg, registry, olds, author_of(registry, caller, reason))
+        return Expired(0, len(olds), len(rows) > AT_ONCE, entries)
 
     return await attempted(attempt)
 
 
-async def _write(pg: Pg, registry: Registry, olds: Sequence[Unattached], author: Author) -> list[Unattached]:
-    await forget_copies(pg, registry, [old.id for old in olds], author.now)
-    news = [next_version(old, erased(old), author) for old in olds]
+async def _write(
+    pg: Pg, registry: Registry, olds: Sequence[Unattached], author: Author
+) -> tuple[list[Unattached], list[UUID]]:
+    redacted = await forget_texts(pg, registry, [old.id for old in olds], author)
+    news = [next_version(old, erased(old), redacted.author) for old in olds]
     await store.write(pg, registry, news)
     persons = [new.id for new in news]
     await forget(pg, persons)
     await forget_registrations(pg, persons)
-    return news
+    return news, redacted.entries

@@ -1,0 +1,100 @@
+"""Free text 自由文本 that names erased persons: starred out of the register's own, told of in the audit log.
+
+Sought where it is about them: in reasons of the households they ever belonged to and of the people in these, in notes
+and titles of decisions on these households, and in the audit log's entries of all of them. An audit entry is sealed
+into a chain and never changed: its reason stays, and the caller is told which entries they are.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any
+from uuid import UUID
+
+from services.registry.audit import service as audit
+from services.registry.households.records import Author
+from services.registry.identities.traces import Traces
+from services.registry.standing import forgetting as standing
+from shared.db import Pg
+
+_STAYS, _MEMBERS = (
+    " UNION ".join(
+        f"SELECT id, household_id FROM {table} WHERE {column} = ANY($1::uuid[]) AND household_id IS NOT NULL"
+        for table in ("person", "person_version")
+    )
+    for column in ("id", "household_id")
+)
+_HOUSEHOLD_OF = {
+    "household": "id",
+    "household_version": "id",
+    "person": "household_id",
+    "person_version": "household_id",
+}
+"""Tables whose rows have a reason, and the column that says of which household."""
+_FIRST_YEAR = 2010
+
+
+@dataclass(frozen=True, slots=True)
+class Redacted:
+    """What came of it."""
+
+    author: Author
+    """Who erases, with a reason that names nobody."""
+    entries: list[UUID]
+    """Entries of the audit log whose reason names them still."""
+
+
+async def redact(pg: Pg, persons: Mapping[UUID, Traces], author: Author) -> Redacted:
+    """Star persons out of the free text about them; in the transaction that erases them, which holds all locks.
+
+    ``persons``: what gives each of them away.
+    """
+    everybody = reduce(Traces.and_of, persons.values())
+    author = replace(author, reason=author.reason and everybody.starred(author.reason, inside=True))
+    households = _joined((stay["household_id"], persons[stay["id"]]) for stay in await pg.fetch(_STAYS, list(persons)))
+    for table in _HOUSEHOLD_OF:
+        await _star_reasons(pg, table, {**persons, **households})
+    decisions = await standing.forget(pg, households, author)
+    stays = await pg.fetch(_MEMBERS, list(households))
+    members = _joined((stay["id"], households[stay["household_id"]]) for stay in stays)
+    return Redacted(author, await _entries(pg, {**persons, **members, **households, **decisions}, author))
+
+
+def _joined(pairs: Iterable[tuple[UUID, Traces]]) -> dict[UUID, Traces]:
+    found: dict[UUID, Traces] = {}
+    for name, traces in pairs:
+        found[name] = traces.and_of(found.get(name, traces))
+    return found
+
+
+async def _star_reasons(pg: Pg, table: str, about: Mapping[UUID, Traces]) -> None:
+    """Their digests in the audit log stay true: a reason is no part of what is digested."""
+    household = _HOUSEHOLD_OF[table]
+    rows = await pg.fetch(
+        f"SELECT id, version, {household} AS household, reason FROM {table} "
+        f"WHERE reason IS NOT NULL AND ({household} = ANY($1::uuid[]) OR id = ANY($1::uuid[]))",
+        list(about),
+    )
+    starred = [
+        (row["id"], row["version"], about[row["household"] or row["id"]].starred(row["reason"], inside=True))
+        for row in rows
+    ]
+    await pg.execute(
+        f"UPDATE {table} SET reason = given.reason FROM unnest($1::uuid[], $2::int[], $3::text[]) "
+        f"AS given (id, version, reason) WHERE {table}.id = given.id AND {table}.version = given.version "
+        f"AND {table}.reason <> given.reason",
+        *_columns(starred),
+    )
+
+
+def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
+
+
+async def _entries(pg: Pg, about: Mapping[UUID, Traces], author: Author) -> list[UUID]:
+    """The audit log's entries of these households, persons and decisions whose reason names somebody."""
+    objects = {str(name): traces for name, traces in about.items()}
+    years = range(_FIRST_YEAR, author.now.year + 2)
+    objects |= {f"{name}/{year}": traces for name, traces in about.items() for year in years}  # incomes
+    found = await audit.reasons(pg, list(objects))
+    return [entry for entry, name, reason in found if objects[name].in_text(reason, inside=True)]
