@@ -1,5 +1,6 @@
 """`./bangfu import`: a file to registry over its public interface, with a progress bar, a receipt and rejected rows."""
 
+import itertools
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -126,13 +127,17 @@ class Importing:
     def _keep_rejected(self, job: Job) -> bool:
         """The rows that were not taken in; a file of them from before is left, for a clerk may be correcting it."""
         file = self.file.with_name(f"{self.file.stem}.rejected.xlsx")
-        if job["rejected_rows"]:
-            answer = self.client.get(f"/v1/imports/{job['id']}/rejected.xlsx")
-            answer.raise_for_status()
-            return _kept("rejected rows", file, answer.content)
         if file.exists():
-            say(f"{file} is of an earlier import, not of this one")
-        return True
+            stays = " and stays as it is" if job["rejected_rows"] else ", not of this one"
+            say(f"{file} is of an earlier import{stays}")
+        if not job["rejected_rows"]:
+            return True
+        answer = self.client.get(f"/v1/imports/{job['id']}/rejected.xlsx")
+        answer.raise_for_status()
+        numbers = itertools.count(2)
+        while file.exists():
+            file = self.file.with_name(f"{self.file.stem}.rejected-{next(numbers)}.xlsx")
+        return _kept("rejected rows", file, answer.content)
 
 
 def _tell_rows(remarks: Sequence[Mapping[str, Any]], mark: str, shown: int) -> None:

@@ -3,27 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, TypeVar
+from typing import Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 from sqlalchemy import Column, DateTime, Table, Text, Uuid
 
 from services.assistance.metadata import metadata
 from shared.auth import Caller
 from shared.db import Pg
-from shared.errors import Fault, Language, Problem
-from shared.http.body import parse_json
+from shared.errors import Fault, Language
 from shared.http.claiming import complete
 from shared.http.idempotency import IdempotencyKey
-from shared.http.problems import faults_of
 
 MAX_LINES = 100_000
 FAULTS_A_ROW = 20
 JSONL = "application/jsonl"
 
 Mode = Literal["all", "each"]
-M = TypeVar("M", bound=BaseModel)
 
 import_report = Table(
     "import_report",
@@ -133,16 +130,6 @@ async def kept_report(pg: Pg, report_id: UUID) -> str:
     """A report as it was given first."""
     report: str = await pg.fetchval("SELECT report FROM import_report WHERE id = $1", report_id)
     return report
-
-
-def read_line(line: bytes, model: type[M]) -> M | list[Fault]:
-    """One line as a model, or what is wrong with it."""
-    try:
-        return model.model_validate(parse_json(line))
-    except ValidationError as error:
-        return faults_of(error.errors(include_url=False, include_input=False))
-    except Problem as problem:
-        return list(problem.faults) or [Fault("", problem.kind.code, problem.detail or problem.kind.title)]
 
 
 def _row(error: tuple[int, Fault]) -> int:

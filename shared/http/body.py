@@ -8,17 +8,18 @@ import codecs
 import json
 import re
 from collections.abc import Callable, Coroutine
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn, TypeVar, get_args
 
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from shared import errors
 from shared.errors import INVALID, MALFORMED, Fault, Problem, Text
-from shared.http.problems import told_name
+from shared.http.problems import faults_of, told_name
 
+T = TypeVar("T")
 MAX_DEPTH = 32
 MAX_DIGITS = 40
 _ESCAPED = re.compile(rb"\\u", re.IGNORECASE)
@@ -175,3 +176,13 @@ async def read_lines(request: Request, *, limit: int) -> list[bytes]:
     if len(lines) > limit:
         raise Problem(errors.TOO_LARGE, Text(f"at most {limit} lines", f"最多 {limit} 行"))
     return lines
+
+
+def parse_line(line: bytes, read: Callable[[Any], T]) -> T | list[Fault]:
+    """What ``read`` makes of the JSON in a line, such as a model; or everything that is wrong with it."""
+    try:
+        return read(parse_json(line))
+    except ValidationError as error:
+        return faults_of(error.errors(include_input=False, include_url=False))
+    except Problem as problem:
+        return list(problem.faults) or [Fault("", problem.kind.code, problem.detail or problem.kind.title)]

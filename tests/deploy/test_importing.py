@@ -1,13 +1,16 @@
-"""./bangfu import --url: what stands at that address may be no registry, or nothing."""
+"""./bangfu import: what stands at its --url may be no registry, or nothing; what a clerk has beside the file stays."""
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
 
+from deploy.importing import Importing
 from tests.deploy.test_cli import Launcher, one_line
 
 
@@ -72,3 +75,32 @@ def test_registry_elsewhere_needs_a_key_of_its_own(launcher: Launcher, file: str
     code, out, err = launcher.run("import", "households", file, "--url", "http://127.0.0.1:1")
     assert (code, out, one_line(err)) == (1, "", True), err
     assert "BANGFU_API_KEY" in err
+
+
+JOB = {
+    "id": "1", "status": "completed", "dry_run": False, "rejected_rows": 1, "refusals": [],
+    "progress": {"rows": 1, "expected_rows": 1},
+    "report": {"counts": {"received": 1, "rejected": 1}, "errors": []},
+}  # fmt: skip
+
+
+def test_rows_that_a_clerk_is_correcting_are_not_overwritten(
+    file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows refused by another import go to a file of their own, and that is said."""
+
+    def registry(request: httpx.Request) -> httpx.Response:
+        content = json.dumps(JOB).encode() if request.method == "POST" else f"sheet {len(written)}".encode()
+        return httpx.Response(200, content=content, headers={"Content-Type": "application/json"})
+
+    written: list[str] = []
+    names = ["x.rejected.xlsx", "x.rejected-2.xlsx", "x.rejected-3.xlsx"]
+    with httpx.Client(transport=httpx.MockTransport(registry), base_url="http://registry") as client:
+        for name in names:
+            assert not Importing(client, Path(file)).run({})
+            written.append(name)
+            told = capsys.readouterr().err.splitlines()
+            assert f"bangfu: rejected rows: {tmp_path / name}" in told
+            stays = f"bangfu: {tmp_path / names[0]} is of an earlier import and stays as it is"
+            assert (stays in told) == (name != names[0])
+    assert [(tmp_path / name).read_text() for name in names] == ["sheet 0", "sheet 1", "sheet 2"]

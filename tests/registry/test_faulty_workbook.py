@@ -178,3 +178,37 @@ async def test_one_fault_of_every_kind_comes_back_and_passes_when_corrected(regi
     }  # fmt: skip
     for number in (row[header.index("户编号")] for each in households for row in each.corrected[:1]):
         assert (await registry.get(f"/v1/households/{number}")).json()["findings"] == [], number
+
+
+UNREADABLE: Mapping[str, tuple[Any, str]] = {
+    "code": ("看不清", "unknown_code"),
+    "codes": ("看不清", "unknown_code"),
+    "identifier": (411399196803, "number_as_text"),
+    "flag": ("也许", "flag"),
+    "day": ("去年", "day"),
+}
+"""By kind of column: a cell that says nothing, and the code of what is wrong with it."""
+
+
+async def test_what_a_rule_finds_comes_back_with_cells_elsewhere_that_cannot_be_read(
+    registry: httpx.AsyncClient,
+) -> None:
+    """And nothing else of such a household; a cell that the rule itself needs is all there is to tell."""
+    header = rows_of((await registry.get("/v1/templates/households.xlsx")).content)[0]
+    rules = {rule["code"]: rule for rule in (await registry.get("/v1/rules")).json()["items"]}
+    refused = [each for each in faulty_households(header) if rules[each.rule]["severity"] == "error"]
+    for needs_the_cell in (False, True):
+        expected: list[tuple[int, str, str, str]] = []
+        for place, each in enumerate(refused):
+            member, column = IN_A_SHEET[each.rule]
+            wrong = [(0, "住房面积", "很大", "number"), (1, "联系电话", "12", "string_pattern_mismatch")]
+            if needs_the_cell:
+                wrong.append((member, column, *UNREADABLE[by_header()[plain(column)].kind]))
+            else:
+                expected.append((FIRST_ROW + MEMBERS * place + member, column, each.rule, "error"))
+            for row, name, cell, code in wrong:
+                each.sent[row][header.index(name)] = cell
+                expected.append((FIRST_ROW + MEMBERS * place + row, name, code, "error"))
+        sent = workbook([row for each in refused for row in each.sent], header)
+        job = await imported(registry, sent, mode="each", dry_run="true")
+        assert remarks(job) == sorted(expected)

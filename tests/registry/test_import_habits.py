@@ -11,13 +11,14 @@ import pytest
 from services.registry.codes.service import code_lists
 from services.registry.divisions import rules
 from services.registry.divisions.loading import load_divisions
+from services.registry.households.incoming import PartlyRead
 from services.registry.households.schemas import HouseholdIn
-from services.registry.imports.columns import COLUMNS, by_header, by_name, of_pointer
+from services.registry.imports.columns import COLUMNS, by_header, by_name, of_pointer, pointer_to
 from services.registry.imports.grouping import CUT, Grouper, Located, Rows
 from services.registry.imports.households import HouseholdReader
 from services.registry.imports.layout import Layout
 from services.registry.imports.meaning import villages_of, vocabulary
-from services.registry.imports.sheets.groups import Meaning, SheetGroups
+from services.registry.imports.sheets.groups import Group, Meaning, SheetGroups
 from services.registry.imports.sheets.headers import Header, plain
 from services.registry.imports.values import CellError, parser, unit_of
 from services.registry.imports.villages import Village, Villages
@@ -136,7 +137,14 @@ def test_no_header_means_two_columns_and_every_pointer_finds_its_own() -> None:
     assert of_pointer("/members/3/attributes/work") == (by_name()["work_place"], 3)
     assert of_pointer("/incomes/0/transfers/dibao_fen") == (by_name()["dibao_fen"], None)
     assert of_pointer("/members") == (by_name()["relation"], None)
+    assert of_pointer("/members/3") == (by_name()["name"], 3)
     assert of_pointer("/attributes/land/returned") == (by_name()["returned"], None)
+    for column in COLUMNS:
+        if column.subject != "aside":
+            said = of_pointer(pointer_to(column, 3))
+            assert said is not None
+            assert (said[0].subject, said[1]) == (column.subject, 3 if column.subject == "member" else None)
+            assert said[0].path == column.path or column.subject == "place"
 
 
 # Villages
@@ -199,11 +207,20 @@ def grouped(rows: list[list[Any]], header: Any = HEADER) -> tuple[list[Rows], Gr
 
 
 def read(rows: list[list[Any]], header: Any = HEADER) -> list[HouseholdIn | list[Located]]:
+    """Households, or what is wrong with them before anybody judges the rest."""
     meaning = Meaning({}, None, None, vocabulary(), villages_in("411300000000"))
     groups = SheetGroups.of(Header(1, tuple(header)), meaning)
     reader = HouseholdReader(groups.grouper.layout)
     found = [*groups.add(list(enumerate(rows, start=2))), *groups.finish()]
-    return [reader.household(group) for group in found]
+
+    def said(group: Group) -> HouseholdIn | list[Located]:
+        outcome = reader.household(group)
+        if isinstance(outcome, HouseholdIn):
+            return outcome
+        faults = outcome.faults if isinstance(outcome, PartlyRead) else outcome
+        return [reader.locate(group, each) for each in faults]
+
+    return [said(group) for group in found]
 
 
 def test_rows_are_put_together_however_households_are_marked() -> None:
@@ -221,7 +238,7 @@ def test_rows_that_go_on_for_ever_are_cut_and_none_of_them_gets_in() -> None:
     rows = [head(), *[wife(number) for number in range(2 * CUT + 10)]]
     assert [len(group.rows) for group in grouped(rows)[0]] == [CUT, CUT, 11]
     first, second, rest = read(rows)
-    assert [[each.fault.code for each in outcome] for outcome in (first, second)] == [["too_many_members"]] * 2  # type: ignore[union-attr]
+    assert [[each.code for each in outcome] for outcome in (first, second)] == [["too_many_members"]] * 2  # type: ignore[union-attr]
     assert isinstance(rest, list)
 
 
@@ -255,10 +272,7 @@ def test_faults_are_where_the_clerk_sees_them() -> None:
         head("41132300000008", 8, name=""),
     ]
     found_faults = {
-        (each.row, each.column, each.fault.code)
-        for outcome in read(rows)
-        if isinstance(outcome, list)
-        for each in outcome
+        (each.row, each.column, each.code) for outcome in read(rows) if isinstance(outcome, list) for each in outcome
     }
     assert found_faults == {
         (4, "行政村", "village_unknown"),
@@ -278,7 +292,7 @@ def test_two_columns_that_say_one_thing_do_not_contradict() -> None:
         rows = [[*head(f"4113230000000{n}", n), *cells[::order]] for n, cells in enumerate(said, start=1)]
         good, wrong = read(rows, header)[:3], read(rows, header)[3:]
         assert [household.welfare for household in good] == ["dibao"] * 3  # type: ignore[union-attr]
-        codes = [[(each.row, each.column, each.fault.code) for each in outcome] for outcome in wrong]  # type: ignore[union-attr]
+        codes = [[(each.row, each.column, each.code) for each in outcome] for outcome in wrong]  # type: ignore[union-attr]
         assert codes == [[(row, header[-1], "contradicts_column")] for row in (5, 6)]
 
 
@@ -289,10 +303,10 @@ def test_a_household_column_without_a_value_is_said_of_its_cell() -> None:
             rows = [head("41132300000001"), wife(), head("41132300000002", 2), wife(2)]
             rows[1][column] = value
             wrong, good = read(rows)
-            assert [(each.row, each.column, each.fault.code) for each in wrong] == [(3, name, code)]  # type: ignore[union-attr]
+            assert [(each.row, each.column, each.code) for each in wrong] == [(3, name, code)]  # type: ignore[union-attr]
             assert isinstance(good, HouseholdIn)
             rows[0][column] = value
-            both = {(each.row, each.column, each.fault.code) for each in read(rows)[0]}  # type: ignore[union-attr]
+            both = {(each.row, each.column, each.code) for each in read(rows)[0]}  # type: ignore[union-attr]
             assert both >= {(2, name, code), (3, name, code)}
 
 
@@ -303,7 +317,7 @@ def test_incomes_belong_to_a_year_and_are_shared_by_the_members() -> None:
     income = household.incomes[0]
     assert (income.year, income.people, income.wages_fen, income.transfers.dibao_fen) == (2017, 2, 1_200_050, 180_000)
     [wrong] = read([[*head("41132300000001"), "", "12000", "", ""]], header)
-    assert [(each.column, each.fault.code) for each in wrong] == [("收入年度", "income_year_missing")]  # type: ignore[union-attr]
+    assert [(each.column, each.code) for each in wrong] == [("收入年度", "income_year_missing")]  # type: ignore[union-attr]
 
 
 def test_what_is_written_is_never_a_formula() -> None:

@@ -3,9 +3,10 @@
 import json
 
 import pytest
+from pydantic import BaseModel
 
 from shared.errors import Problem
-from shared.http.body import MAX_DEPTH, parse_json
+from shared.http.body import MAX_DEPTH, parse_json, parse_line
 
 
 @pytest.mark.parametrize(
@@ -49,3 +50,27 @@ def test_depth_is_counted_not_brackets() -> None:
     deep = b"[" * MAX_DEPTH + b"]" * MAX_DEPTH
     with pytest.raises(Problem):
         parse_json(b"[" + deep + b"]")
+
+
+class Line(BaseModel):
+    """What a line may hold."""
+
+    a: int
+
+
+@pytest.mark.parametrize(
+    ("raw", "faults"),
+    [
+        (b'{"a": "x"}', [("/a", "int_parsing")]),
+        (b"{}", [("/a", "missing")]),
+        (b"{", [("", "malformed_request")]),
+        (b'{"a": 1, "a": 2}', [("", "malformed_request")]),
+        (b'{"a": NaN}', [("", "number")]),
+    ],
+)
+def test_a_line_is_a_model_or_everything_that_is_wrong_with_it(raw: bytes, faults: list[tuple[str, str]]) -> None:
+    assert parse_line(b'{"a": 1}', Line.model_validate) == Line(a=1)
+    found = parse_line(raw, Line.model_validate)
+    assert isinstance(found, list)
+    assert [(each.pointer, each.code) for each in found] == faults
+    assert all(each.message.zh for each in found)

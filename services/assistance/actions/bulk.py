@@ -11,9 +11,10 @@ from services.assistance.actions.recording import NAME_TAKEN, REFERENCE_WAIT_SEC
 from services.assistance.actions.rules import UNKNOWN, Placed, judge
 from services.assistance.actions.schemas import ActionIn
 from services.assistance.context import Assistance
-from services.assistance.importing import Order, Tally, UndoneError, keep_report, kept_report, read_line
+from services.assistance.importing import Order, Tally, UndoneError, keep_report, kept_report
 from shared.db import Pg
 from shared.errors import Fault
+from shared.http.body import parse_line
 from shared.http.claiming import claim
 from shared.ids import uuid7
 
@@ -46,7 +47,7 @@ async def record_lines(assistance: Assistance, lines: Sequence[bytes], order: Or
 def _read(lines: Sequence[bytes], first_row: int, tally: Tally) -> list[tuple[int, ActionIn]]:
     rows: list[tuple[int, ActionIn]] = []
     for row, line in enumerate(lines, start=first_row):
-        content = read_line(line, ActionIn)
+        content = parse_line(line, ActionIn.model_validate)
         if isinstance(content, ActionIn):
             rows.append((row, content))
         else:

@@ -8,7 +8,7 @@ import asyncpg
 
 from services.assistance.catalogue.rules import Catalogue
 from services.assistance.context import Assistance
-from services.assistance.importing import Order, Tally, UndoneError, keep_report, kept_report, read_line
+from services.assistance.importing import Order, Tally, UndoneError, keep_report, kept_report
 from services.assistance.scope import SCOPE_SQL, Seat, seat
 from services.assistance.targets.rules import target_faults
 from services.assistance.targets.schemas import TargetChange, TargetIn
@@ -19,6 +19,7 @@ from shared.contracts.division import DivisionTree
 from shared.contracts.programme import TARGET, TargetEvent
 from shared.db import Pg
 from shared.errors import Fault, Problem, Text, fault, invalid
+from shared.http.body import parse_line
 from shared.http.claiming import claim
 from shared.http.etag import check_version
 from shared.ids import uuid7
@@ -86,7 +87,7 @@ async def _set_rows(pg: Pg, assistance: Assistance, lines: Sequence[bytes], orde
     catalogue, tree = await assistance.catalogue.get(pg), await assistance.divisions.get(pg)
     rows: dict[tuple[str, ...], tuple[int, TargetIn, Seat]] = {}
     for row, line in enumerate(lines, start=1):
-        target = read_line(line, TargetIn)
+        target = parse_line(line, TargetIn.model_validate)
         place = judge(target, order.caller, catalogue, tree, now) if isinstance(target, TargetIn) else target
         if not isinstance(target, TargetIn) or not isinstance(place, Seat):
             tally.reject(row, place if isinstance(place, list) else [])

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from services.registry.commands import claim, command, complete, forget
 from services.registry.context import Admin, Divisions, Reader, Registry, RegistryDep, today
@@ -25,14 +25,14 @@ from shared import errors
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
 from shared.contracts.division import DesignationKind, DivisionEvent, DivisionTree, Level
 from shared.db import Pg
-from shared.errors import Fault, Problem
-from shared.http.body import parse_json, read_lines
+from shared.errors import Problem
+from shared.http.body import parse_line, read_lines
 from shared.http.etag import required_version, set_etag
 from shared.http.fields import Day, Instant
 from shared.http.idempotency import IdempotencyKey, idempotency_key, mark_replayed
 from shared.http.listing import ListQuery
 from shared.http.pagination import Page, page_of
-from shared.http.problems import faults_of, language_of
+from shared.http.problems import language_of
 from shared.ids import uuid7
 
 routes = router("divisions")
@@ -267,7 +267,7 @@ async def designate_divisions(
     dry_run: DryRun = False,
 ) -> ImportReport:
     """JSON lines `{"code", "kind", "valid_from"}`, at most 10,000. Answers with the import report."""
-    lines = [_line(raw) for raw in await read_lines(request, limit=MAX_LINES)]
+    lines = [parse_line(raw, DesignationLine.model_validate) for raw in await read_lines(request, limit=MAX_LINES)]
     async with command(registry.runtime, dry_run=dry_run) as pg:
         earlier = await claim(pg, key)
         if earlier is not None:
@@ -282,12 +282,3 @@ async def designate_divisions(
             await forget(pg, key)
     registry.divisions.expire()
     return report
-
-
-def _line(raw: bytes) -> DesignationLine | list[Fault]:
-    try:
-        return DesignationLine.model_validate(parse_json(raw))
-    except ValidationError as error:
-        return faults_of(error.errors(include_input=False, include_url=False))
-    except Problem as problem:
-        return list(problem.faults) or [Fault("", problem.kind.code, problem.kind.title)]

@@ -3,17 +3,15 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
 from services.registry.checks import catalogue
 from services.registry.commands import attempted, claim, command, complete, find_earlier, plan_anew
 from services.registry.context import Registry
 from services.registry.households.collisions import collisions_noted, numbers_taken
 from services.registry.households.facts import facts_of
+from services.registry.households.incoming import read_household
 from services.registry.households.judging import judge_all
 from services.registry.households.records import Household
 from services.registry.households.registering import Existing, register
-from services.registry.households.schemas import HouseholdIn
 from services.registry.households.service import author_of, surroundings
 from services.registry.reports import ImportReport, Mode, Tally, keep, kept
 from services.registry.statistics import service as statistics
@@ -21,15 +19,13 @@ from services.registry.statistics.service import PopulationChanges
 from services.registry.turns import in_turns
 from shared.auth import Caller
 from shared.db import Pg
-from shared.errors import Fault, Language, Problem
-from shared.http.body import parse_json
+from shared.errors import Language
+from shared.http.body import parse_line
 from shared.http.idempotency import Earlier, IdempotencyKey
-from shared.http.problems import faults_of
 from shared.ids import uuid7
 
 MAX_LINES = 100_000
 CHUNK = 500
-Line = HouseholdIn | list[Fault]
 
 
 class _RefusedError(Exception):
@@ -93,7 +89,7 @@ class Import:
     async def _register(
         self, pg: Pg, first: int, chunk: Sequence[bytes], changes: PopulationChanges, told: set[bytes]
     ) -> Tally:
-        contents = await in_turns(chunk, lambda some: map(_read, some))
+        contents = await in_turns(chunk, lambda some: [parse_line(raw, read_household) for raw in some])
         await plan_anew(pg)
         around = await surroundings(pg, self.registry, self.caller)
         author = author_of(self.registry, self.caller)
@@ -129,12 +125,3 @@ def _chunks(lines: Sequence[bytes]) -> Iterator[tuple[int, Sequence[bytes]]]:
     """Pieces of the lines with the number of their first line."""
     for start in range(0, len(lines), CHUNK):
         yield start + 1, lines[start : start + CHUNK]
-
-
-def _read(raw: bytes) -> Line:
-    try:
-        return HouseholdIn.model_validate(parse_json(raw))
-    except ValidationError as error:
-        return faults_of(error.errors(include_input=False, include_url=False))
-    except Problem as problem:
-        return list(problem.faults) or [Fault("", problem.kind.code, problem.kind.title)]

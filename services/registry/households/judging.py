@@ -10,8 +10,10 @@ from services.registry.checks.standings import by_decision
 from services.registry.households import rules
 from services.registry.households.facts import stay_of
 from services.registry.households.incomes import Income
+from services.registry.households.incoming import PartlyRead, Read
 from services.registry.households.rules import NotValidThenError, Sex, Since
 from services.registry.households.schemas import HouseholdIn, PersonFields
+from services.registry.households.unknown import holds, rests_on
 from services.registry.identity import Vault
 from shared.auth import Caller
 from shared.contracts.division import DivisionTree
@@ -49,9 +51,13 @@ class Identity:
     birth_date: date
 
 
+_NOBODY = Identity(None, None, "unknown", _EARLIEST_BIRTH)
+"""A member of whom it is not known who that is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A household with nothing against it so far."""
+    """A household as it would be registered, and what speaks against that so far."""
 
     content: HouseholdIn
     digest: bytes
@@ -63,14 +69,24 @@ class Judged:
     """By year, oldest first."""
     if_new: tuple[Fault, ...] = ()
     """What speaks against registering it, though not against updating one that is there."""
+    faults: tuple[Fault, ...] = ()
+    """What speaks against taking it in at all."""
 
 
-def judge(content: HouseholdIn, around: Surroundings) -> Judged | list[Fault]:
-    """The household as it would be registered, or everything that speaks against it."""
+def judge(given: HouseholdIn | PartlyRead, around: Surroundings) -> Judged | list[Fault]:
+    """The household as it would be registered, with everything that speaks against it.
+
+    Of one that was read in part, what can be said whatever the rest may be. Faults alone where the register cannot be
+    asked about it: what its own names are is not known, so it may itself hold what is taken.
+    """
+    partly = given if isinstance(given, PartlyRead) else PartlyRead(given, frozenset(), ())
+    content, unknown, found = partly.content, {*partly.unknown}, [*partly.faults]
     day = content.registered_on or around.today
-    found = day_faults("/registered_on", day, EARLIEST, around.today)
+    if wrong := day_faults("/registered_on", day, EARLIEST, around.today):
+        found += wrong
+        unknown.add("/registered_on")
     states = _states(content, day, around)
-    if not states:
+    if not states and not rests_on(unknown, "/village", ("village", "registered_on")):
         found.append(fault("/village", "division_unknown", "no such village of yours", "辖区内无此村"))
     identities: list[Identity] = []
     joined: list[date] = []
@@ -78,28 +94,36 @@ def judge(content: HouseholdIn, around: Surroundings) -> Judged | list[Fault]:
         identity = identify(member.id_number, member.sex, member.birth_date, around)
         if isinstance(identity, list):
             found += (each.below(f"/members/{position}") for each in identity)
-            continue
+            unknown |= _who(position)
+            identity = _NOBODY
+        elif unknown and identity.id_number is not None:
+            unknown -= _who(position)
         identities.append(identity)
         first = max(day, identity.birth_date)
         joined.append(member.joined_on or first)
-        if not first <= joined[-1] <= max(first, around.today):
+        if not first <= joined[-1] <= max(first, around.today) and not holds(unknown, "/registered_on"):
             found += day_faults(f"/members/{position}/joined_on", joined[-1], first, around.today)
     incomes = [each.income() for each in content.incomes]
     if_new: list[Fault] = []
-    if len(identities) == len(content.members):
-        for finding in catalogue.errors(_facts(content, identities, incomes, day, around)):
+    for finding in catalogue.errors(_facts(content, identities, incomes, day, around)):
+        if not rests_on(unknown, finding.pointer, finding.rule.reads):
             (if_new if finding.rule is by_decision else found).append(finding.fault())
-    found += _income_faults(content, around)
-    if found:
+    found += (each for each in _income_faults(content, around) if not holds(unknown, each.pointer))
+    if holds(unknown, "/number") or holds(unknown, "/external_id"):
         return found
     digest = around.vault.index(content.model_dump_json(exclude_defaults=True), "content")
     in_order = tuple(sorted(incomes, key=lambda income: income.year))
-    return Judged(content, digest, states, tuple(identities), tuple(joined), in_order, tuple(if_new))
+    return Judged(content, digest, states, tuple(identities), tuple(joined), in_order, tuple(if_new), tuple(found))
 
 
-def judge_all(contents: Iterable[HouseholdIn | list[Fault]], around: Surroundings) -> list[Judged | list[Fault]]:
-    """Several of them; what was found faulty before passes through."""
-    return [each if isinstance(each, list) else judge(each, around) for each in contents]
+def _who(position: int) -> set[str]:
+    """The fields that tell who a member is."""
+    return {f"/members/{position}/{name}" for name in ("id_number", "sex", "birth_date")}
+
+
+def judge_all(given: Iterable[Read], around: Surroundings) -> list[Judged | list[Fault]]:
+    """Several of them; faults of one of which nothing else can be said pass through."""
+    return [each if isinstance(each, list) else judge(each, around) for each in given]
 
 
 def _facts(

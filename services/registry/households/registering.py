@@ -39,6 +39,14 @@ class Existing:
 Outcome = Household | Existing | list[Fault]
 
 
+_OF_HOUSEHOLD = {("/number", "number_taken"), ("/external_id", "external_id_taken")}
+
+
+def held_already(faults: Sequence[Fault]) -> bool:
+    """Whether a household's own names are taken: it may be there."""
+    return any((each.pointer, each.code) in _OF_HOUSEHOLD for each in faults)
+
+
 def refusal(faults: Sequence[Fault]) -> errors.Problem:
     """409 when nothing but taken names stands in the way, else 422."""
     if all(each.code in _TAKEN_CODES for each in faults):
@@ -54,14 +62,11 @@ async def register(
     author: Author,
     changes: PopulationChanges,
 ) -> list[Outcome]:
-    """Register what can be registered; an outcome for each, in order. What was found faulty passes through.
+    """Register what can be registered; an outcome for each, in order. Of what was found faulty, what is taken is told.
 
     Raises ``asyncpg.UniqueViolationError`` when another transaction has just taken a number: try again; 429.
     """
     outcomes = await _known(pg, registry, judged, around)
-    for place, each in enumerate(judged):
-        if isinstance(each, Judged) and each.if_new and place not in outcomes:
-            outcomes[place] = list(each.if_new)
     fresh = [(place, each) for place, each in enumerate(judged) if isinstance(each, Judged) and place not in outcomes]
     made = await _make(pg, [each for _, each in fresh], author)
     await store.add(pg, registry, made, changes)
@@ -84,10 +89,14 @@ async def _known(
         if isinstance(each, list):
             outcomes[place] = each
             continue
-        existing = register.same(each)
-        found = [] if existing else list(_taken(each, register, seen))
-        if existing or found:
-            outcomes[place] = Existing(existing) if existing else found
+        existing = None if each.faults else register.same(each)
+        if existing:
+            outcomes[place] = Existing(existing)
+            continue
+        taken = list(_taken(each, register, seen))
+        found = [*each.faults, *(() if held_already(taken) else each.if_new), *taken]
+        if found:
+            outcomes[place] = found
     return outcomes
 
 
@@ -120,14 +129,16 @@ def _names(judged: Judged) -> Iterator[tuple[str, str, Any]]:
 
 
 def _taken(judged: Judged, register: _Register, seen: "Counter[Any]") -> Iterator[Fault]:
+    """What is taken, in the register or by what stands further up; what is not taken in itself takes nothing."""
     for pointer, code, name in _names(judged):
-        seen[name] += 1
-        if name in register.names or seen[name] > 1:
+        if name in register.names or seen[name]:
             yield (
                 collisions.taken_at(pointer, name)
                 if code == "id_number_taken"
                 else fault(pointer, code, "registered already", "已登记")
             )
+        if not judged.faults:
+            seen[name] += 1
 
 
 _SHOWN = (

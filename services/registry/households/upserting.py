@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from services.registry.context import Registry
-from services.registry.households import births, changing, holders, reading, registering, rules, store
-from services.registry.households.collisions import taken_at
+from services.registry.households import births, changing, collisions, holders, reading, registering, rules, store
+from services.registry.households.collisions import NumberTaken, taken_at
 from services.registry.households.judging import Judged, Surroundings
 from services.registry.households.merging import HouseholdMerge, Overwriting
 from services.registry.households.records import Author, Household, Person, next_version
@@ -90,7 +90,7 @@ async def upsert(
     registered = await registering.register(pg, registry, around, judged, author, changes)
     outcomes: list[Outcome | Updated | Kept] = list(registered)
     known = {
-        place: each.content
+        place: each
         for place, (each, outcome) in enumerate(zip(judged, registered, strict=True))
         if isinstance(each, Judged) and _may_differ(outcome, overwriting)
     }
@@ -106,10 +106,9 @@ def _may_differ(outcome: Outcome, overwriting: Overwriting) -> bool:
     """
     if isinstance(outcome, Existing):
         return overwriting != Overwriting()
-    return isinstance(outcome, list) and any((each.pointer, each.code) in _OF_HOUSEHOLD for each in outcome)
+    return isinstance(outcome, list) and registering.held_already(outcome)
 
 
-_OF_HOUSEHOLD = {("/number", "number_taken"), ("/external_id", "external_id_taken")}
 _AGAIN = fault("/number", "household_again", "given twice", "同一户重复出现")
 
 
@@ -117,27 +116,31 @@ async def _updated(
     pg: Pg,
     registry: Registry,
     around: Surroundings,
-    known: Mapping[int, HouseholdIn],
+    known: Mapping[int, Judged],
     outcomes: list[Outcome | Updated | Kept],
     author: Author,
     changes: PopulationChanges,
     overwriting: Overwriting,
     made: Made,
 ) -> list[Outcome | Updated | Kept]:
-    held = await _held(pg, registry, around, list(known.values()))
+    held = await _held(pg, registry, around, [each.content for each in known.values()])
     earlier = await made([household.id for household in held.values()])
     earlier |= {outcome.id for outcome in outcomes if isinstance(outcome, Household)}
     pairs: list[tuple[Household, Household]] = []
     touched: set[Any] = set()
-    for place, content in known.items():
+    for place, each in known.items():
+        content, outcome = each.content, outcomes[place]
         old = held.get(content.number) or held.get((content.source_system, content.external_id))
         if old is None:
             continue  # somebody else's: it stays taken
+        if each.faults and isinstance(outcome, list):
+            outcomes[place] = await _against(pg, registry, around, old, each, outcome)
+            continue
         if old.id in touched:
             outcomes[place] = [_AGAIN]
             continue
         touched.add(old.id)
-        if anothers := _names_of_another(outcomes[place], old, content):
+        if anothers := _names_of_another(outcome, old, content):
             outcomes[place] = anothers
             continue
         merged = await _merged(pg, registry, old, content, around, author, overwriting)
@@ -155,13 +158,48 @@ async def _updated(
     return outcomes
 
 
+def _own_names(old: Household, content: HouseholdIn) -> set[str]:
+    """Pointers to the names given that the household and its members hold."""
+    numbers = {member.number for member in old.members}
+    own = {f"/members/{place}/number" for place, each in enumerate(content.members) if each.number in numbers}
+    if old.number == content.number:
+        own.add("/number")
+    if (old.source_system, old.external_id) == (content.source_system, content.external_id):
+        own.add("/external_id")
+    return own
+
+
 def _names_of_another(outcome: Outcome | Updated | Kept, old: Household, content: HouseholdIn) -> list[Fault]:
     """What is taken of a household's names, and not by itself."""
-    own = {
-        "/number": old.number == content.number,
-        "/external_id": (old.source_system, old.external_id) == (content.source_system, content.external_id),
-    }
-    return [each for each in outcome if not own.get(each.pointer, True)] if isinstance(outcome, list) else []
+    anothers = {"/number", "/external_id"} - _own_names(old, content)
+    return [each for each in outcome if each.pointer in anothers] if isinstance(outcome, list) else []
+
+
+async def _against(
+    pg: Pg, registry: Registry, around: Surroundings, old: Household, judged: Judged, found: Sequence[Fault]
+) -> list[Fault]:
+    """What speaks against a household that is there, of what does while it is taken for a new one."""
+    taken = [each.index for each in found if isinstance(each, NumberTaken)]
+    members = [member.id for member in old.members]
+    anothers = await collisions.held(pg, registry, around.caller, taken, besides=members)
+    own = _own_names(old, judged.content)
+    return _closed(old) + [
+        each
+        for each in found
+        if each in judged.faults
+        or (each.index in anothers if isinstance(each, NumberTaken) else each.pointer not in own)
+    ]
+
+
+def _closed(old: Household) -> list[Fault]:
+    """A household that is off the register is not updated; one whose registration was taken back is registered anew."""
+    if old.status == "active" or _withdrawn(old):
+        return []
+    return [fault("/number", "household_deregistered", "the household is off the register", "该户已注销")]
+
+
+def _withdrawn(old: Household) -> bool:
+    return old.status == "deregistered" and old.valid_to == old.registered_on
 
 
 HELD = (
@@ -199,9 +237,9 @@ async def _merged(
     author: Author,
     overwriting: Overwriting,
 ) -> _Merge | list[Fault]:
-    withdrawn = old.status == "deregistered" and old.valid_to == old.registered_on
-    if old.status != "active" and not withdrawn:
-        return [fault("/number", "household_deregistered", "the household is off the register", "该户已注销")]
+    if closed := _closed(old):
+        return closed
+    withdrawn = _withdrawn(old)
     before = _reinstated(old, content, around) if withdrawn else old
     merge = HouseholdMerge(before, content, around, Overwriting("always") if withdrawn else overwriting)
     try:

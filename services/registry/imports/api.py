@@ -101,10 +101,10 @@ async def list_imports(
     """Newest first; reports without their rows."""
     after = query.after(request)
     async with registry.runtime.database.driver() as pg:
-        jobs = await service.page(
-            pg, registry, caller, query.status, UUID(after[0]) if after else None, query.limit + 1
+        before = UUID(after[0]) if after else None
+        jobs, count = await service.page(
+            pg, registry, caller, query.status, before, query.limit + 1, counted=query.count
         )
-        count = await service.count(pg, registry, caller, query.status) if query.count else None
         kept, cursor = page_of(jobs, limit=query.limit, key=lambda j: [str(j.id)], request=request, response=response)
         items = [await service.shown(pg, job, language_of(request), listed=True) for job in kept]
     return Page[ImportOut](items=items, next_cursor=cursor, count=count)

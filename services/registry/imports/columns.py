@@ -179,17 +179,26 @@ def by_header() -> dict[str, Column]:
     return found | {column.name: column for column in COLUMNS}
 
 
+def pointer_to(column: Column, member: int | None = None) -> str:
+    """The JSON pointer to what a column says of a household, or of the member at this place."""
+    if column.subject == "place":
+        return "/village"
+    above = {"member": f"/members/{member}", "income": "/incomes/0"}.get(column.subject, "")
+    return "/".join([above, *column.path])
+
+
 def of_pointer(pointer: str) -> tuple[Column, int | None] | None:
     """The column a fault's pointer is about, and the place of the member; None where no column holds it.
 
-    A pointer to something in between, such as ``/members``, means the first column below it.
+    A pointer to something in between, such as ``/incomes/0``, means the first column below it; one to a whole member
+    the name, and one to all members the relation, which is what is wrong with them together.
     """
     steps = [step for step in pointer.split("/") if step]
     subject: Subject = "household"
     member: int | None = None
     if steps[:1] == ["members"]:
         member = int(steps[1]) if len(steps) > 1 and steps[1].isdecimal() else None
-        subject, steps = "member", steps[2:] or ["relation"]
+        subject, steps = "member", steps[2:] or ["relation" if member is None else "name"]
     elif steps[:1] == ["incomes"]:
         subject, steps = "income", steps[2:] or ["year"]
     elif steps[:1] == ["village"]:

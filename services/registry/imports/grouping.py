@@ -6,9 +6,9 @@ Pure, and part of the reading process. What a household says comes out in the sh
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
-from services.registry.imports.columns import Column, by_name
+from services.registry.imports.columns import Column, by_name, pointer_to
 from services.registry.imports.layout import Binding, Layout, cell_at, passed_over
 from services.registry.imports.sheets.cells import Cell
 from services.registry.imports.values import CellError, as_text, blank
@@ -19,16 +19,22 @@ SheetRow = tuple[int, Sequence[Cell]]
 CUT = 200
 """Rows that go on without a new household are cut here, so that what waits for its end stays small. So many members
 are refused anyway (``households.schemas.MAX_MEMBERS``)."""
-_UNLIKE = fault("", "differs_within_household", "differs from the household's first row", "与该户首行不一致")
+_UNLIKE = ("differs_within_household", "differs from the household's first row", "与该户首行不一致")
+_AGAIN = fault(
+    "", "household_again", "stood further up already: put its rows together", "该户在前面已出现,请将同户各行放在一起"
+)
+_NO_SOURCE = fault("/external_id", "source_missing", "goes with the source of the file", "须注明文件来源 source")
+_INCOME = "/incomes/0/"
+_NO_YEAR = fault(f"{_INCOME}year", "income_year_missing", "say of which year the income is", "须填收入年度")
 
 
-class Located(NamedTuple):
-    """A fault where the clerk sees it."""
+@dataclass(frozen=True, slots=True)
+class Located(Fault):
+    """A fault where the clerk sees it; ``pointer`` says of which field of the household."""
 
     row: int
     column: str
     """Header of the column."""
-    fault: Fault
 
 
 @dataclass(slots=True)
@@ -115,39 +121,39 @@ class Reader:
     villages: Villages
     source: str | None
 
-    def household(self, group: Rows) -> dict[str, Any] | list[Located]:
-        """The household as it would be sent, days and decimals in their own types; or what is wrong with its cells."""
+    def household(self, group: Rows) -> tuple[dict[str, Any], list[Located]]:
+        """The household as it would be sent, days and decimals in their own types, and what is wrong with its cells.
+
+        What stands in those is left out, or not to be relied on.
+        """
         found: list[Located] = []
         first = group.rows[0]
         if group.repeated:
-            found.append(
-                self._located(
-                    first[0],
-                    "number",
-                    "household_again",
-                    "stood further up already: put its rows together",
-                    "该户在前面已出现,请将同户各行放在一起",
-                )
-            )
+            found.append(_located(first[0], self.layout.whole, _AGAIN))
         content: dict[str, Any] = {"attributes": {}}  # given, for the schema would copy a default deeply
         self._fill(content, self.layout.of_subject("household"), first, found)
         self._check_alike(first, found)
         self._check_below(group.rows, found)
-        content["members"] = [self._member(row, found) for row in group.rows]
+        content["members"] = [self._member(row, place, found) for place, row in enumerate(group.rows)]
         self._place(content, first, found)
         self._income(content, first, found)
         if "external_id" in content:
             content["source_system"] = self.source
             if self.source is None:
-                wrong = ("source_missing", "goes with the source of the file", "须注明文件来源 source")
-                found.append(self._located(first[0], "external_id", *wrong))
-        return found or content
+                found.append(self._about("external_id", first[0], _NO_SOURCE))
+        return content, found
 
-    def _located(self, row: int, name: str, code: str, en: str, zh: str) -> Located:
-        header = self.layout.header_of(by_name()[name])
-        return Located(row, header, fault("", code, en, zh))
+    def _about(self, name: str, row: int, wrong: Fault) -> Located:
+        return _located(row, self.layout.header_of(by_name()[name]), wrong)
 
-    def _fill(self, target: dict[str, Any], bindings: Sequence[Binding], row: SheetRow, found: list[Located]) -> None:
+    def _fill(
+        self,
+        target: dict[str, Any],
+        bindings: Sequence[Binding],
+        row: SheetRow,
+        found: list[Located],
+        member: int | None = None,
+    ) -> None:
         number, cells = row
         width = len(cells)
         for binding in bindings:
@@ -157,13 +163,13 @@ class Reader:
             try:
                 value = binding.parse(cell)
             except CellError as error:
-                found.append(_cell_fault(number, binding.header, error))
+                found.append(_cell_fault(number, binding, error, member))
                 continue
             _assign(target, binding.column, value)
 
-    def _member(self, row: SheetRow, found: list[Located]) -> dict[str, Any]:
+    def _member(self, row: SheetRow, place: int, found: list[Located]) -> dict[str, Any]:
         member: dict[str, Any] = {"attributes": {}}
-        self._fill(member, self.layout.of_subject("member"), row, found)
+        self._fill(member, self.layout.of_subject("member"), row, found, place)
         return member
 
     def _check_alike(self, row: SheetRow, found: list[Located]) -> None:
@@ -176,7 +182,7 @@ class Reader:
             with suppress(CellError):  # said of its own cell
                 if first.parse(one) != second.parse(other):
                     wrong = ("contradicts_column", f"contradicts {first.header}", f"与“{first.header}”列矛盾")
-                    found.append(Located(number, second.header, fault("", *wrong)))
+                    found.append(_located(number, second.header, fault(pointer_to(second.column), *wrong)))
 
     def _check_below(self, rows: Sequence[SheetRow], found: list[Located]) -> None:
         """Below the first row, the household's columns are blank or say the same."""
@@ -185,38 +191,39 @@ class Reader:
             for number, cells in rows[1:]:
                 cell = cell_at(cells, binding.index)
                 if type(cell) is dict:
-                    found += _no_value(number, binding.header, cell)
+                    found += _no_value(number, binding, cell)
                 elif cell != first and not blank(cell):
-                    found.append(Located(number, binding.header, _UNLIKE))
+                    found.append(_located(number, binding.header, fault(pointer_to(binding.column), *_UNLIKE)))
 
     def _place(self, content: dict[str, Any], row: SheetRow, found: list[Located]) -> None:
+        number, cells = row
         said: dict[str, str] = {}
-        header = self.layout.header_of(by_name()["village"])
-        try:
-            for binding in self.layout.of_subject("place"):
-                header = binding.header
-                cell = cell_at(row[1], binding.index)
+        bindings = self.layout.of_subject("place")
+        for binding in bindings:
+            cell = cell_at(cells, binding.index)
+            try:
                 said[binding.column.name] = "" if blank(cell) else binding.parse(cell)
-            name, code = said.get("village", ""), said.get("village_code", "")
-            header = self.layout.header_of(by_name()["village"])
-            if not code and len(name) == 12 and name.isdecimal():
-                code = name
-            if code or name:
+            except CellError as error:
+                found.append(_cell_fault(number, binding, error))
+        if len(said) < len(bindings):
+            return
+        name, code = said.get("village", ""), said.get("village_code", "")
+        if not code and len(name) == 12 and name.isdecimal():
+            code = name
+        if code or name:
+            try:
                 content["village"] = code or self.villages.find(said.get("county", ""), said.get("township", ""), name)
-        except CellError as error:
-            found.append(_cell_fault(row[0], header, error))
+            except CellError as error:
+                found.append(self._about("village", number, Fault("/village", error.code, error.text)))
 
     def _income(self, content: dict[str, Any], row: SheetRow, found: list[Located]) -> None:
         income: dict[str, Any] = {}
         self._fill(income, self.layout.of_subject("income"), row, found)
-        if not income.keys() - {"year", "people"}:
+        wrong = {each.pointer.removeprefix(_INCOME) for each in found if each.pointer.startswith(_INCOME)}
+        if not (income.keys() | wrong) - {"year", "people"}:
             return
-        if "year" not in income:
-            found.append(
-                self._located(
-                    row[0], "income_year", "income_year_missing", "say of which year the income is", "须填收入年度"
-                )
-            )
+        if "year" not in income and "year" not in wrong:
+            found.append(self._about("income_year", row[0], _NO_YEAR))
         content["incomes"] = [{"people": len(content["members"]), **income}]
 
 
@@ -229,13 +236,17 @@ def _assign(target: dict[str, Any], column: Column, value: Any) -> None:
     target[column.path[-1]] = value
 
 
-def _no_value(row: int, header: str, cell: Cell) -> Iterator[Located]:
+def _no_value(row: int, binding: Binding, cell: Cell) -> Iterator[Located]:
     """What is wrong with a formula without a value, and with an error value."""
     try:
         as_text(cell)
     except CellError as error:
-        yield _cell_fault(row, header, error)
+        yield _cell_fault(row, binding, error)
 
 
-def _cell_fault(row: int, header: str, error: CellError) -> Located:
-    return Located(row, header, Fault("", error.code, error.text))
+def _cell_fault(row: int, binding: Binding, error: CellError, member: int | None = None) -> Located:
+    return _located(row, binding.header, Fault(pointer_to(binding.column, member), error.code, error.text))
+
+
+def _located(row: int, column: str, wrong: Fault) -> Located:
+    return Located(wrong.pointer, wrong.code, wrong.message, row, column)

@@ -98,6 +98,13 @@ class Layout:
         names = ("number", "external_id", "head_name")
         return [b for b in self.bindings if b.column.subject != "member" and b.column.name in names]
 
+    @cached_property
+    def whole(self) -> str:
+        """Header of the column a household is known by: its number, its name in the source, else members' names."""
+        present = {binding.column.name for binding in self.bindings}
+        known_by = next((name for name in ("number", "external_id") if name in present), "name")
+        return self.header_of(by_name()[known_by])
+
     def header_of(self, column: Column) -> str:
         """What the sheet calls a column; its own name where the sheet has none."""
         wanted = _VILLAGE if column.name in _VILLAGE else {column.name}

@@ -11,11 +11,11 @@ from services.registry.checks import catalogue
 from services.registry.context import Registry
 from services.registry.households.collisions import numbers_taken
 from services.registry.households.facts import facts_of
+from services.registry.households.incoming import Read
 from services.registry.households.judging import Judged, Surroundings, judge_all
 from services.registry.households.merging import Overwriting
 from services.registry.households.records import Author, Household
 from services.registry.households.registering import Existing, Outcome
-from services.registry.households.schemas import HouseholdIn
 from services.registry.households.upserting import Kept, Updated, upsert
 from services.registry.imports import store
 from services.registry.imports.grouping import Located
@@ -29,7 +29,6 @@ from services.registry.turns import in_spare_turns, in_turns
 from shared.db import Pg
 from shared.errors import Fault, Language, fault
 
-Read = HouseholdIn | list[Located]
 _TAKEN = fault("", "taken_meanwhile", "a number in it was just taken by another", "其中编号或身份号码刚被其他记录占用")
 _BESIDE = {"en": "another row of this household is wrong", "zh": "同户其他行有误"}
 _KEPT = fault("", "kept", "the register holds something else and keeps it", "与登记内容不同,按覆盖规则保留原值")
@@ -71,7 +70,7 @@ class Registering:
     async def ahead(self, groups: Sequence[Group]) -> Ahead:
         """The households of some rows, or what is wrong with them."""
         read = await in_spare_turns(groups, lambda some: map(self.reader.household, some))
-        return Ahead(read, await in_spare_turns(_contents(read), lambda some: judge_all(some, self.around)))
+        return Ahead(read, await in_spare_turns(read, lambda some: judge_all(some, self.around)))
 
     async def run(
         self,
@@ -93,11 +92,11 @@ class Registering:
         """
         judged = ahead.judged
         if around != self.around:
-            judged = await in_turns(_contents(ahead.read), lambda some: judge_all(some, around))
+            judged = await in_turns(ahead.read, lambda some: judge_all(some, around))
         outcomes = await (self._one_by_one if singly else self._together)(pg, around, judged, changes)
         told = _Told(self, before)
         told.chapter.collided = numbers_taken(outcomes)
-        await in_turns(list(zip(groups, ahead.read, outcomes, strict=True)), partial(told.households, around))
+        await in_turns(list(zip(groups, outcomes, strict=True)), partial(told.households, around))
         return told.chapter
 
     async def _together(
@@ -131,10 +130,6 @@ class Registering:
         return outcomes
 
 
-def _contents(read: Sequence[Read]) -> list[HouseholdIn | list[Fault]]:
-    return [each if isinstance(each, HouseholdIn) else [located.fault for located in each] for each in read]
-
-
 def _made(outcome: Outcome | Updated | Kept) -> frozenset[UUID]:
     match outcome:
         case Household():
@@ -144,7 +139,7 @@ def _made(outcome: Outcome | Updated | Kept) -> frozenset[UUID]:
     return frozenset()
 
 
-_Came = tuple[Group, Read, Outcome | Updated | Kept]
+_Came = tuple[Group, Outcome | Updated | Kept]
 
 
 class _Told:
@@ -163,7 +158,6 @@ class _Told:
     def _household(
         self,
         group: Group,
-        read: HouseholdIn | list[Located],
         outcome: Outcome | Updated | Kept,
         around: Surroundings,
     ) -> None:
@@ -186,8 +180,7 @@ class _Told:
             case Existing():
                 tally.unchanged += 1
             case _:
-                located = read if isinstance(read, list) else [self._work.reader.locate(group, f) for f in outcome]
-                self._reject(group, located)
+                self._reject(group, [self._work.reader.locate(group, each) for each in outcome])
 
     def _notes(self, group: Group, outcome: Household | Updated, around: Surroundings) -> None:
         if self.chapter.tally.remarks >= MAX_ERRORS:
@@ -223,10 +216,10 @@ class _Told:
             tally.errors += 1
         else:
             tally.remarks += 1
-        text = located.fault.message
-        self.chapter.remarks.append(Remark(located.row, located.column, located.fault.code, text.en, text.zh, severity))
+        text = located.message
+        self.chapter.remarks.append(Remark(located.row, located.column, located.code, text.en, text.zh, severity))
 
 
 def _sentence(located: Located, language: Language) -> str:
-    said = located.fault.message.of(language)
+    said = located.message.of(language)
     return f"{located.column}: {said}" if located.column else said

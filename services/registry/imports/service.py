@@ -131,7 +131,8 @@ def _owners(tree: DivisionTree, divisions: Iterable[str], day: date) -> Sequence
 async def _sight(pg: Pg, registry: Registry, caller: Caller, job: UUID | None = None) -> Sight:
     """How the caller looks at a job, or at all: it may see those of senders that reach no further (rule 9)."""
     tree, day = await registry.divisions.get(pg), today(registry)
-    reached = [code for code in await store.sent_from(pg, job) if within(caller, tree, code, day)]
+    sent = await store.sent_from(pg, job, caller.divisions)
+    reached = [code for code in sent if within(caller, tree, code, day)]
     return Sight(caller.divisions, reached, caller.key_id)
 
 
@@ -242,11 +243,16 @@ async def _undoing(pg: Pg, job: Job) -> Undoing | None:
 
 
 async def page(
-    pg: Pg, registry: Registry, caller: Caller, status: Status | None, before: UUID | None, limit: int
-) -> list[Job]:
-    """Imports that the caller may see, newest first."""
-    return await store.page(pg, await _sight(pg, registry, caller), status, before, limit)
-
-
-async def count(pg: Pg, registry: Registry, caller: Caller, status: Status | None) -> int:
-    return await store.count(pg, await _sight(pg, registry, caller), status)
+    pg: Pg,
+    registry: Registry,
+    caller: Caller,
+    status: Status | None,
+    before: UUID | None,
+    limit: int,
+    *,
+    counted: bool,
+) -> tuple[list[Job], int | None]:
+    """Imports that the caller may see, newest first; and how many there are in all, if that is asked."""
+    sight = await _sight(pg, registry, caller)
+    jobs = await store.page(pg, sight, status, before, limit)
+    return jobs, await store.count(pg, sight, status) if counted else None

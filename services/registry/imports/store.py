@@ -105,10 +105,13 @@ A sender without divisions has nobody beside it.
 """
 
 
-async def sent_from(pg: Pg, job: UUID | None) -> list[str]:
-    """The divisions of the sender of a job, or of all senders there were."""
+async def sent_from(pg: Pg, job: UUID | None, divisions: Sequence[str]) -> list[str]:
+    """The divisions of the sender of a job, or of all senders there were, that reached further than each of these."""
     rows = await pg.fetch(
-        f"SELECT DISTINCT {_DIVISIONS} AS code FROM import_job WHERE $1::uuid IS NULL OR id = $1", job
+        f"SELECT DISTINCT {_DIVISIONS} AS code FROM import_job "
+        "WHERE ($1::uuid IS NULL OR id = $1) AND NOT owners && $2::text[]",
+        job,
+        divisions,
     )
     return [row["code"] for row in rows]
 

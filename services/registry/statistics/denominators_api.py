@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import Query, Request, Response
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from services.registry.commands import command
 from services.registry.context import Importer, Reader, RegistryDep
@@ -11,11 +11,10 @@ from services.registry.reports import ImportReport, Mode
 from services.registry.statistics import denominators
 from services.registry.statistics.schemas import DenominatorLine, DenominatorOut
 from shared.app import router
-from shared.errors import Fault, Problem
-from shared.http.body import parse_json, read_lines
+from shared.http.body import parse_line, read_lines
 from shared.http.listing import ListQuery
 from shared.http.pagination import Page, page_of
-from shared.http.problems import faults_of, language_of
+from shared.http.problems import language_of
 
 routes = router("statistics")
 MAX_LINES = 20_000
@@ -46,19 +45,10 @@ async def put_denominators(
     A division may be on any level; one without a figure has the sum of those below it. A newer figure replaces the
     one before, which `known_at` still finds.
     """
-    lines = [_line(raw) for raw in await read_lines(request, limit=MAX_LINES)]
+    lines = [parse_line(raw, DenominatorLine.model_validate) for raw in await read_lines(request, limit=MAX_LINES)]
     async with command(registry.runtime, dry_run=dry_run) as pg:
         tally = await denominators.put(pg, registry, caller, lines, each=mode == "each")
     return tally.report(mode, dry_run=dry_run, language=language_of(request), identifier=None)
-
-
-def _line(raw: bytes) -> DenominatorLine | list[Fault]:
-    try:
-        return DenominatorLine.model_validate(parse_json(raw))
-    except ValidationError as error:
-        return faults_of(error.errors(include_input=False, include_url=False))
-    except Problem as problem:
-        return list(problem.faults) or [Fault("", problem.kind.code, problem.kind.title)]
 
 
 @routes.get(

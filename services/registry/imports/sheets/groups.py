@@ -14,7 +14,7 @@ from services.registry.imports.sheets.cells import wired
 from services.registry.imports.sheets.headers import Header, plain
 from services.registry.imports.values import EthnicityCodes, Vocabulary
 from services.registry.imports.villages import Village, Villages
-from shared.faults import Fault, Text
+from shared.faults import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,9 @@ class Group:
     numbers: Sequence[int]
     """Of its rows, as the clerk sees them."""
     content: str
-    """The household as JSON in the shape of ``POST /v1/households``; empty where cells are at fault."""
+    """The household as JSON in the shape of ``POST /v1/households``."""
     faults: Sequence[Located]
+    """What is wrong with its cells; the content is not to be relied on where they point to."""
     cells: str
     """Of its rows, as JSON: they are sent back where it is refused."""
 
@@ -35,14 +36,14 @@ class Group:
 
     def told(self) -> list[Any]:
         """As plain values, to be sent."""
-        faults = [[each.row, each.column, each.fault.code, *each.fault.message] for each in self.faults]
+        faults = [[each.pointer, each.code, *each.message, each.row, each.column] for each in self.faults]
         return [self.numbers, self.content, faults, self.cells]
 
     @classmethod
     def heard(cls, told: Sequence[Any]) -> "Group":
         """Out of plain values again."""
         numbers, content, faults, cells = told
-        located = [Located(row, column, Fault("", code, Text(en, zh))) for row, column, code, en, zh in faults]
+        located = [Located(pointer, code, Text(en, zh), *place) for pointer, code, en, zh, *place in faults]
         return cls(numbers, content, located, cells)
 
 
@@ -103,13 +104,12 @@ class SheetGroups:
         return passed
 
     def _groups(self, complete: Iterable[Rows]) -> list[Group]:
-        return [_group(rows.rows, self.reader.household(rows)) for rows in complete]
+        return [_group(rows.rows, *self.reader.household(rows)) for rows in complete]
 
 
-def _group(rows: Sequence[SheetRow], read: dict[str, Any] | list[Located]) -> Group:
-    content, faults = ("", read) if isinstance(read, list) else (_encode(read), [])
+def _group(rows: Sequence[SheetRow], content: dict[str, Any], faults: Sequence[Located]) -> Group:
     cells = ",".join([wired(cells) for _, cells in rows])
-    return Group([number for number, _ in rows], content, faults, f"[{cells}]")
+    return Group([number for number, _ in rows], _encode(content), faults, f"[{cells}]")
 
 
 class LineGroups:
