@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple
 
 from shared.errors import Fault, Text
 
-_BETWEEN_DIGITS = re.compile(r"(?<=[0-9])[ -](?=[0-9Xx])")
-_WITHIN = re.compile(r"(?<![0-9])[0-9]{17}[0-9Xx](?![0-9])")
+_WITHIN = re.compile(r"(?<![0-9])(?=((?:[0-9][ -]?){17}[0-9Xx])(?![0-9]))")
+"""Eighteen digits, perhaps in groups; other numbers may stand beside them."""
 _SHAPE = re.compile(r"[1-9][0-9]{16}[0-9X]")
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK_DIGITS = "10X98765432"
@@ -71,12 +71,8 @@ def read_id_number(given: str) -> IdNumber:
 
 def holds_id_number(text: str) -> bool:
     """Whether a text holds an ID number whose check digit and birth date fit, in digits of any width."""
-    return any(_valid(found.group()) for found in _WITHIN.finditer(joined_digits(text)))
-
-
-def joined_digits(text: str) -> str:
-    """A text with digits of one width, and those written in groups put together."""
-    return _BETWEEN_DIGITS.sub("", unicodedata.normalize("NFKC", text))
+    found = _WITHIN.finditer(unicodedata.normalize("NFKC", text))
+    return any(_valid(each[1].replace(" ", "").replace("-", "")) for each in found)
 
 
 def _valid(number: str) -> bool:

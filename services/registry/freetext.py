@@ -5,20 +5,21 @@ and is refused as ``personal_number``. Free text never enters events, logs or me
 """
 
 import re
+import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 from shared.http.fields import ShortText
-from shared.idnumbers import holds_id_number, joined_digits
+from shared.idnumbers import holds_id_number
 
-_MOBILE = re.compile(r"(?<![0-9])1[3-9][0-9]{9}(?![0-9])")
+_MOBILE = re.compile(r"(?<![0-9])1[ -]?[3-9](?:[ -]?[0-9]){9}(?![0-9])")
 
 
 def holds_mobile_number(text: str) -> bool:
     """Whether a text holds a mobile number 手机号: 11 digits from 13 to 19 on, perhaps in groups."""
-    return _MOBILE.search(joined_digits(text)) is not None
+    return _MOBILE.search(unicodedata.normalize("NFKC", text)) is not None
 
 
 def _nobodys(text: str) -> str:

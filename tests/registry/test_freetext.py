@@ -17,13 +17,19 @@ WIDE = str.maketrans("0123456789", "".join(chr(0xFF10 + n) for n in range(10)))
 
 
 @pytest.mark.parametrize(
-    "text", [NUMBER, f"本人{NUMBER}申请", NUMBER.translate(WIDE), f"{NUMBER[:6]} {NUMBER[6:14]} {NUMBER[14:]}"]
-)
+    "text",
+    [
+        NUMBER, f"本人{NUMBER}申请", NUMBER.translate(WIDE), f"{NUMBER[:6]} {NUMBER[6:14]} {NUMBER[14:]}",
+        f"{MOBILE} {NUMBER}", f"{NUMBER}-{MOBILE}", f"{NUMBER} {NUMBER[:6]} {NUMBER[6:]} 3",
+    ],
+)  # fmt: skip
 def test_id_numbers_are_seen(text: str) -> None:
     assert holds_id_number(text)
 
 
-@pytest.mark.parametrize("text", [MOBILE, f"电话{MOBILE}。", MOBILE.translate(WIDE), "138 7654 3200", "138-7654-3200"])
+@pytest.mark.parametrize("text", [MOBILE, f"电话{MOBILE}。", MOBILE.translate(WIDE), "138 7654 3200", "138-7654-3200",
+    f"{MOBILE} {MOBILE}", f"{NUMBER} 138 7654 3200", f"0377-{MOBILE}",
+])  # fmt: skip
 def test_mobile_numbers_are_seen(text: str) -> None:
     assert holds_mobile_number(text)
 
