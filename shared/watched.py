@@ -29,6 +29,7 @@ class Watched(Generic[T]):
         self._value: T | None = None
         self._revision = -1
         self._due = 0.0
+        self._expired = 0
         self._lock = asyncio.Lock()
 
     async def get(self, pg: Pg) -> T:
@@ -44,11 +45,14 @@ class Watched(Generic[T]):
     def expire(self) -> None:
         """Look again at the next use: this process has changed it, or needs what was just changed."""
         self._due = 0.0
+        self._expired += 1
 
     async def _refresh(self, pg: Pg) -> None:
+        expired = self._expired
         found = await pg.fetchval("SELECT value FROM table_revision WHERE name = $1", self.name) or 0
         if self._value is None or found != self._revision:
             # The revision is read before the rows: rows newer than it only cost one more load.
             self._value = await self._load(pg)
             self._revision = found
-        self._due = time.monotonic() + CHECK_SECONDS
+        if expired == self._expired:  # else it may have changed after it was looked at
+            self._due = time.monotonic() + CHECK_SECONDS

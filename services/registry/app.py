@@ -4,6 +4,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
+from services.registry import instants
 from services.registry.audit import api as audit_api
 from services.registry.audit.sealing import Sealer
 from services.registry.certificates import api as certificates_api
@@ -150,7 +151,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
                 await keys.seed_bootstrap(pg, settings, plain, CITY, clock.now())
 
     def residents(caller: Caller, reason: str) -> Residents:
-        return Residents(registry, households.author_of(registry, caller, reason))
+        return Residents(registry, caller, reason)
 
     app = create_app(
         runtime,
@@ -196,6 +197,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             persons.DEREGISTERED,
             NOT_UNDOABLE,
             division_rules.CODE_TAKEN,
+            instants.NOT_SETTLED,
             *standing_rules.KINDS,
         ),
         tags=TAGS,
@@ -226,6 +228,7 @@ async def load_reference_data(settings: Settings) -> None:
     database = Database(settings.database_url, pool_size=2, application="bangfu-registry-migrate")
     try:
         async with database.driver() as pg, pg.transaction():
+            await instants.begin(pg, SystemClock())
             await divisions.seed(pg, settings, SystemClock().now())
     finally:
         await database.close()

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import asyncpg
 
+from services.registry import instants
 from shared import errors
 from shared.app import Runtime
 from shared.db import Pg
@@ -27,10 +28,15 @@ class _DryRunOver(Exception):
 
 @asynccontextmanager
 async def command(runtime: Runtime, *, dry_run: bool = False) -> AsyncIterator[Pg]:
-    """A transaction: committed at the end, undone by any exception, and always in a dry run."""
+    """A transaction: committed at the end, undone by any exception, and always in a dry run.
+
+    Whatever instant it records, it reads from the clock inside (``instants``); a dry run records none.
+    """
     async with runtime.database.driver() as pg:
         try:
             async with pg.transaction():
+                if not dry_run:
+                    await instants.begin(pg, runtime.clock)
                 yield pg
                 if dry_run:
                     raise _DryRunOver

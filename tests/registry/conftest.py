@@ -12,6 +12,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from services.registry import instants
 from services.registry.app import build
 from services.registry.divisions import service as divisions
 from services.registry.keys.command import issue_key
@@ -23,6 +24,7 @@ from shared.db import Pg
 from shared.idnumbers import check_digit
 from shared.ids import uuid7
 from shared.settings import Settings
+from tests.registry.recording import guarded, telling
 from tests.stack import Databases
 
 KEY = "bf_test." + "bootstrap-secret-of-the-tests-" * 2
@@ -48,7 +50,18 @@ FILLED = (
 @pytest.fixture(scope="session")
 def shared_url(_databases: Databases) -> str:
     """One database for all tests that leave divisions as they are; emptied of everything else before each."""
-    return _databases.server.create_database("registry_shared", _databases._template("registry"))
+    return guarded(_databases.server.create_database("registry_shared", _databases._template("registry")))
+
+
+@pytest.fixture(autouse=True)
+def told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instants, "begin", telling(instants.begin))
+
+
+@pytest.fixture
+def database_url(database_url: Callable[[str | None], str]) -> Callable[[str | None], str]:
+    """As everywhere; registry's refuse what is recorded unannounced."""
+    return lambda service: guarded(database_url(service)) if service == "registry" else database_url(service)
 
 
 async def empty_audit_log(pg: Pg) -> None:

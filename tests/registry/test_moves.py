@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -153,6 +153,11 @@ async def test_a_household_splits(registry: httpx.AsyncClient, app: FastAPI) -> 
     assert [await people(registry, CITY, day) for day in ("2018-05-31", "2018-06-01")] == [3, 3]
     assert [await people(registry, OTHER_VILLAGE, day) for day in ("2018-05-31", "2018-06-01")] == [0, 1]
     assert [each["version"] for each in await events(app, "person") if each["id"] == son] == [1, 3]
+    async with app.state.runtime.database.driver() as pg:
+        told = await pg.fetch("SELECT reason, recorded_at FROM audit_entry WHERE object_id = $1 ORDER BY version", son)
+    assert [(each["reason"], each["recorded_at"].isoformat()) for each in told[1:]] == [
+        ("成家分户", datetime.fromisoformat(joined["changed_at"]).isoformat())
+    ] * 2
     everybody = [{"member": each["id"], "relation": each["relation"]} for each in here["members"][:2]]
     nobody_stays = await registry.post(url, json={"members": everybody, "reason": "测试"}, headers=matching(2))
     assert faults(nobody_stays) == {("/members", "nobody_stays")}

@@ -11,6 +11,7 @@ from services.registry.households import auditing, collisions, registering, upse
 from services.registry.households.models import HOUSEHOLD, PERSON
 from shared.db import Pg
 from tests.registry.conftest import make
+from tests.registry.recording import let_in
 
 _OWN = {
     "household": {
@@ -60,6 +61,7 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 async def test_what_an_import_looks_up_it_finds_by_index(own_registry: httpx.AsyncClient, own_app: FastAPI) -> None:
     await make(own_registry)
     async with own_app.state.runtime.database.driver() as pg:
+        await let_in(pg)
         await pg.execute("ANALYZE household, person")
         async with pg.transaction():
             await pg.execute("SET LOCAL plan_cache_mode = force_generic_plan")

@@ -1,7 +1,9 @@
 """Clock, ids, settings, cursors, keys: the small parts everything rests on."""
 
+import asyncio
 import time
 from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -18,6 +20,7 @@ from shared.http.idempotency import parse_key
 from shared.http.pagination import Cursors
 from shared.ids import uuid7
 from shared.settings import Settings
+from shared.watched import Watched
 
 
 def test_days_are_days_in_shanghai() -> None:
@@ -161,3 +164,30 @@ def test_admin_does_not_reveal_identities() -> None:
     admin = Caller(uuid4(), "test", frozenset({"admin"}), ())
     assert admin.may("signer")
     assert not admin.may("identity:reveal")
+
+
+async def test_what_expires_while_it_is_being_looked_at_is_looked_at_again() -> None:
+    """Whoever needs what was just changed must not be handed what somebody else read a moment before."""
+    there, looked, goes_on = ["before"], asyncio.Event(), asyncio.Event()
+
+    class Table:
+        async def fetchval(self, *_: Any) -> int:
+            return len(there)
+
+    async def load(_: Any) -> str:
+        found = there[-1]
+        looked.set()
+        await goes_on.wait()
+        return found
+
+    table: Any = Table()
+    watched = Watched("table", load)
+    early = asyncio.create_task(watched.get(table))
+    await looked.wait()
+    there.append("after")
+    watched.expire()
+    goes_on.set()
+    assert await early == "before"
+    assert await watched.get(table) == "after"
+    there.append("later")
+    assert await watched.get(table) == "after", "at most a second old"

@@ -20,6 +20,7 @@ from services.registry.divisions.schemas import (
     DivisionVersion,
     DivisionVersions,
 )
+from services.registry.instants import SETTLED_RESPONSE, settled
 from services.registry.reports import ImportReport, Mode, keep, kept
 from shared import errors
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
@@ -55,7 +56,12 @@ class DivisionQuery(ListQuery):
     known_at: Instant | None = Field(default=None, description="As was known then; default now 已知时点.")
 
 
-@routes.get("/divisions", operation_id="list_divisions", summary="List divisions 查询行政区划")
+@routes.get(
+    "/divisions",
+    operation_id="list_divisions",
+    summary="List divisions 查询行政区划",
+    responses=SETTLED_RESPONSE,
+)
 async def list_divisions(
     request: Request,
     response: Response,
@@ -66,7 +72,8 @@ async def list_divisions(
 ) -> Page[DivisionOut]:
     """Divisions in official order. `designation=poor_village` with `as_of` tells the poor villages of a day.
 
-    Names and parents are those of the day. `known_at` answers as the register would have answered then.
+    Names and parents are those of the day. `known_at` answers as the register would have answered then: finally, hence
+    503 `not_settled` while what was known then is still being recorded.
     """
     tree = await known_tree(registry, tree, query.known_at)
     day = query.as_of or today(registry)
@@ -101,18 +108,20 @@ def _shown(division: DivisionEvent, tree: DivisionTree, day: date) -> DivisionOu
 
 
 async def known_tree(registry: Registry, now: DivisionTree, known_at: datetime | None) -> DivisionTree:
-    """The divisions as they were known at an instant, or as they are."""
+    """The divisions as they were known at an instant, or as they are. Raises what ``settled`` does."""
     if known_at is None:
         return now
+    await settled(registry.runtime, known_at)
     async with registry.runtime.database.driver() as pg:
-        return await service.tree_known_at(pg, known_at, now)
+        registry.divisions.expire()  # what was recorded until then is in the tree by now
+        return await service.tree_known_at(pg, known_at, await registry.divisions.get(pg))
 
 
 @routes.get(
     "/divisions/{code}",
     operation_id="get_division",
     summary="One division as of a day 行政区划详情",
-    responses=NOT_FOUND_RESPONSE,
+    responses={**NOT_FOUND_RESPONSE, **SETTLED_RESPONSE},
 )
 async def get_division(
     code: str,

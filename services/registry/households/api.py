@@ -21,6 +21,7 @@ from services.registry.households.schemas import (
     VersionsOut,
 )
 from services.registry.identities.quota import QUOTA_RESPONSE
+from services.registry.instants import SETTLED_RESPONSE, settled
 from services.registry.reports import ImportReport, Mode
 from services.registry.rowsecurity import scoped
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
@@ -145,7 +146,8 @@ async def register_households(
         200: {
             "description": "A page; or every household, one a line.",
             "content": {JSONL: {"schema": {"type": "string", "description": "One household a line."}}},
-        }
+        },
+        **SETTLED_RESPONSE,
     },
 )
 async def list_households(
@@ -159,8 +161,10 @@ async def list_households(
 
     With `as_of`, village, standing and members are those of the day; with `known_at`, as the register knew them then.
     Both list what was within your divisions on that day, or by what was known then: what a list said, it says again.
+    An answer with `known_at` is final: while what was known then is still being recorded, 503 `not_settled`.
     """
     filters = query.filters()
+    await settled(registry.runtime, filters.known_at)
     if JSONL in request.headers.get("accept", ""):
         return await _streamed(listing.stream(registry.runtime, filters, caller, registry.vault))
     after = query.after(request)
@@ -187,7 +191,7 @@ async def _streamed(chunks: AsyncIterator[bytes]) -> Response:
     "/households/{household}",
     operation_id="get_household",
     summary="One household with its members 农户详情",
-    responses=NOT_FOUND_RESPONSE,
+    responses={**NOT_FOUND_RESPONSE, **SETTLED_RESPONSE},
 )
 async def get_household(
     household: str,
@@ -202,7 +206,9 @@ async def get_household(
     `as_of` shows village, standing and members of the day, and nothing dated later; `known_at` leaves out what was
     recorded later. The two go together: as it was on a day, as we knew at an instant. Attributes without a day of
     their own are as known. A household that moved to another unit is still shown as of the days on which it was yours.
+    An answer with `known_at` is final: while what was known then is still being recorded, 503 `not_settled`.
     """
+    await settled(registry.runtime, known_at)
     async with scoped(registry.runtime, caller) as pg:
         found = await reading.find_as_of(pg, household, caller, registry.vault, as_of, known_at)
     set_etag(response, found.version)

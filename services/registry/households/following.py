@@ -8,10 +8,12 @@ from uuid import UUID
 from services.registry.context import Registry
 from services.registry.households import reading, rules, store
 from services.registry.households.persons import following as persons
-from services.registry.households.records import Author, Household, next_version
+from services.registry.households.records import Household, next_version
 from services.registry.households.rules import Since
+from services.registry.households.service import author_of
 from services.registry.statistics import service as statistics
 from services.registry.statistics.service import PopulationChanges
+from shared.auth import Caller
 from shared.contracts.division import DivisionTree
 from shared.db import Pg
 
@@ -21,10 +23,11 @@ _LIVING = "(township = ANY($1) OR village = ANY($1)) AND (valid_to IS NULL OR va
 
 @dataclass(frozen=True, slots=True)
 class Residents:
-    """Who is on the register, with a household or without one, as divisions see them; changes are the author's."""
+    """Who is on the register, with a household or without one, as divisions see them; changes are the caller's."""
 
     registry: Registry
-    author: Author
+    caller: Caller
+    reason: str
 
     async def any_in(self, pg: Pg, code: str, day: date) -> bool:
         """Whether somebody lives in a division on a day or later."""
@@ -42,7 +45,7 @@ class Residents:
             f"SELECT DISTINCT household_id FROM household_period WHERE {_LIVING} ORDER BY household_id", codes, day
         )
         identifiers: Sequence[UUID] = [row["household_id"] for row in rows]
-        changes, went = PopulationChanges(), set[str]()
+        author, changes, went = author_of(self.registry, self.caller, self.reason), PopulationChanges(), set[str]()
         for first in range(0, len(identifiers), _AT_ONCE):
             piece = identifiers[first : first + _AT_ONCE]
             pairs = []
@@ -54,10 +57,10 @@ class Residents:
                 timeline = tuple(rules.timeline(tree, residences, old.standings))
                 if (residences, timeline) != (old.residences, old.timeline):
                     new = replace(old, residences=residences, timeline=timeline)
-                    pairs.append((old, next_version(old, new, self.author)))
+                    pairs.append((old, next_version(old, new, author)))
             await store.change(pg, self.registry, pairs, changes)
         await statistics.count(pg, changes)
-        await persons.follow(pg, self.registry, self.author, tree, codes, day)
+        await persons.follow(pg, self.registry, author, tree, codes, day)
         return frozenset(went)
 
 

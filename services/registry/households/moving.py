@@ -159,6 +159,7 @@ def _newcomer(person: Person, joined: Household, relation: Relation, place: int,
         relation=relation,
         position=place,
         joined_on=day,
+        author=joined.author,  # of a new household; in one that is there, its next version tells
     )
 
 

@@ -38,6 +38,7 @@ async def surroundings(pg: Pg, registry: Registry, caller: Caller) -> Surroundin
 
 
 def author_of(registry: Registry, caller: Caller, reason: str | None = None) -> Author:
+    """Who changes the register now; read within the transaction that is to say so (``instants``)."""
     return Author(caller.key_id, registry.runtime.clock.now(), reason)
 
 

@@ -157,7 +157,7 @@ class AtOnce:
             await store.clear(beside, self.job.id)
             await store.remark(beside, self.job.id, 0, unknown)
             try:
-                async with command(runtime) as pg:
+                async with command(runtime, dry_run=self.job.instruction.dry_run) as pg:
                     tally = await self._all(pg, beside, reading, Tally(remarks=len(unknown)))
                     if self.job.instruction.dry_run or tally.rejected:
                         raise _UndoneError(tally)

@@ -14,8 +14,9 @@ from services.registry.households.facts import facts_of
 from services.registry.households.incoming import Read
 from services.registry.households.judging import Judged, Surroundings, judge_all
 from services.registry.households.merging import Overwriting
-from services.registry.households.records import Author, Household
+from services.registry.households.records import Household
 from services.registry.households.registering import Existing, Outcome
+from services.registry.households.service import author_of
 from services.registry.households.upserting import Kept, Updated, upsert
 from services.registry.imports import store
 from services.registry.imports.grouping import Located
@@ -64,7 +65,6 @@ class Registering:
     """What the households are judged against ahead of their transaction."""
     reader: HouseholdReader
     overwriting: Overwriting
-    author: Author
     language: Language
 
     async def ahead(self, groups: Sequence[Group]) -> Ahead:
@@ -110,7 +110,8 @@ class Registering:
         async def made(households: Sequence[UUID]) -> frozenset[UUID]:
             return in_chunk | await store.made(pg, self.job, households)
 
-        return await upsert(pg, self.registry, around, judged, self.author, changes, self.overwriting, made)
+        author = author_of(self.registry, around.caller, "导入")
+        return await upsert(pg, self.registry, around, judged, author, changes, self.overwriting, made)
 
     async def _one_by_one(
         self, pg: Pg, around: Surroundings, judged: Sequence[Judged | list[Fault]], changes: PopulationChanges

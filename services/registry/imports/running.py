@@ -13,7 +13,7 @@ from services.registry.commands import command
 from services.registry.context import Registry
 from services.registry.households.collisions import QUOTA_EXCEEDED
 from services.registry.households.merging import Overwriting
-from services.registry.households.service import author_of, surroundings
+from services.registry.households.service import surroundings
 from services.registry.imports import store, undoing
 from services.registry.imports.columns import by_name
 from services.registry.imports.households import HouseholdReader
@@ -161,10 +161,7 @@ class _Run:
         meaning = await asyncio.to_thread(meaning_of, instruction, around)
         async with sandbox.reading(content, self.job.size, meaning, self.max_rows) as reading:
             reader, remarks = await self._understood(reading, meaning)
-            author = author_of(self.registry, around.caller, "导入")
-            work = Registering(
-                self.registry, self.job.id, around, reader, self._overwriting(), author, instruction.language
-            )
+            work = Registering(self.registry, self.job.id, around, reader, self._overwriting(), instruction.language)
             if instruction.at_once:
                 await AtOnce(self.registry, self.job, work).run(reading, remarks)
             else:

@@ -31,11 +31,10 @@ Effect = tuple[UUID, int, int | None]
 
 async def undo(registry: Registry, job: Job) -> None:
     """Take back what an import made, a chunk a transaction; interrupted, it goes on where it was."""
-    author = Author(job.undo_asked_by or job.recorded_by, registry.runtime.clock.now(), "撤销导入")
     size = CHUNK
     while True:
         try:
-            if not await _some(registry, job, author, size):
+            if not await _some(registry, job, size):
                 return
         except asyncpg.UniqueViolationError:  # somebody else holds an ID number by now: find out who, one by one
             if size == 1:
@@ -43,9 +42,10 @@ async def undo(registry: Registry, job: Job) -> None:
             size = 1
 
 
-async def _some(registry: Registry, job: Job, author: Author, size: int) -> bool:
+async def _some(registry: Registry, job: Job, size: int) -> bool:
     async with command(registry.runtime) as pg:
         await imports.load(pg, job.id, lock=True)
+        author = Author(job.undo_asked_by or job.recorded_by, registry.runtime.clock.now(), "撤销导入")
         effects = await imports.effects_left(pg, job.id, size)
         if not effects:
             await imports.set_status(pg, job.id, "undone")

@@ -41,7 +41,6 @@ async def propose(
     registry: Registry, caller: Caller, body: Proposal, key: IdempotencyKey, *, dry_run: bool
 ) -> tuple[Decision, bool]:
     """Open a decision; the decision, and whether it answers an earlier request. Raises 409, 422."""
-    now, last = registry.runtime.clock.now(), today(registry)
     if body.kind in ("monitoring", "monitoring_end") and not registry.standing.monitoring:
         raise Problem(rules.MONITORING_OFF)
     _check_fields(body)
@@ -49,6 +48,7 @@ async def propose(
         earlier = await claim(pg, key)
         if earlier is not None:
             return (await store.find(pg, earlier.resource_id, caller)).as_proposed(), True
+        now, last = registry.runtime.clock.now(), today(registry)
         step = Step(
             **_act(body, caller, now, last), step=rules.PROCEDURES[body.kind][0].code, evidence=tuple(body.evidence)
         )
@@ -190,12 +190,11 @@ async def _changed(
     body: ActIn,
     act: Callable[[Decision, datetime, date], Decision],
 ) -> Decision:
-    now, last = registry.runtime.clock.now(), today(registry)
-
     async def attempt() -> Decision:
         async with command(registry.runtime) as pg:
             old = await store.find(pg, decision_id, caller, lock=True)
             check_version(old.version, expected)
+            now, last = registry.runtime.clock.now(), today(registry)
             new = act(old, now, last)
             if new.state == "concluded":
                 new = await concluding.conclude(pg, registry, caller, new)

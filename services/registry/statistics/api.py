@@ -15,6 +15,7 @@ from fastapi import Header, Query, Request, Response
 
 from services.registry.context import Divisions, Registry, RegistryDep, today
 from services.registry.divisions.api import known_tree
+from services.registry.instants import SETTLED_RESPONSE
 from services.registry.standing.rules import MONITORING_OFF
 from services.registry.statistics import export, reading, units
 from services.registry.statistics.reading import Asked
@@ -53,6 +54,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     },
     304: {"description": "You hold these very figures 未变化"},
     **NOT_FOUND_RESPONSE,
+    **SETTLED_RESPONSE,
 }
 
 
@@ -74,7 +76,8 @@ async def poverty_statistics(
     """Counted for the village responsible on the day, and so for the unit that runs it.
 
     Incidence 贫困发生率 is the stock's people over the rural population of the year, or of the newest year loaded
-    before it. `known_at` leaves out what was recorded later, so that an earlier answer can be had again.
+    before it. `known_at` leaves out what was recorded later, so that an earlier answer can be had again. Such
+    an answer is final: while what was known then is still being recorded, 503 `not_settled`.
     """
     asked = await _asked(registry, caller, tree, query, query.as_of)
     async with registry.runtime.database.driver() as pg:
@@ -200,7 +203,9 @@ async def village_statistics(
 async def _asked(
     registry: Registry, caller: Caller, now: DivisionTree, query: DayQuery | SpanQuery, day: date | None
 ) -> Asked:
-    """What the query asks. Raises 404, also for a village that is not the caller's, and 422 for a level not below."""
+    """What the query asks. Raises what ``known_tree`` does, 404, also for a village that is not the caller's, and 422
+    for a level not below.
+    """
     tree = await known_tree(registry, now, query.known_at)
     division = tree.get(query.division)
     if division is None:

@@ -5,6 +5,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
+from services.registry import instants
 from services.registry.context import Registry
 from services.registry.households import collisions, naming, reading
 from services.registry.households.records import Household
@@ -61,6 +62,7 @@ class HouseholdDesk:
 
     async def decide(self, pg: Pg, wave: Sequence[Submission]) -> list[HouseholdOutcome | Park]:
         """Decide and write; statistics learn of it last, for others wait for their rows."""
+        await instants.begin(pg, self._registry.runtime.clock)
         now = self._registry.runtime.clock.now()
         held = await self._held(pg, wave)
         outcomes: dict[int, HouseholdOutcome | Park] = {}
