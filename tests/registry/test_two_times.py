@@ -127,6 +127,23 @@ async def test_the_poverty_attribute_is_that_of_the_day_asked_for(
         assert (await registry.get(url, params=query)).json()["poverty_attribute"] == code, query
 
 
+async def test_changes_are_followed_without_a_gap(registry: httpx.AsyncClient, clock: FixedClock) -> None:
+    """From one `known_at` to the next, however often a household changed in between."""
+    first, second = [await make(registry) for _ in range(2)]
+    clock.advance(timedelta(minutes=1))
+    seen, followed = clock.now().isoformat(), []
+    for household in (second, first, None):
+        clock.advance(timedelta(minutes=1))
+        if household is not None:
+            await patch(registry, f"/v1/households/{household['id']}", cause="disability")
+            await patch(registry, f"/v1/households/{household['id']}", cause="disaster")
+        clock.advance(timedelta(minutes=1))
+        since, seen = seen, clock.now().isoformat()
+        page = await registry.get("/v1/households", params={"updated_since": since, "known_at": seen})
+        followed.append([(each["number"], each["version"]) for each in page.json()["items"]])
+    assert followed == [[(second["number"], 3)], [(first["number"], 3)], []]
+
+
 async def test_lists_narrow_by_what_was_known(registry: httpx.AsyncClient, clock: FixedClock) -> None:
     here, there = [(await make(registry, village=village))["number"] for village in (VILLAGE, OTHER_VILLAGE)]
     then = clock.now().isoformat()

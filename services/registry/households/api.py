@@ -61,7 +61,11 @@ class HouseholdQuery(ListQuery):
     as_of: Day | None = Field(default=None, description="Registered, and of this standing, on this day 截至日期.")
     known_at: Instant | None = Field(default=None, description="As was known then; default now 已知时点.")
     number: str | None = Field(default=None, pattern=r"^[0-9]{14}$", description="Household number 户编号.")
-    updated_since: Instant | None = Field(default=None, description="Changed at or after 更新时间起.")
+    updated_since: Instant | None = Field(
+        default=None,
+        description="Changed at or after 更新时间起. To follow changes without a gap, give `known_at` too, and "
+        "next time that `known_at` here 增量查询须同时给出 known_at,下次以其作为本参数.",
+    )
     source_system: ExternalName | None = Field(default=None, description="System that knows it 来源系统.")
     external_id: ExternalName | None = Field(default=None, description="Its name there 来源编号.")
 
