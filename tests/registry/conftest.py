@@ -5,6 +5,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -204,12 +205,18 @@ def faults(response: httpx.Response, status: int = 422) -> set[tuple[str, str]]:
     return {(fault["pointer"], fault["code"]) for fault in response.json()["errors"]}
 
 
-async def until_waited_for(pg: Pg) -> None:
-    """Until another connection waits for a lock that this one holds."""
+A_LITTLE = timedelta(seconds=0.3)
+"""So much longer than we has another to have waited that it, not we, finds the deadlock: that takes a second."""
+
+
+async def until_waited_for(pg: Pg, time: timedelta = timedelta(0)) -> None:
+    """Until another connection has waited some time for a lock that this one holds."""
+    waits = (
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND waitstart <= clock_timestamp() - $1::interval "
+        "AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
+    )
     async with asyncio.timeout(5):
-        while not await pg.fetchval(
-            "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
-        ):
+        while not await pg.fetchval(waits, time):
             await asyncio.sleep(0.01)
 
 

@@ -1,7 +1,7 @@
 """The divisions that every process keeps in memory: what was committed, and nothing else, whoever changes them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,6 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from services.registry import commands
 from services.registry.divisions import service
 from services.registry.standing import store as decisions
 from shared import db, watched
@@ -18,6 +19,7 @@ from shared.clock import FixedClock, local_day
 from shared.contracts.division import DivisionEvent
 from shared.db import Pg
 from tests.registry.conftest import (
+    A_LITTLE,
     CITY,
     OTHER_VILLAGE,
     VILLAGE,
@@ -162,6 +164,42 @@ async def test_two_mergers_at_once_leave_everybody_where_the_divisions_say(
         assert (await home_of(second.client, each, day))["village"] == end
     assert await counted(first.client, NEXT_VILLAGE, day) == (5 if stays else 8)
     assert await counted(first.client, CITY, day) == 8
+
+
+Change = Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]
+
+
+def merging(day: str) -> tuple[str, Change]:
+    return VILLAGE, lambda client: change(client, VILLAGE, "merge", into=NEIGHBOUR, valid_from=day)
+
+
+def splitting(day: str) -> tuple[str, Change]:
+    part = {"code": NEW, "name": "二村", "sort_order": 9000}
+    return VILLAGE, lambda client: change(client, VILLAGE, "split", parts=[part], rest=NEW, valid_from=day)
+
+
+@pytest.mark.parametrize(("made", "attempts", "status"), [(merging, 3, 200), (splitting, 3, 200), (merging, 1, 409)])
+async def test_a_change_of_divisions_that_a_deadlock_undid_is_carried_out_again(
+    replicas: tuple[Replica, Replica], clock: FixedClock, monkeypatch: pytest.MonkeyPatch,
+    made: Callable[[str], tuple[str, Change]], attempts: int, status: int,
+) -> None:  # fmt: skip
+    """It waits for a household, and who holds that one waits for the division."""
+    monkeypatch.setattr(commands, "ATTEMPTS", attempts)
+    first, _ = replicas
+    home = await register(first.client)
+    code, request = made(today(clock))
+    async with first.app.state.runtime.database.driver() as pg:
+        async with pg.transaction():
+            await pg.execute("SELECT FROM household WHERE id = $1 FOR UPDATE", home["id"])
+            waiting = asyncio.create_task(request(first.client))
+            await until_waited_for(pg, A_LITTLE)
+            await pg.execute("SELECT FROM division WHERE code = $1 FOR UPDATE", code)
+        answer = await waiting
+    assert answer.status_code == status, answer.text
+    [division] = [each for each in await first.divisions() if each.code == VILLAGE]
+    assert division.version == (2 if status == 200 else 1)
+    versions = (await first.client.get(f"/v1/divisions/{VILLAGE}/versions")).json()["items"]
+    assert len(versions) == division.version
 
 
 async def test_what_was_not_committed_stays_out_of_memory(
