@@ -33,7 +33,10 @@ class Watched(Generic[T]):
         self._lock = asyncio.Lock()
 
     async def get(self, pg: Pg) -> T:
-        """The present value, at most a second old."""
+        """The present value, at most a second old.
+
+        Not in a transaction that has changed the table: all others would get what may never be committed.
+        """
         if self._value is None or time.monotonic() >= self._due:
             async with self._lock:
                 if self._value is None or time.monotonic() >= self._due:
@@ -41,6 +44,11 @@ class Watched(Generic[T]):
         if self._value is None:
             raise RuntimeError(f"{self.name} was not loaded")
         return self._value
+
+    async def latest(self, pg: Pg) -> T:
+        """The value with everything that was committed before this was called. Not where ``get`` may not be called."""
+        self.expire()
+        return await self.get(pg)
 
     def expire(self) -> None:
         """Look again at the next use: this process has changed it, or needs what was just changed."""

@@ -5,6 +5,8 @@ import base64
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import asyncpg
@@ -15,6 +17,7 @@ from fastapi import FastAPI
 from services.registry import instants
 from services.registry.app import build
 from services.registry.divisions import service as divisions
+from services.registry.divisions.loading import load_divisions
 from services.registry.keys.command import issue_key
 from shared.auth import new_secret, upsert_key
 from shared.clock import Clock
@@ -34,8 +37,6 @@ XIPING, VILLAGE = "411323102000", "411323102217"
 """西峡县西坪镇下营村, where the article begins."""
 OTHER_VILLAGE = "411302102201"
 """A village of 官庄镇: coded below 宛城区, run by 官庄工区."""
-LOADED = 1
-"""The revision of divisions as the migration loads them."""
 FILLED = (
     "household, household_version, person, person_version, household_period, population_change, "
     "import_job, import_file, import_rejected, import_finding, import_effect, import_mapping, "
@@ -108,20 +109,14 @@ def app_on(url: str, clock: Clock | None = None, *, demonstration: bool = False)
         demonstration=demonstration,
     )
     app = build(settings, "api", clock)[0]
-    app.state.registry.divisions._load = _divisions  # what no test has changed is read once a run, not once a test
+    app.state.registry.divisions._load = divisions.loader(_untouched())
     return app
 
 
-_untouched: list[DivisionTree] = []
-
-
-async def _divisions(pg: Pg) -> DivisionTree:
-    """The tree of a database; one tree for all databases whose divisions are as they were loaded."""
-    if await pg.fetchval("SELECT value FROM table_revision WHERE name = $1", divisions.REVISION) != LOADED:
-        return await divisions.load_tree(pg)
-    if not _untouched:
-        _untouched.append(await divisions.load_tree(pg))
-    return _untouched[0]
+@cache
+def _untouched() -> DivisionTree:
+    """The divisions as every database has them at first: read once a run, not once a test."""
+    return divisions.with_changes(divisions.NOTHING, load_divisions())
 
 
 @asynccontextmanager
@@ -210,12 +205,18 @@ def faults(response: httpx.Response, status: int = 422) -> set[tuple[str, str]]:
     return {(fault["pointer"], fault["code"]) for fault in response.json()["errors"]}
 
 
-async def until_waited_for(pg: Pg) -> None:
-    """Until another connection waits for a lock that this one holds."""
+A_LITTLE = timedelta(seconds=0.3)
+"""So much longer than we has another to have waited that it, not we, finds the deadlock: that takes a second."""
+
+
+async def until_waited_for(pg: Pg, time: timedelta = timedelta(0)) -> None:
+    """Until another connection has waited some time for a lock that this one holds."""
+    waits = (
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND waitstart <= clock_timestamp() - $1::interval "
+        "AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
+    )
     async with asyncio.timeout(5):
-        while not await pg.fetchval(
-            "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
-        ):
+        while not await pg.fetchval(waits, time):
             await asyncio.sleep(0.01)
 
 

@@ -27,7 +27,6 @@ from tests.registry.conftest import (
     client_of,
     events,
     faults,
-    household,
     issue,
     make,
     matching,
@@ -295,16 +294,7 @@ async def test_who_registers_during_a_merger_is_taken_along(own_registry: httpx.
     await make(own_registry)
     merger = change(own_registry, VILLAGE, "merge", into=NEIGHBOUR, valid_from=day.isoformat())
 
-    async def registered() -> dict[str, Any]:
-        """As clients do: whom the merger keeps waiting for longer than a lock may take is told to try again."""
-        async with asyncio.timeout(60):
-            while (answer := await own_registry.post("/v1/households", json=household())).status_code == 409:
-                assert answer.json()["code"] == "conflict", answer.text
-        assert answer.status_code == 201, answer.text
-        made: dict[str, Any] = answer.json()
-        return made
-
-    merged, *made = await asyncio.gather(merger, *(registered() for _ in range(5)))
+    merged, *made = await asyncio.gather(merger, *(make(own_registry) for _ in range(5)))
     assert merged.status_code == 200
     assert {(await home_of(own_registry, each, day))["village"] for each in made} == {NEIGHBOUR}
     assert await counted(own_registry, NEIGHBOUR, day) == 6

@@ -1,16 +1,16 @@
 """Routes of divisions."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Annotated, Any
-from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
 from pydantic import Field
 
-from services.registry.commands import claim, command, complete, forget
+from services.registry.commands import attempted, claim, command, complete, forget
 from services.registry.context import Admin, Divisions, Reader, Registry, RegistryDep, today
 from services.registry.divisions import service
+from services.registry.divisions.changing import answer, carried_out, once, shown
 from services.registry.divisions.schemas import (
     DesignationEnd,
     DesignationIn,
@@ -82,7 +82,7 @@ async def list_divisions(
     rest = [d for d in found if after is None or list(_order(d)) > after]
     kept, cursor = page_of(rest[: query.limit + 1], limit=query.limit, key=_order, request=request, response=response)
     count = len(found) if query.count else None
-    return Page[DivisionOut](items=[_shown(d, tree, day) for d in kept], next_cursor=cursor, count=count)
+    return Page[DivisionOut](items=[shown(d, tree, day) for d in kept], next_cursor=cursor, count=count)
 
 
 def _matching(tree: DivisionTree, query: DivisionQuery, day: date) -> Iterable[DivisionEvent]:
@@ -102,19 +102,14 @@ def _order(division: DivisionEvent) -> tuple[int, str]:
     return division.sort_order, division.code
 
 
-def _shown(division: DivisionEvent, tree: DivisionTree, day: date) -> DivisionOut:
-    of_the_day = {"name": division.name_on(day), "parent": division.parent_on(day)}
-    return DivisionOut(**{**dict(division), **of_the_day}, path=tree.path(division.code, day))
-
-
 async def known_tree(registry: Registry, now: DivisionTree, known_at: datetime | None) -> DivisionTree:
     """The divisions as they were known at an instant, or as they are. Raises what ``settled`` does."""
     if known_at is None:
         return now
     await settled(registry.runtime, known_at)
     async with registry.runtime.database.driver() as pg:
-        registry.divisions.expire()  # what was recorded until then is in the tree by now
-        return await service.tree_known_at(pg, known_at, await registry.divisions.get(pg))
+        # what was recorded until then is in the tree by now
+        return await service.tree_known_at(pg, known_at, await registry.divisions.latest(pg))
 
 
 @routes.get(
@@ -138,7 +133,7 @@ async def get_division(
     if division is None:
         raise Problem(errors.NOT_FOUND)
     set_etag(response, division.version)
-    return _shown(division, tree, as_of or today(registry))
+    return shown(division, tree, as_of or today(registry))
 
 
 @routes.get(
@@ -226,38 +221,11 @@ async def end_designation(
     registry: RegistryDep,
 ) -> DivisionOut:
     """From a day on it no longer holds; it still held on the days before."""
-    async with command(registry.runtime) as pg:
-        changed = await service.end_designation(pg, registry, caller, code, kind, body.valid_to, expected)
-    return await answer(registry, changed, response)
 
+    async def end(pg: Pg) -> DivisionEvent:
+        return await service.end_designation(pg, registry, caller, code, kind, body.valid_to, expected)
 
-async def once(
-    registry: Registry,
-    response: Response,
-    key: IdempotencyKey,
-    code: str,
-    change: Callable[[Pg], Awaitable[DivisionEvent]],
-    *,
-    dry_run: bool = False,
-) -> DivisionEvent:
-    """Carry out a change of a division once a key: the version it made, then and whenever it is asked again."""
-    async with command(registry.runtime, dry_run=dry_run) as pg:
-        earlier = await claim(pg, key)
-        if earlier is not None:
-            mark_replayed(response)
-            return await service.at_version(pg, code, earlier.version)
-        changed = await change(pg)
-        await complete(pg, key, UUID(int=int(code)), changed.version)
-    return changed
-
-
-async def answer(registry: Registry, changed: DivisionEvent, response: Response) -> DivisionOut:
-    """A division as it is now, its version as the ETag."""
-    registry.divisions.expire()
-    async with registry.runtime.database.driver() as pg:
-        tree = await registry.divisions.get(pg)
-    set_etag(response, changed.version)
-    return _shown(changed, tree, today(registry))
+    return await answer(registry, await carried_out(registry, end), response)
 
 
 @routes.post(
@@ -277,17 +245,22 @@ async def designate_divisions(
 ) -> ImportReport:
     """JSON lines `{"code", "kind", "valid_from"}`, at most 10,000. Answers with the import report."""
     lines = [parse_line(raw, DesignationLine.model_validate) for raw in await read_lines(request, limit=MAX_LINES)]
-    async with command(registry.runtime, dry_run=dry_run) as pg:
-        earlier = await claim(pg, key)
-        if earlier is not None:
-            mark_replayed(response)
-            return await kept(pg, earlier.resource_id)
-        tally = await service.designate_many(pg, registry, caller, lines, each=mode == "each")
-        report = tally.report(mode, dry_run=dry_run, language=language_of(request), identifier=uuid7())
-        if report.id is not None:
-            await keep(pg, report, registry.runtime.clock.now(), caller.key_id)
-            await complete(pg, key, report.id, 1)
-        else:
-            await forget(pg, key)
+
+    async def attempt() -> ImportReport:
+        async with command(registry.runtime, dry_run=dry_run) as pg:
+            earlier = await claim(pg, key)
+            if earlier is not None:
+                mark_replayed(response)
+                return await kept(pg, earlier.resource_id)
+            tally = await service.designate_many(pg, registry, caller, lines, each=mode == "each")
+            report = tally.report(mode, dry_run=dry_run, language=language_of(request), identifier=uuid7())
+            if report.id is not None:
+                await keep(pg, report, registry.runtime.clock.now(), caller.key_id)
+                await complete(pg, key, report.id, 1)
+            else:
+                await forget(pg, key)
+        return report
+
+    report = await attempted(attempt)
     registry.divisions.expire()
     return report

@@ -55,8 +55,7 @@ async def hand_over(
     pg: Pg, registry: Registry, caller: Caller, code: str, body: Handover, expected: int, residents: Residents
 ) -> DivisionEvent:
     """Let another county-level unit run a division from today on. Raises 404, 412, 422."""
-    await service.lock_paths(pg)
-    tree = await service.load_tree(pg)
+    tree = await service.lock_paths(pg, registry.divisions)
     if body.unit is not None:
         unit = _own(registry, caller, tree, body.unit)
         if unit is None or unit.level != "county":
@@ -66,7 +65,7 @@ async def hand_over(
     changed = await service.changed(
         pg, registry, caller, found, lambda: rules.managed_by(found, body.unit, body.valid_from), body.reason
     )
-    await residents.follow(pg, await service.load_tree(pg), [code], body.valid_from, {})
+    await residents.follow(pg, service.with_changes(tree, [changed]), [code], body.valid_from, {})
     return changed
 
 
@@ -74,8 +73,8 @@ async def move(
     pg: Pg, registry: Registry, caller: Caller, code: str, body: Move, expected: int, residents: Residents
 ) -> DivisionEvent:
     """Let a township or village lie below another division from today on. Raises 404, 412, 422."""
-    await service.lock_paths(pg)
-    parent = _own(registry, caller, await service.load_tree(pg), body.parent)
+    tree = await service.lock_paths(pg, registry.divisions)
+    parent = _own(registry, caller, tree, body.parent)
     if parent is None:
         raise _unknown("/parent", "no such division of yours", "辖区内无此区划")
     found = await service.locked(pg, registry, caller, code, expected)
@@ -83,7 +82,7 @@ async def move(
     changed = await service.changed(
         pg, registry, caller, found, lambda: rules.moved(found, parent, body.valid_from), body.reason
     )
-    await residents.follow(pg, await service.load_tree(pg), [code], body.valid_from, {})
+    await residents.follow(pg, service.with_changes(tree, [changed]), [code], body.valid_from, {})
     return changed
 
 
@@ -91,8 +90,7 @@ async def end(
     pg: Pg, registry: Registry, caller: Caller, code: str, body: Ending, expected: int, residents: Residents
 ) -> DivisionEvent:
     """End a division that nothing depends on any more. Raises 404, 412, 422."""
-    await service.lock_paths(pg)
-    tree = await service.load_tree(pg)
+    tree = await service.lock_paths(pg, registry.divisions)
     found = await service.locked(pg, registry, caller, code, expected)
     _check_day(registry, body.valid_to, "/valid_to")
     if _below(tree, code, body.valid_to) or any(code in _runs(each, body.valid_to) for each in tree):
@@ -111,8 +109,7 @@ async def merge(
     pg: Pg, registry: Registry, caller: Caller, code: str, body: Merge, expected: int, residents: Residents
 ) -> DivisionEvent:
     """Merge a township or village into another one: its villages, or households, go there. Raises 404, 412, 422."""
-    await service.lock_paths(pg)
-    tree = await service.load_tree(pg)
+    tree = await service.lock_paths(pg, registry.divisions)
     taking = _own(registry, caller, tree, body.into)
     found = await service.locked(pg, registry, caller, code, expected)
     _check_day(registry, body.valid_from)
@@ -127,8 +124,9 @@ async def merge(
         moved = [rules.moved(each, taking, body.valid_from) for each in below]
     except RefusedError as refused:
         raise errors.invalid(refused.fault) from refused
-    await _store(pg, registry, caller, [changed, *moved], body.reason)
-    await residents.follow(pg, await service.load_tree(pg), [code], body.valid_from, {})
+    made = [changed, *moved]
+    await _store(pg, registry, caller, made, body.reason)
+    await residents.follow(pg, service.with_changes(tree, made), [code], body.valid_from, {})
     return changed
 
 
@@ -136,8 +134,7 @@ async def split(
     pg: Pg, registry: Registry, caller: Caller, code: str, body: Split, expected: int, residents: Residents
 ) -> DivisionEvent:
     """Cut new divisions out of a township or village. Raises 404, 409 for a code in use, 412, 422."""
-    await service.lock_paths(pg)
-    tree = await service.load_tree(pg)
+    tree = await service.lock_paths(pg, registry.divisions)
     found = await service.locked(pg, registry, caller, code, expected)
     _check_day(registry, body.valid_from)
     below = {each.code: each for each in await service.lock(pg, _below(tree, code, body.valid_from))}
@@ -159,11 +156,10 @@ async def split(
         ]
     except RefusedError as refused:
         raise errors.invalid(refused.fault) from refused
-    await _store(
-        pg, registry, caller, [*([changed] if changed is not found else []), *parts.values(), *moved], body.reason
-    )
+    made = [*([changed] if changed is not found else []), *parts.values(), *moved]
+    await _store(pg, registry, caller, made, body.reason)
     households = {number: part.code for part in body.parts for number in part.households}
-    went = await residents.follow(pg, await service.load_tree(pg), [code], body.valid_from, households)
+    went = await residents.follow(pg, service.with_changes(tree, made), [code], body.valid_from, households)
     unknown = [
         fault(f"/parts/{i}/households/{j}", "household_unknown", "does not live there then", "当日不在该村")
         for i, part in enumerate(body.parts)

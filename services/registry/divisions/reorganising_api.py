@@ -6,10 +6,10 @@ ahead.
 
 from fastapi import Request, Response
 
-from services.registry.commands import command
 from services.registry.context import Admin, RegistryDep
 from services.registry.divisions import reorganising
-from services.registry.divisions.api import CHANGES, DryRun, Expected, Key, answer, once
+from services.registry.divisions.api import CHANGES, DryRun, Expected, Key
+from services.registry.divisions.changing import answer, carried_out, once
 from services.registry.divisions.reorganising import Residents
 from services.registry.divisions.schemas import DivisionOut, Ending, Handover, Merge, Move, Rename, Split
 from shared.app import CONFLICT_RESPONSE, router
@@ -33,9 +33,11 @@ async def rename_division(
     code: str, body: Rename, response: Response, caller: Admin, expected: Expected, registry: RegistryDep
 ) -> DivisionOut:
     """From a day on, today or later. Whatever is asked as of an earlier day shows the name of that day."""
-    async with command(registry.runtime) as pg:
-        changed = await reorganising.rename(pg, registry, caller, code, body, expected)
-    return await answer(registry, changed, response)
+
+    async def rename(pg: Pg) -> DivisionEvent:
+        return await reorganising.rename(pg, registry, caller, code, body, expected)
+
+    return await answer(registry, await carried_out(registry, rename), response)
 
 
 @routes.post(
@@ -59,9 +61,11 @@ async def move_division(
     living there in its scope. They get the new path into their dated states, and are published again.
     """
     residents = residents_of(request, caller, body.reason)
-    async with command(registry.runtime) as pg:
-        changed = await reorganising.move(pg, registry, caller, code, body, expected, residents)
-    return await answer(registry, changed, response)
+
+    async def move(pg: Pg) -> DivisionEvent:
+        return await reorganising.move(pg, registry, caller, code, body, expected, residents)
+
+    return await answer(registry, await carried_out(registry, move), response)
 
 
 @routes.post(
@@ -85,9 +89,11 @@ async def hand_over_division(
     living there in its scope. They get the new unit into their dated states, and are published again.
     """
     residents = residents_of(request, caller, body.reason)
-    async with command(registry.runtime) as pg:
-        changed = await reorganising.hand_over(pg, registry, caller, code, body, expected, residents)
-    return await answer(registry, changed, response)
+
+    async def hand_over(pg: Pg) -> DivisionEvent:
+        return await reorganising.hand_over(pg, registry, caller, code, body, expected, residents)
+
+    return await answer(registry, await carried_out(registry, hand_over), response)
 
 
 @routes.post(
@@ -108,9 +114,11 @@ async def end_division(
     readable as of the days it held.
     """
     residents = residents_of(request, caller, body.reason)
-    async with command(registry.runtime) as pg:
-        changed = await reorganising.end(pg, registry, caller, code, body, expected, residents)
-    return await answer(registry, changed, response)
+
+    async def end(pg: Pg) -> DivisionEvent:
+        return await reorganising.end(pg, registry, caller, code, body, expected, residents)
+
+    return await answer(registry, await carried_out(registry, end), response)
 
 
 @routes.post(
@@ -134,9 +142,11 @@ async def merge_division(
     Several villages become a new one by adding that first (`POST /v1/divisions`) and merging each into it.
     """
     residents = residents_of(request, caller, body.reason)
-    async with command(registry.runtime) as pg:
-        changed = await reorganising.merge(pg, registry, caller, code, body, expected, residents)
-    return await answer(registry, changed, response)
+
+    async def merge(pg: Pg) -> DivisionEvent:
+        return await reorganising.merge(pg, registry, caller, code, body, expected, residents)
+
+    return await answer(registry, await carried_out(registry, merge), response)
 
 
 @routes.post(

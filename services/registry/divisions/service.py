@@ -1,7 +1,8 @@
 """Use cases of divisions: load, look up, add, designate; every change with its version and its event."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -24,21 +25,45 @@ from shared.settings import Settings
 from shared.watched import RAISE_REVISION, Watched
 
 REVISION = "division"
+NOTHING = DivisionTree(())
 _PATHS = 0x70617468
 """The lock on paths: shared by whoever freezes paths into households, exclusive for whoever changes them."""
+_CHANGED = """
+SELECT body FROM division LEFT JOIN unnest($1::text[], $2::int[]) AS held (code, version) USING (code)
+WHERE held.version IS DISTINCT FROM division.version"""
 _KNOWN = """
 SELECT DISTINCT ON (code) body FROM division_version WHERE recorded_at <= $1 ORDER BY code, version DESC"""
 
 
 def watched_divisions() -> Watched[DivisionTree]:
     """The tree in memory, at most a second old."""
-    return Watched(REVISION, load_tree)
+    return Watched(REVISION, loader())
 
 
-async def load_tree(pg: Pg) -> DivisionTree:
-    """The tree as this transaction sees it."""
-    rows = await pg.fetch("SELECT body FROM division ORDER BY code")
-    return DivisionTree(DivisionEvent.model_validate_json(row["body"]) for row in rows)
+def loader(held: DivisionTree = NOTHING) -> Callable[[Pg], Awaitable[DivisionTree]]:
+    """Loads the tree again and again, each time what has changed since the last time, or since the tree ``held``.
+
+    To read five thousand divisions holds up every other request of the process, while a merger waits for it, and
+    whoever registers waits for the merger.
+    """
+
+    async def load(pg: Pg) -> DivisionTree:
+        nonlocal held
+        held = await load_tree(pg, held)
+        return held
+
+    return load
+
+
+async def load_tree(pg: Pg, held: DivisionTree = NOTHING) -> DivisionTree:
+    """The tree as this transaction sees it; divisions of the tree ``held`` are not read again in the same version."""
+    rows = await pg.fetch(_CHANGED, [division.code for division in held], [division.version for division in held])
+    return with_changes(held, [DivisionEvent.model_validate_json(row["body"]) for row in rows])
+
+
+def with_changes(tree: DivisionTree, made: Sequence[DivisionEvent]) -> DivisionTree:
+    """A tree in which some divisions are new, or as they are now; in order of code."""
+    return DivisionTree(sorted([*tree, *made], key=attrgetter("code"))) if made else tree
 
 
 async def tree_known_at(pg: Pg, instant: datetime, now: DivisionTree) -> DivisionTree:
@@ -57,16 +82,19 @@ async def versions(pg: Pg, code: str) -> Sequence[Any]:
     )
 
 
-async def lock_paths(pg: Pg) -> None:
-    """Nobody else changes paths, or freezes any, until this transaction ends."""
+async def lock_paths(pg: Pg, watched: Watched[DivisionTree]) -> DivisionTree:
+    """The tree as it stands: nobody else changes paths, or freezes any, until this transaction ends.
+
+    Before this transaction changes any itself.
+    """
     await pg.execute("SELECT pg_advisory_xact_lock($1)", _PATHS)
+    return await watched.latest(pg)
 
 
 async def current_tree(pg: Pg, watched: Watched[DivisionTree]) -> DivisionTree:
     """The tree as it stands until this transaction ends: nobody changes paths meanwhile."""
     await pg.execute("SELECT pg_advisory_xact_lock_shared($1)", _PATHS)
-    watched.expire()
-    return await watched.get(pg)
+    return await watched.latest(pg)
 
 
 async def seed(pg: Pg, settings: Settings, now: datetime) -> int:
@@ -97,8 +125,7 @@ async def at_version(pg: Pg, code: str, version: int) -> DivisionEvent:
 
 async def register(pg: Pg, registry: Registry, caller: Caller, content: DivisionIn) -> DivisionEvent:
     """Add a division below another of the caller's. Raises 409 for a code in use, 422 where it does not fit."""
-    await lock_paths(pg)
-    tree = await load_tree(pg)
+    tree = await lock_paths(pg, registry.divisions)
     parent = tree.get(content.parent)
     if parent is not None and not within(caller, tree, parent.code, today(registry)):
         parent = None
@@ -125,9 +152,13 @@ async def end_designation(
 ) -> DivisionEvent:
     """End a designation; ``valid_to`` is the first day it no longer holds. Raises 404, 412, 422.
 
-    Without an expected version, that of the moment, for a command that this one belongs to.
+    Without an expected version, that of the moment, for a command that this one belongs to: it has found the division
+    in the caller's scope, and may have ended another designation.
     """
-    found = await locked(pg, registry, caller, code, expected)
+    if expected is None:
+        [found] = await lock(pg, [code])
+    else:
+        found = await locked(pg, registry, caller, code, expected)
     return await changed(pg, registry, caller, found, lambda: rules.undesignated(found, kind, valid_to))
 
 
@@ -162,13 +193,12 @@ async def designate_many(
     return tally
 
 
-async def locked(pg: Pg, registry: Registry, caller: Caller, code: str, expected: int | None) -> DivisionEvent:
-    """A division whose row is locked. Raises 404 outside the caller's divisions, 412 where a version is expected."""
+async def locked(pg: Pg, registry: Registry, caller: Caller, code: str, expected: int) -> DivisionEvent:
+    """A division whose row is locked. Raises 404 outside the caller's divisions, 412 for another version."""
     found = next(iter(await lock(pg, [code])), None)
     if found is None or not within(caller, await registry.divisions.get(pg), code, today(registry)):
         raise Problem(errors.NOT_FOUND)
-    if expected is not None:
-        check_version(found.version, expected)
+    check_version(found.version, expected)
     return found
 
 

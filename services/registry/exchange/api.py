@@ -9,7 +9,7 @@ from fastapi.types import DecoratedCallable
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
-from services.registry.commands import command
+from services.registry.commands import attempted, command
 from services.registry.exchange import auditing, lookups, searching, subscriptions, tasks, transactions
 from services.registry.exchange.answers import ExchangeRoute, acknowledgement
 from services.registry.exchange.envelope import (
@@ -64,10 +64,14 @@ async def _answered(
     """A signed answer; the header says why a message was rejected as a whole."""
     request_id = uuid7()
     why: dict[str, Any] = {}
-    try:
+
+    async def attempt() -> Answer:
         async with command(exchange.registry.runtime) as pg:
             await take(pg, exchange, party, header, actions[0], count)
-            message, outcomes = await work(pg, request_id)
+            return await work(pg, request_id)
+
+    try:
+        message, outcomes = await attempted(attempt)
     except Rejected as error:
         await _note_denial(exchange, party, error)
         message, outcomes = rejected(request_id, error.message)
@@ -86,10 +90,14 @@ async def _acknowledged(
 ) -> JSONResponse:
     """ACK once the message and what is to become of it are in the database, else NACK."""
     request_id = uuid7()
-    try:
+
+    async def attempt() -> None:
         async with command(exchange.registry.runtime) as pg:
             await take(pg, exchange, party, header, action, count)
             await work(pg, request_id)
+
+    try:
+        await attempted(attempt)
     except Rejected as error:
         await _note_denial(exchange, party, error)
         return JSONResponse(acknowledgement("NACK", exchange.now(), str(request_id), error.code, error.message))

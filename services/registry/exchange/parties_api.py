@@ -5,9 +5,10 @@ from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
 
-from services.registry.commands import claim, command, complete
+from services.registry.commands import attempted, claim, command, complete
 from services.registry.context import Admin, RegistryDep
 from services.registry.exchange import auditing, parties
+from services.registry.exchange.parties import Party
 from services.registry.exchange.schemas import NewPartyOut, PartyIn, PartyOut
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
 from shared.http.etag import required_version, set_etag
@@ -32,15 +33,19 @@ async def register_party(
     body: PartyIn, response: Response, caller: Admin, registry: RegistryDep, key: Key
 ) -> NewPartyOut:
     """The client secret is shown in this answer and never again."""
-    async with command(registry.runtime) as pg:
-        earlier = await claim(pg, key)
-        if earlier is not None:
-            mark_replayed(response)
-            party, secret = await parties.managed(pg, registry, caller, earlier.resource_id), None
-        else:
+
+    async def attempt() -> tuple[Party, str | None]:
+        async with command(registry.runtime) as pg:
+            earlier = await claim(pg, key)
+            if earlier is not None:
+                mark_replayed(response)
+                return await parties.managed(pg, registry, caller, earlier.resource_id), None
             party, secret = await parties.add(pg, registry, caller, body)
             await auditing.note_party(pg, registry, party, caller.key_id, registry.runtime.clock.now())
             await complete(pg, key, party.id, party.version)
+        return party, secret
+
+    party, secret = await attempted(attempt)
     set_etag(response, party.version)
     return NewPartyOut(**dict(party.shown()), client_secret=secret)
 
@@ -85,8 +90,13 @@ async def replace_party(
 ) -> PartyOut:
     """Effective at once, also for tokens already issued, subscriptions and callbacks under way; `status: blocked`
     shuts the party out."""
-    async with command(registry.runtime) as pg:
-        party = await parties.replace(pg, registry, caller, party_id, expected, body)
-        await auditing.note_party(pg, registry, party, caller.key_id, registry.runtime.clock.now())
+
+    async def attempt() -> Party:
+        async with command(registry.runtime) as pg:
+            party = await parties.replace(pg, registry, caller, party_id, expected, body)
+            await auditing.note_party(pg, registry, party, caller.key_id, registry.runtime.clock.now())
+        return party
+
+    party = await attempted(attempt)
     set_etag(response, party.version)
     return party.shown()

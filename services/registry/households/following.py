@@ -13,11 +13,13 @@ from services.registry.households.rules import Since
 from services.registry.households.service import author_of
 from services.registry.statistics import service as statistics
 from services.registry.statistics.service import PopulationChanges
+from services.registry.turns import in_turns
 from shared.auth import Caller
 from shared.contracts.division import DivisionTree
 from shared.db import Pg
 
-_AT_ONCE = 500
+_AT_ONCE = 125
+"""Few enough that other requests need not wait for long while they are read."""
 _LIVING = "(township = ANY($1) OR village = ANY($1)) AND (valid_to IS NULL OR valid_to > $2)"
 
 
@@ -45,25 +47,39 @@ class Residents:
             f"SELECT DISTINCT household_id FROM household_period WHERE {_LIVING} ORDER BY household_id", codes, day
         )
         identifiers: Sequence[UUID] = [row["household_id"] for row in rows]
-        author, changes, went = author_of(self.registry, self.caller, self.reason), PopulationChanges(), set[str]()
+        author, change = author_of(self.registry, self.caller, self.reason), _Change(tree, codes, day, moves)
+        changes, went = PopulationChanges(), set[str]()
         for first in range(0, len(identifiers), _AT_ONCE):
-            piece = identifiers[first : first + _AT_ONCE]
-            pairs = []
-            for old in await reading.several(pg, piece, self.registry.vault, lock=True):
-                residences = old.residences
-                if old.number in moves and _lives_in(old, codes, day):
-                    residences = rules.dated(residences, Since(day, moves[old.number]))
-                    went.add(old.number)
-                timeline = tuple(rules.timeline(tree, residences, old.standings))
-                if (residences, timeline) != (old.residences, old.timeline):
-                    new = replace(old, residences=residences, timeline=timeline)
-                    pairs.append((old, next_version(old, new, author)))
-            await store.change(pg, self.registry, pairs, changes)
+            olds = await reading.several(pg, identifiers[first : first + _AT_ONCE], self.registry.vault, lock=True)
+            pairs = await in_turns(olds, lambda some: [(old, change.applied(old)) for old in some])
+            changed = [(old, next_version(old, new, author)) for old, new in pairs if new is not old]
+            await store.change(pg, self.registry, changed, changes)
+            went.update(old.number for old in olds if change.sends(old))
         await statistics.count(pg, changes)
         await persons.follow(pg, self.registry, author, tree, codes, day)
         return frozenset(went)
 
 
-def _lives_in(household: Household, codes: Sequence[str], day: date) -> bool:
-    state = household.event.state_on(day)
-    return state is not None and state.path.village in codes
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What a change of some divisions means for the households there, from a day on."""
+
+    tree: DivisionTree
+    codes: Sequence[str]
+    day: date
+    moves: Mapping[str, str]
+
+    def sends(self, household: Household) -> bool:
+        """Whether a household lives there then and goes into another village."""
+        state = household.event.state_on(self.day) if household.number in self.moves else None
+        return state is not None and state.path.village in self.codes
+
+    def applied(self, old: Household) -> Household:
+        """What becomes of a household; itself where nothing does."""
+        residences = old.residences
+        if self.sends(old):
+            residences = rules.dated(residences, Since(self.day, self.moves[old.number]))
+        timeline = tuple(rules.timeline(self.tree, residences, old.standings))
+        if (residences, timeline) == (old.residences, old.timeline):
+            return old
+        return replace(old, residences=residences, timeline=timeline)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
 
-from services.registry.commands import claim, command, complete
+from services.registry.commands import attempted, claim, command, complete
 from services.registry.context import Admin, RegistryDep
 from services.registry.keys import service
 from services.registry.keys.schemas import KeyIn, KeyOut, NewKeyOut
@@ -31,14 +31,18 @@ async def issue_key(body: KeyIn, response: Response, caller: Admin, registry: Re
     It can do no more than the key that issues it, nor for longer: where yours expires, say an `expires_at` that is no
     later. A key issued with a token of an OpenID Connect issuer may outlast that token.
     """
-    async with command(registry.runtime) as pg:
-        earlier = await claim(pg, key)
-        if earlier is not None:
-            mark_replayed(response)
-            issued, plain = await service.find(pg, earlier.resource_id), None
-        else:
+
+    async def attempt() -> tuple[KeyEvent, str | None]:
+        async with command(registry.runtime) as pg:
+            earlier = await claim(pg, key)
+            if earlier is not None:
+                mark_replayed(response)
+                return await service.find(pg, earlier.resource_id), None
             issued, plain = await service.issue(pg, registry, caller, body)
             await complete(pg, key, issued.id, issued.version)
+        return issued, plain
+
+    issued, plain = await attempted(attempt)
     set_etag(response, issued.version)
     return NewKeyOut(**_shown(issued).model_dump(), key=plain)
 
@@ -68,8 +72,12 @@ async def revoke_key(
     key_id: Id, response: Response, caller: Admin, expected: Expected, registry: RegistryDep
 ) -> KeyOut:
     """Takes effect in every service within 30 seconds."""
-    async with command(registry.runtime) as pg:
-        revoked = await service.revoke(pg, registry, caller, key_id, expected)
+
+    async def attempt() -> KeyEvent:
+        async with command(registry.runtime) as pg:
+            return await service.revoke(pg, registry, caller, key_id, expected)
+
+    revoked = await attempted(attempt)
     set_etag(response, revoked.version)
     return _shown(revoked)
 

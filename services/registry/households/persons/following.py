@@ -11,6 +11,8 @@ from services.registry.households.records import Author
 from shared.contracts.division import DivisionTree
 from shared.db import Pg
 
+_AT_ONCE = 50
+"""Few enough that other requests need not wait for long."""
 _BELONGING = (
     "FROM person WHERE household_id IS NULL AND (township = ANY($1) OR village = ANY($1)) "
     "AND (left_on IS NULL OR left_on > $2)"
@@ -27,6 +29,7 @@ async def follow(
 ) -> None:
     """Bring the paths of those who belong to these divisions in line with the tree, from a day on."""
     rows = await pg.fetch(f"SELECT * {_BELONGING} ORDER BY id FOR UPDATE", codes, day)
-    olds = [reading.unattached_of(row, registry.vault) for row in rows]
-    news = [(old, replace(old, path=latest_path(tree, old.residences))) for old in olds]
-    await store.write(pg, registry, [next_version(old, new, author) for old, new in news if new != old])
+    for first in range(0, len(rows), _AT_ONCE):
+        olds = [reading.unattached_of(row, registry.vault) for row in rows[first : first + _AT_ONCE]]
+        news = [(old, replace(old, path=latest_path(tree, old.residences))) for old in olds]
+        await store.write(pg, registry, [next_version(old, new, author) for old, new in news if new != old])
