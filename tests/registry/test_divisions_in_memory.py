@@ -1,7 +1,7 @@
 """The divisions that every process keeps in memory: what was committed, and nothing else, whoever changes them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -154,8 +154,8 @@ async def test_two_mergers_at_once_leave_everybody_where_the_divisions_say(
     ]
     villages = (VILLAGE, NEIGHBOUR, NEXT_VILLAGE)
     registrations = [register(each.client, village) for village in villages for each in replicas]
-    results = await asyncio.gather(*mergers, *registrations)
-    into_neighbour, into_next, *homes = results
+    merged, homes = await asyncio.gather(asyncio.gather(*mergers), asyncio.gather(*registrations))
+    into_neighbour, into_next = merged
     assert into_next.status_code == 200, into_next.text
     assert into_neighbour.status_code in (200, 422), into_neighbour.text  # refused where the neighbour ended first
     stays = [] if into_neighbour.status_code == 200 else [VILLAGE]
@@ -166,7 +166,7 @@ async def test_two_mergers_at_once_leave_everybody_where_the_divisions_say(
     assert await counted(first.client, CITY, day) == 8
 
 
-Change = Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]
+Change = Callable[[httpx.AsyncClient], Coroutine[Any, Any, httpx.Response]]
 
 
 def merging(day: str) -> tuple[str, Change]:
