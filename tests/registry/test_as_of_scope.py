@@ -25,7 +25,8 @@ from tests.registry.conftest import (
     matching,
     member,
 )
-from tests.registry.sheets import ended, found, workbook
+from tests.registry.sheets import ended, workbook
+from tests.registry.sheets import found as said
 
 ZONE = "411391000000"
 JSONL = {"Accept": "application/jsonl"}
@@ -195,7 +196,7 @@ async def test_nobody_takes_anothers_place_on_days_that_were_anothers(registry: 
     ]
     file, data = {"file": ("农户.xlsx", workbook(rows, header))}, {"overwrite": "always"}
     job = await ended(registry, (await registry.post("/v1/imports", files=file, data=data, headers=there)).json()["id"])
-    assert found(job) == {(2, "与户主关系", "not_yours_then")}
+    assert said(job) == {(2, "与户主关系", "not_yours_then")}
     assert (await registry.get(url, params=then)).json()["members"] == before
 
 
