@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -74,6 +74,12 @@ CityAdmin = Annotated[Caller, Depends(_city_admin)]
 def today(registry: Registry) -> date:
     """The day in Asia/Shanghai."""
     return local_day(registry.runtime.clock.now())
+
+
+def day_known(registry: Registry, known_at: datetime | None) -> date:
+    """The day of which it is asked without naming one: of the knowledge that is asked for, so that the answer stays."""
+    now = registry.runtime.clock.now()
+    return local_day(now if known_at is None else min(known_at, now))
 
 
 def within(caller: Caller, tree: DivisionTree, code: str, day: date) -> bool:

@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from shared.http.fields import ShortText
 from shared.idnumbers import holds_id_number
 
-_MOBILE = re.compile(r"(?<![0-9])1[ -]?[3-9](?:[ -]?[0-9]){9}(?![0-9])")
+_MOBILE = re.compile(r"(?<![0-9])(?:(?:00)?86[ -]?)?1[ -]?[3-9](?:[ -]?[0-9]){9}(?![0-9])")
 
 
 def holds_mobile_number(text: str) -> bool:

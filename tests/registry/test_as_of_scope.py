@@ -25,6 +25,8 @@ from tests.registry.conftest import (
     matching,
     member,
 )
+from tests.registry.sheets import ended, workbook
+from tests.registry.sheets import found as said
 
 ZONE = "411391000000"
 JSONL = {"Accept": "application/jsonl"}
@@ -174,6 +176,28 @@ async def test_nobody_writes_into_days_that_were_anothers(
     field = pointer[1:]
     allowed = await sent(there, **{field: "2018-10-01"})
     assert allowed.status_code in (200, 201), allowed.text
+
+
+async def test_nobody_takes_anothers_place_on_days_that_were_anothers(registry: httpx.AsyncClient) -> None:
+    """As many as before, and others: a child is born later, by an import, and somebody else was there instead."""
+    child = member("son", name="测试子", birth_date="2016-03-05")
+    made = await moved(registry, await make(registry, members=[member(), child]))
+    there = await issue(registry, ["importer", "reader"], [ZONE])
+    url, then = f"/v1/households/{made['id']}", {"as_of": "2017-06-30"}
+    before = (await registry.get(url, params=then)).json()["members"]
+    head, son = (each["number"] for each in made["members"])
+    header = (
+        "户编号", "行政村", "脱贫状态", "登记日期", "人编号", "姓名", "与户主关系", "性别", "出生日期", "加入日期"
+    )  # fmt: skip
+    rows = [
+        [made["number"], OTHER_VILLAGE, "未脱贫", "2014-05-01", head, "测试甲", "户主", "男", "1968-03-12", ""],
+        [*[""] * 4, son, "测试子", "子", "男", "2018-11-05", ""],
+        [*[""] * 4, "", "测试新", "其他", "男", "1950-01-01", "2016-03-05"],
+    ]
+    file, data = {"file": ("农户.xlsx", workbook(rows, header))}, {"overwrite": "always"}
+    job = await ended(registry, (await registry.post("/v1/imports", files=file, data=data, headers=there)).json()["id"])
+    assert said(job) == {(2, "与户主关系", "not_yours_then")}
+    assert (await registry.get(url, params=then)).json()["members"] == before
 
 
 async def test_the_city_writes_into_any_day(registry: httpx.AsyncClient) -> None:

@@ -274,10 +274,15 @@ async def test_sealed_copies_elsewhere_lose_the_person_and_nobody_else(
         ("138 0000-0000 410000199001010000", "* 410000199001010000"),
         (f"{WIDE},ｘ", "*,ｘ"),
         (rf"{NUMBER[:4]}\uff{ord(NUMBER[4]) - 32:02x}{NUMBER[5:]}", "*"),
+        ("+8613800000000,008613800000000", "+*,*"),
+        ("8613800000001", None),
+        ('["张　三","张 三"]', '["*","*"]'),
+        ('"关张 三个"', None),
+        ("阿依•买买提,阿依 · 买买提,阿依买买提", "*,*,*"),
     ],
 )
 def test_persons_are_found_in_texts(text: str, left: str | None) -> None:
-    traces = Traces.of(["张三", "李"], [NUMBER, "13800000000"])
+    traces = Traces.of(["张三", "李", "阿依·买买提"], [NUMBER, "13800000000"])
     assert traces.in_text(text) is (left is not None)
     assert traces.starred(text) == (text if left is None else left)
 

@@ -28,7 +28,7 @@ def test_id_numbers_are_seen(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", [MOBILE, f"电话{MOBILE}。", MOBILE.translate(WIDE), "138 7654 3200", "138-7654-3200",
-    f"{MOBILE} {MOBILE}", f"{NUMBER} 138 7654 3200", f"0377-{MOBILE}",
+    f"{MOBILE} {MOBILE}", f"{NUMBER} 138 7654 3200", f"0377-{MOBILE}", f"+86{MOBILE}", f"0086{MOBILE}", f"86 {MOBILE}",
 ])  # fmt: skip
 def test_mobile_numbers_are_seen(text: str) -> None:
     assert holds_mobile_number(text)

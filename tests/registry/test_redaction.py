@@ -103,6 +103,48 @@ async def test_free_text_about_a_household_loses_who_is_erased(
     assert (again.status_code, again.json()["audit_entries"]) == (200, [])
 
 
+async def test_what_is_said_of_a_move_is_sought_in_both_households(office: Office, app: FastAPI) -> None:
+    """Who comes to somebody's household is told of in the one left, in the same words; others' words are left there."""
+    client = office.client
+    joined = await make(client, members=[member(name=NAME)])
+    left = await make(client, members=[member(), member("son"), member("daughter", sex="female")])
+    url, (_, son, daughter) = f"/v1/households/{left['id']}", (each["id"] for each in left["members"])
+    moves = {"household": {"number": joined["number"]}, "relation": "other", "reason": f"并入{NAME}户"}
+    moved = await client.post(f"{url}/members/{son}/transfer", json=moves, headers=matching(1))
+    assert moved.status_code == 200, moved.text
+    departs = {"reason": f"拟并入{NAME}户"}
+    departed = await client.post(f"{url}/members/{daughter}/departure", json=departs, headers=matching(2))
+    assert departed.status_code == 200, departed.text
+    told = {each["id"] for each in await entries(client, app) if each["reason"] == moves["reason"]}
+    assert len(told) == 4
+    erasure = f"/v1/households/{joined['id']}/members/{joined['members'][0]['id']}/erasure"
+    erased = await client.post(erasure, json=REASON, headers=matching(2))
+    assert erased.status_code == 200, erased.text
+    assert told <= set(erased.json()["audit_entries"])
+    reasons = [each["reason"] for each in (await client.get(f"{url}/versions")).json()["items"]]
+    assert reasons == [None, "并入*户", departs["reason"]]
+
+
+async def test_entries_that_stand_under_numbers_are_told_of(
+    office: Office, app: FastAPI, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of certificates, and of who was asked for by number and denied."""
+    client = office.client
+    home = await able(client, members=[member(name=NAME, attributes=INSURED)])
+    await office.concluded(await office.proposed(kind="exit", household=home["number"], year=2018))
+    url, head = f"/v1/households/{home['id']}", home["members"][0]
+    reveal = {"purpose": "contact", "reason": f"走访{NAME}"}
+    here, elsewhere = [await issue_revealing(app, capsys, code) for code in ("411300000000", "411325000000")]
+    asked = ((f"{url}/certificate.pdf", here, 200), (f"/v1/persons/{head['number']}/reveal", elsewhere, 404))
+    for address, key, status in asked:
+        assert (await client.post(address, json=reveal, headers=key)).status_code == status
+    told = await _told(client, app)
+    assert len(told) == 3
+    version = (await client.get(url)).json()["version"]
+    erased = await client.post(f"{url}/members/{head['id']}/erasure", json=REASON, headers=matching(version))
+    assert set(erased.json()["audit_entries"]) == told
+
+
 async def test_so_does_that_about_somebody_without_a_household(office: Office, app: FastAPI) -> None:
     """And about the household that they left before."""
     client = office.client

@@ -17,7 +17,7 @@ from services.registry.imports import modes
 from services.registry.statistics import service as statistics
 from shared.app import Runtime
 from shared.clock import FixedClock, local_day
-from tests.registry.conftest import VILLAGE, XIXIA, app_on, client_of, faults, household, make
+from tests.registry.conftest import VILLAGE, XIXIA, app_on, client_of, faults, household, make, member
 from tests.registry.sheets import counts, ended, head, imported, send, workbook
 from tests.registry.test_reorganising import NEIGHBOUR, change
 
@@ -27,6 +27,7 @@ ADDRESSES = (
     "/v1/households", f"/v1/households/{HOME}", "/v1/divisions", f"/v1/divisions/{VILLAGE}",
     *(f"/v1/statistics/{table}?division={XIXIA}" for table in TABLES),
 )  # fmt: skip
+SPAN = f"/v1/statistics/exits?division={XIXIA}&since=2014-01-01"
 JSONL = {"Accept": "application/jsonl"}
 Ask = Callable[..., Coroutine[Any, Any, httpx.Response]]
 
@@ -179,6 +180,24 @@ async def test_a_change_of_another_process_is_in_the_answer(own_app: FastAPI, ow
         told = await asking(client)(address, instant)
         assert told.json()["name"] == "新营村"
         assert (await asking(own_registry)(address, instant)).json() == told.json()
+
+
+async def test_an_answer_is_of_the_day_of_its_instant(database_url: Callable[[str | None], str], secrets: None) -> None:
+    """Asked again in another year, without naming a day: names dated ahead, ages and figures are as they were."""
+    clock = FixedClock(now())
+    day, today = timedelta(days=1), local_day(now())
+    async with client_of(app_on(database_url("registry"), clock)) as client:
+        able_soon = {"birth_date": f"{today.year - 15}-01-01", "attributes": {"health": ["healthy"]}}
+        await make(client, number=HOME, members=[member(), member("son", **able_soon)])
+        ahead = (today + day).isoformat()
+        assert (await change(client, VILLAGE, "name", name="新营村", valid_from=ahead)).status_code == 200
+        ask, instant = asking(client), clock.now() + day / 24
+        clock.advance(day / 12)
+        told = [(await ask(address, instant)).json() for address in (*ADDRESSES, SPAN)]
+        clock.advance(400 * day)
+        assert [(await ask(address, instant)).json() for address in (*ADDRESSES, SPAN)] == told
+        now_found = (await client.get(f"/v1/households/{HOME}")).json()["findings"]
+        assert now_found != told[1]["findings"]
 
 
 async def test_every_answer_during_a_bulk_stays(registry: httpx.AsyncClient, ask: Ask) -> None:

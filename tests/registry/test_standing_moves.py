@@ -7,10 +7,22 @@ import pytest
 from fastapi import FastAPI
 
 from shared.app import Runtime
-from tests.registry.conftest import CITY, OTHER_VILLAGE, XIXIA, client_of, faults, issue, matching
+from tests.registry.conftest import (
+    CITY,
+    OTHER_VILLAGE,
+    VILLAGE,
+    XIPING,
+    XIXIA,
+    client_of,
+    faults,
+    issue,
+    matching,
+)
 from tests.registry.standing import URL, Office, able, app_in_2018
 
 ZONE = "411391000000"
+HERE = (XIXIA, XIPING, VILLAGE, VILLAGE[:6])
+THERE = (ZONE, f"{OTHER_VILLAGE[:9]}000", OTHER_VILLAGE, OTHER_VILLAGE[:6])
 
 
 @pytest.fixture
@@ -37,6 +49,13 @@ async def move(client: httpx.AsyncClient, household: dict[str, object], day: str
     assert answer.status_code == 200, answer.text
 
 
+async def within(client: httpx.AsyncClient, division: str, key: dict[str, str]) -> int:
+    """How many decisions the list of a division has."""
+    listed = (await client.get(URL, params={"count": "true", "division": division}, headers=key)).json()
+    assert listed["count"] == len(listed["items"])
+    return len(listed["items"])
+
+
 async def test_an_open_decision_is_in_the_hands_of_who_has_the_household(city: httpx.AsyncClient, app: FastAPI) -> None:
     household = await able(city)
     here, there = await office(city, XIXIA), await office(city, ZONE)
@@ -49,8 +68,11 @@ async def test_an_open_decision_is_in_the_hands_of_who_has_the_household(city: h
         listed = (await city.get(URL, params={"count": "true"}, headers=key)).json()
         assert [each["id"] for each in listed["items"]] == [proposed["id"]] * (status == 200)
         assert listed["count"] == len(listed["items"])
+    assert [await within(city, code, key) for code in THERE for key in (there.recorder, {})] == [1] * 8
+    assert [await within(city, code, key) for code in HERE for key in (there.recorder, {})] == [0] * 8
     decision = await there.concluded(await there.stepped(proposed))
     assert decision["state"] == "concluded"
+    assert [await within(city, code, {}) for code in (*THERE, *HERE)] == [1] * 4 + [0] * 4
     assert decision["path"] == proposed["path"]  # as of the day it was proposed
     moved = (await city.get(f"/v1/households/{household['id']}", headers=there.recorder)).json()
     assert (moved["standing"], moved["village"]) == ("exited_supported", OTHER_VILLAGE)

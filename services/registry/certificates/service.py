@@ -1,5 +1,6 @@
 """Use cases of certificates: issue one for an exit, find one; the audit log learns of every one issued or revoked."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -102,6 +103,13 @@ async def of_household(pg: Pg, household_id: UUID) -> Certificate | None:
     )
     certificate = await _read(pg, found)
     return certificate if certificate is not None and certificate.withdrawn_on is None else None
+
+
+async def numbers(pg: Pg, households: Sequence[UUID]) -> Sequence[Any]:
+    """``id`` of a household and ``number`` of each certificate that it ever held."""
+    return await pg.fetch(
+        "SELECT household_id AS id, number FROM certificate WHERE household_id = ANY($1::uuid[])", households
+    )
 
 
 async def _read(pg: Pg, row: Any) -> Certificate | None:

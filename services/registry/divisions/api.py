@@ -8,7 +8,7 @@ from fastapi import Depends, Query, Request, Response
 from pydantic import Field
 
 from services.registry.commands import attempted, claim, command, complete, forget
-from services.registry.context import Admin, Divisions, Reader, Registry, RegistryDep, today
+from services.registry.context import Admin, Divisions, Reader, Registry, RegistryDep, day_known
 from services.registry.divisions import service
 from services.registry.divisions.changing import answer, carried_out, once, shown
 from services.registry.divisions.schemas import (
@@ -52,7 +52,9 @@ class DivisionQuery(ListQuery):
     division: str | None = Field(default=None, pattern=r"^[0-9]{2,12}$", description="Prefix of the code 代码前缀.")
     designation: DesignationKind | None = Field(default=None, description="Holding this designation 认定.")
     q: str | None = Field(default=None, min_length=1, max_length=50, description="Part of the name 名称.")
-    as_of: Day | None = Field(default=None, description="The day it must be valid; default today 截至日期.")
+    as_of: Day | None = Field(
+        default=None, description="The day it must be valid; default that of `known_at` 截至日期."
+    )
     known_at: Instant | None = Field(default=None, description="As was known then; default now 已知时点.")
 
 
@@ -76,7 +78,7 @@ async def list_divisions(
     503 `not_settled` while what was known then is still being recorded.
     """
     tree = await known_tree(registry, tree, query.known_at)
-    day = query.as_of or today(registry)
+    day = query.as_of or day_known(registry, query.known_at)
     found = sorted(_matching(tree, query, day), key=_order)
     after = query.after(request, length=2)
     rest = [d for d in found if after is None or list(_order(d)) > after]
@@ -124,7 +126,7 @@ async def get_division(
     _: Reader,
     tree: Divisions,
     registry: RegistryDep,
-    as_of: Annotated[Day | None, Query(description="Day 截至日期; default today.")] = None,
+    as_of: Annotated[Day | None, Query(description="Day 截至日期; default that of `known_at`.")] = None,
     known_at: Annotated[Instant | None, Query(description="As was known then; default now 已知时点.")] = None,
 ) -> DivisionOut:
     """The division with its whole dated past; name, parent and path are those of the day. Ended ones stay readable."""
@@ -133,7 +135,7 @@ async def get_division(
     if division is None:
         raise Problem(errors.NOT_FOUND)
     set_etag(response, division.version)
-    return shown(division, tree, as_of or today(registry))
+    return shown(division, tree, as_of or day_known(registry, known_at))
 
 
 @routes.get(

@@ -8,7 +8,7 @@ from fastapi import Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
-from services.registry.context import Importer, Reader, Recorder, RegistryDep, today
+from services.registry.context import Importer, Reader, Recorder, RegistryDep, day_known, today
 from services.registry.households import bulk, changing, listing, presenting, reading, service
 from services.registry.households.bulk import Import
 from services.registry.households.listing import Filters
@@ -25,7 +25,6 @@ from services.registry.instants import SETTLED_RESPONSE, settled
 from services.registry.reports import ImportReport, Mode
 from services.registry.rowsecurity import scoped
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
-from shared.clock import local_day
 from shared.contracts.household import Standing
 from shared.http.body import read_lines
 from shared.http.etag import required_version, set_etag
@@ -216,9 +215,7 @@ async def get_household(
     async with scoped(registry.runtime, caller) as pg:
         found = await reading.find_as_of(pg, household, caller, registry.vault, as_of, known_at)
     set_etag(response, found.version)
-    last = today(registry)
-    known_on = None if known_at is None else min(local_day(known_at), last)
-    return presenting.detailed(found, last, as_of, known_on=known_on)
+    return presenting.detailed(found, day_known(registry, known_at), as_of)
 
 
 @routes.get(

@@ -42,13 +42,11 @@ def shown(row: Any, vault: Vault, day: date | None = None) -> HouseholdOut:
     )
 
 
-def detailed(
-    household: Household, today: date, day: date | None = None, *, known_on: date | None = None
-) -> HouseholdDetail:
+def detailed(household: Household, known_on: date, day: date | None = None) -> HouseholdDetail:
     """A household and its members: as of now with all who ever belonged to it, or as it was on a day.
 
-    With it goes what the rules find about it today, unless a day was asked for. ``known_on`` is the day of the
-    knowledge, unless today.
+    ``known_on`` is the day of the knowledge, today or before. With it goes what the rules find about it on that day,
+    unless another was asked for.
 
     Raises 404 for a day on which it was not on the register.
     """
@@ -83,12 +81,12 @@ def detailed(
         head=None if head is None or head.status == "erased" else masked_name(head.name),
         people=len(present),
         changed_at=household.author.now,
-        poverty_attribute=household.poverty_attribute(day or known_on or today),
+        poverty_attribute=household.poverty_attribute(day or known_on),
         attributes=household.attributes,
         incomes=[IncomeOut.of(income) for income in household.incomes if day is None or income.year <= day.year],
         monitoring=list(household.monitoring if day is None else monitoring.as_of(household.monitoring, day)),
         members=[member(each) for each in members],
-        findings=_findings(household, today) if day is None else [],
+        findings=_findings(household, known_on) if day is None else [],
     )
 
 
@@ -103,10 +101,10 @@ def _as_of(event: HouseholdEvent, day: date | None) -> HouseholdEvent:
     return event.model_copy(update={"status": status, "timeline": timeline, "valid_to": None})
 
 
-def _findings(household: Household, today: date) -> list[FindingOut]:
+def _findings(household: Household, day: date) -> list[FindingOut]:
     return [
         FindingOut(rule=each.rule.code, severity=each.rule.severity, pointer=each.pointer)
-        for each in catalogue.all_findings(facts_of(household, today))
+        for each in catalogue.all_findings(facts_of(household, day))
     ]
 
 

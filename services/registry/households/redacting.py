@@ -1,8 +1,9 @@
 """Free text 自由文本 that names erased persons: starred out of the register's own, told of in the audit log.
 
 Sought where it is about them: in reasons of the households they ever belonged to and of the people in these, in notes
-and titles of decisions on these households, and in the audit log's entries of all of them. An audit entry is sealed
-into a chain and never changed: its reason stays, and the caller is told which entries they are.
+and titles of decisions on these households, and in the audit log's entries of all of them. Whoever moves between
+households is told of in both, in the same words: these are sought in the other one, too. An audit entry is sealed into
+a chain and never changed: its reason stays, and the caller is told which entries they are.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from services.registry.audit import service as audit
+from services.registry.certificates import service as certificates
 from services.registry.households.records import Author
 from services.registry.identities.traces import Traces
 from services.registry.standing import forgetting as standing
@@ -31,6 +33,9 @@ _HOUSEHOLD_OF = {
     "person_version": "household_id",
 }
 """Tables whose rows have a reason, and the column that says of which household."""
+_NUMBERS = " UNION ALL ".join(
+    f"SELECT id, number FROM {table} WHERE id = ANY($1::uuid[])" for table in ("household", "person")
+)
 _FIRST_YEAR = 2010
 
 
@@ -52,12 +57,16 @@ async def redact(pg: Pg, persons: Mapping[UUID, Traces], author: Author) -> Reda
     everybody = reduce(Traces.and_of, persons.values())
     author = replace(author, reason=author.reason and everybody.starred(author.reason, inside=True))
     households = _joined((stay["household_id"], persons[stay["id"]]) for stay in await pg.fetch(_STAYS, list(persons)))
-    for table in _HOUSEHOLD_OF:
-        await _star_reasons(pg, table, {**persons, **households})
-    decisions = await standing.forget(pg, households, author)
     stays = await pg.fetch(_MEMBERS, list(households))
     members = _joined((stay["id"], households[stay["household_id"]]) for stay in stays)
-    return Redacted(author, await _entries(pg, {**persons, **members, **households, **decisions}, author))
+    others = _joined((stay["household_id"], members[stay["id"]]) for stay in await pg.fetch(_STAYS, list(members)))
+    reasons = {each for table in _HOUSEHOLD_OF for each in await _star_reasons(pg, table, {**persons, **households})}
+    for table in _HOUSEHOLD_OF:
+        await _star_reasons(pg, table, {**others, **members}, reasons)
+    decisions = await standing.forget(pg, households, author)
+    named = await _entries(pg, {**persons, **members, **households, **decisions}, author)
+    moved = await _entries(pg, {name: others[name] for name in others.keys() - households.keys()}, author)
+    return Redacted(author, [entry for entry, _ in named] + [entry for entry, said in moved if said in reasons])
 
 
 def _joined(pairs: Iterable[tuple[UUID, Traces]]) -> dict[UUID, Traces]:
@@ -67,13 +76,19 @@ def _joined(pairs: Iterable[tuple[UUID, Traces]]) -> dict[UUID, Traces]:
     return found
 
 
-async def _star_reasons(pg: Pg, table: str, about: Mapping[UUID, Traces]) -> None:
-    """Their digests in the audit log stay true: a reason is no part of what is digested."""
+async def _star_reasons(
+    pg: Pg, table: str, about: Mapping[UUID, Traces], among: Iterable[str] | None = None
+) -> set[str]:
+    """Star out reasons, of all or among some; those that named somebody, as they were.
+
+    Their digests in the audit log stay true: a reason is no part of what is digested.
+    """
     household = _HOUSEHOLD_OF[table]
     rows = await pg.fetch(
-        f"SELECT id, version, {household} AS household, reason FROM {table} "
-        f"WHERE reason IS NOT NULL AND ({household} = ANY($1::uuid[]) OR id = ANY($1::uuid[]))",
+        f"SELECT id, version, {household} AS household, reason FROM {table} WHERE reason IS NOT NULL "
+        f"AND ({household} = ANY($1::uuid[]) OR id = ANY($1::uuid[])) AND (reason = ANY($2::text[]) OR $2 IS NULL)",
         list(about),
+        None if among is None else list(among),
     )
     starred = [
         (row["id"], row["version"], about[row["household"] or row["id"]].starred(row["reason"], inside=True))
@@ -85,16 +100,22 @@ async def _star_reasons(pg: Pg, table: str, about: Mapping[UUID, Traces]) -> Non
         f"AND {table}.reason <> given.reason",
         *_columns(starred),
     )
+    return {row["reason"] for row, (*_, left) in zip(rows, starred, strict=True) if left != row["reason"]}
 
 
 def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
 
 
-async def _entries(pg: Pg, about: Mapping[UUID, Traces], author: Author) -> list[UUID]:
-    """The audit log's entries of these households, persons and decisions whose reason names somebody."""
+async def _entries(pg: Pg, about: Mapping[UUID, Traces], author: Author) -> list[tuple[UUID, str]]:
+    """The audit log's entries of these households, persons and decisions whose reason names somebody; with the reason.
+
+    They stand under ids; under numbers where somebody asked by number and was denied, or printed a certificate.
+    """
+    numbers = [*await pg.fetch(_NUMBERS, list(about)), *await certificates.numbers(pg, list(about))]
     objects = {str(name): traces for name, traces in about.items()}
+    objects |= {row["number"]: about[row["id"]] for row in numbers}
     years = range(_FIRST_YEAR, author.now.year + 2)
     objects |= {f"{name}/{year}": traces for name, traces in about.items() for year in years}  # incomes
     found = await audit.reasons(pg, list(objects))
-    return [entry for entry, name, reason in found if objects[name].in_text(reason, inside=True)]
+    return [(entry, reason) for entry, name, reason in found if objects[name].in_text(reason, inside=True)]

@@ -8,6 +8,7 @@ as the city has, does. Registering a household is not held to it: its past comes
 from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import NamedTuple
+from uuid import UUID
 
 from services.registry.households.records import Household
 from services.registry.households.rules import Period
@@ -25,35 +26,37 @@ def check(old: Household, new: Household, caller: Caller, pointer: str) -> None:
 
 
 class _Counted(NamedTuple):
-    """What is told of a household on a day; None where it was not on the register."""
+    """What is told of a household on a day; no state where it was not on the register."""
 
-    period: Period | None
+    state: tuple[str, Path] | None
+    """Standing, and where it lay."""
+    members: frozenset[UUID]
+    """Not only how many they are: nobody takes another's place, either."""
     monitored: tuple[str, ...]
 
-    def differs(self, other: "_Counted") -> bool:
-        return self.monitored != other.monitored or _shape(self.period) != _shape(other.period)
-
     def reached(self, caller: Caller) -> bool:
-        return self.period is None or caller.reaches(self.period.path)
-
-
-def _shape(period: Period | None) -> tuple[str, Path, int] | None:
-    return None if period is None else (period.standing, period.path, period.people)
+        return self.state is None or caller.reaches(self.state[1])
 
 
 def _foreign_day(old: Household, new: Household, caller: Caller) -> date | None:
     """The last day on which something else begins to hold that is not the caller's to say."""
-    if (old.periods, old.monitoring) == (new.periods, new.monitoring) or not old.periods:
+    if _dated(old) == _dated(new) or not old.periods:
         return None  # of what was never on the register, everything is registered now
     touched = ((_on(old, day), _on(new, day), day) for day in sorted({*_turns(old), *_turns(new)}, reverse=True))
     return next(
         (
             day
             for before, after, day in touched
-            if before.differs(after) and not (before.reached(caller) and after.reached(caller))
+            if before != after and not (before.reached(caller) and after.reached(caller))
         ),
         None,
     )
+
+
+def _dated(household: Household) -> tuple[object, ...]:
+    """All that it says of days."""
+    stays = [(each.id, each.joined_on, each.left_on) for each in household.members]
+    return household.timeline, household.valid_to, household.monitoring, stays
 
 
 def _turns(household: Household) -> Iterator[date]:
@@ -67,8 +70,11 @@ def _turns(household: Household) -> Iterator[date]:
 
 
 def _on(household: Household, day: date) -> _Counted:
+    period = next((each for each in household.periods if _holds(each.valid_from, each.valid_to, day)), None)
+    here = (each.id for each in household.members if _holds(each.joined_on, each.left_on, day))
     return _Counted(
-        next((each for each in household.periods if _holds(each.valid_from, each.valid_to, day)), None),
+        None if period is None else (period.standing, period.path),
+        frozenset() if period is None else frozenset(here),
         tuple(each.category for each in household.monitoring if _holds(each.valid_from, each.valid_to, day)),
     )
 

@@ -15,6 +15,9 @@ STAR = "*"
 _SHORTEST_NAME = 2
 _ESCAPE = re.compile(r"\\+u(d[89ab][0-9a-f]{2})\\+u(d[c-f][0-9a-f]{2})|\\+u([0-9a-f]{4})|\\+[bfnrt]", re.IGNORECASE)
 """A character as JSON escapes it, perhaps once more: a surrogate pair, any other by its number, or white space."""
+_BETWEEN = " \u00b7\u2022\u2027\u2219\u22c5\u30fb"
+"""Blanks, which line up names of two characters with those of three, and the dots in names of other peoples."""
+_PARTS = re.compile(f"[{_BETWEEN}]")
 _GROUP = re.compile(r"[0-9]+X?|(?<=[0-9][ -])X")
 """Digits of a number, which may be parted by a blank or a hyphen."""
 
@@ -33,8 +36,8 @@ class Traces:
         Not sought are names of one character, or in plain ASCII: those could be words of the message itself, and no
         identity card has one.
         """
-        words = (name for name in names if len(name) >= _SHORTEST_NAME and not name.isascii())
-        return cls(frozenset(map(_plain, words)), frozenset(map(_plain, numbers)))
+        words = (name for name in map(_closed_up, map(_plain, names)) if not name.isascii())
+        return cls(frozenset(name for name in words if len(name) >= _SHORTEST_NAME), frozenset(map(_plain, numbers)))
 
     def and_of(self, others: "Traces") -> "Traces":
         """Those of more persons."""
@@ -65,13 +68,14 @@ class Traces:
             yield places[start], places[end]
 
     def _names(self, read: str, inside: bool) -> Iterator[tuple[int, int]]:
+        closed, at = _together(read)
         for name in self.names:
-            start = read.find(name)
-            while start >= 0:
-                end = start + len(name)
+            place = closed.find(name)
+            while place >= 0:
+                start, end = at[place], at[place + len(name) - 1] + 1
                 if inside or not (read[start - 1 : start].isalpha() or read[end : end + 1].isalpha()):
                     yield start, end
-                start = read.find(name, start + 1)
+                place = closed.find(name, place + 1)
 
     def _numbers(self, read: str) -> Iterator[tuple[int, int]]:
         groups = [found.span() for found in _GROUP.finditer(read)]
@@ -80,12 +84,14 @@ class Traces:
             number = ""
             for place in range(first, len(groups)):
                 number += read[slice(*groups[place])]
-                if number in self.numbers or number.removesuffix("X") in self.numbers:
+                if not self.numbers.isdisjoint((number, number.removesuffix("X"), _AREA.sub("", number))):
                     yield start, groups[place][1]
                 if len(number) > _LONGEST or place == len(parted) or parted[place]:
                     break
 
 
+_AREA = re.compile(r"^(?:00)?86(?=1[0-9]{10}$)")
+"""Before a mobile number."""
 _LONGEST = 30
 """Digits that are still put together: more than any number has."""
 
@@ -104,6 +110,18 @@ def _read(text: str) -> tuple[str, Sequence[int]]:
     characters += text[done:]
     places += range(done, len(text) + 1)
     return _plain("".join(characters)), places
+
+
+def _together(text: str) -> tuple[str, Sequence[int]]:
+    """A text without what may part a name, and where each of its characters is."""
+    if not _PARTS.search(text):
+        return text, range(len(text))
+    at = [place for place, character in enumerate(text) if character not in _BETWEEN]
+    return "".join(text[place] for place in at), at
+
+
+def _closed_up(name: str) -> str:
+    return _PARTS.sub("", name)
 
 
 def _unescaped(high: str | None, low: str | None, unit: str | None) -> str:

@@ -93,9 +93,23 @@ def _conditions(filters: Filters, caller: Caller) -> tuple[list[str], list[Any]]
             conditions.append(f"{column} = ${len(arguments)}")
     if filters.division is not None:
         arguments.append(filters.division)
-        at = f"${len(arguments)}"
-        conditions.append(f"(managing_unit = {at} OR township = {at} OR city = {at} OR starts_with(division, {at}))")
+        conditions.append(_in_division(len(arguments)))
     return conditions, arguments
+
+
+def _in_division(argument: int) -> str:
+    """A division, or a prefix, given as an argument, as a condition on a decision: it lies where scope has it, too."""
+    at = f"${argument}"
+
+    def lies(table: str, place: str) -> str:
+        columns = ("managing_unit", "township", "city")
+        return " OR ".join([*(f"{table}.{column} = {at}" for column in columns), f"starts_with({place}, {at})"])
+
+    here = lies("standing_decision", "coalesce(standing_decision.village, division)")
+    return (
+        f"((household_id IS NULL OR state NOT IN {_OPEN}) AND ({here}) OR state IN {_OPEN} AND EXISTS "
+        f"(SELECT FROM household holder WHERE holder.id = household_id AND ({lies('holder', 'holder.village')})))"
+    )
 
 
 async def add(pg: Pg, registry: Registry, decision: Decision, author: Author) -> None:

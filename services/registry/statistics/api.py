@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from fastapi import Header, Query, Request, Response
 
-from services.registry.context import Divisions, Registry, RegistryDep, today
+from services.registry.context import Divisions, Registry, RegistryDep, day_known
 from services.registry.divisions.api import known_tree
 from services.registry.instants import SETTLED_RESPONSE
 from services.registry.standing.rules import MONITORING_OFF
@@ -101,7 +101,7 @@ async def exit_statistics(
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """By the day on which a standing changed. A household that left and came back within the span counts for both."""
-    until = query.until or today(registry)
+    until = query.until or day_known(registry, query.known_at)
     since = query.since or date(until.year, 1, 1)
     if since > until:
         raise errors.invalid(errors.fault("query:since", "day_out_of_range", "after `until`", "晚于截止日期"))
@@ -216,7 +216,7 @@ async def _asked(
             errors.fault("query:level", "level_not_below", "not below the division", "须低于所查区划级别")
         )
     watermark = "演示数据" if registry.runtime.settings.demonstration else None
-    asked = Asked(caller, tree, division, level, day or today(registry), query.known_at, watermark)
+    asked = Asked(caller, tree, division, level, day or day_known(registry, query.known_at), query.known_at, watermark)
     if not asked.visible():
         raise Problem(errors.NOT_FOUND)
     return asked

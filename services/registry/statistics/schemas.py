@@ -30,7 +30,9 @@ class _Query(BaseModel):
 class DayQuery(_Query):
     """Which figures, of which day."""
 
-    as_of: Day | None = Field(default=None, description="Day the figures hold for; default today 截至日期.")
+    as_of: Day | None = Field(
+        default=None, description="Day the figures hold for; default that of `known_at` 截至日期."
+    )
 
 
 class ProfileQuery(DayQuery):
@@ -43,7 +45,7 @@ class SpanQuery(_Query):
     """Which figures, of which days."""
 
     since: Day | None = Field(default=None, description="First day; default: the first of the year 起始日期.")
-    until: Day | None = Field(default=None, description="Last day, counted too; default today 截止日期.")
+    until: Day | None = Field(default=None, description="Last day, counted too; default that of `known_at` 截止日期.")
 
 
 class UnitRow(BaseModel):
