@@ -56,13 +56,16 @@ async def begin(pg: Pg, clock: Clock) -> None:
 async def settled(runtime: Runtime, known_at: datetime | None) -> None:
     """Wait until what was known at an instant stays as it is; before anything is read that answers the question.
 
-    Raises 422 for an instant to come, and 503 where somebody is still recording what was known then.
+    Raises 422 for an instant to come, and 503 where somebody is still recording what was known then. An instant about
+    to come is waited for: it may be by another clock, as the one at which another process recorded something.
     """
     if known_at is None:
         return
-    if known_at > runtime.clock.now():
-        raise errors.invalid(NOT_YET)
     deadline = time.monotonic() + PATIENCE_SECONDS
+    while (ahead := (known_at - runtime.clock.now()).total_seconds()) > 0:
+        if ahead > deadline - time.monotonic():
+            raise errors.invalid(NOT_YET)
+        await asyncio.sleep(max(ahead, LOOK_SECONDS))
     awaited = await _recording(runtime, known_at)
     while awaited:
         if time.monotonic() > deadline:

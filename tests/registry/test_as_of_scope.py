@@ -20,6 +20,7 @@ from tests.registry.conftest import (
     app_on,
     client_of,
     faults,
+    id_number,
     issue,
     make,
     matching,
@@ -198,6 +199,21 @@ async def test_nobody_takes_anothers_place_on_days_that_were_anothers(registry: 
     job = await ended(registry, (await registry.post("/v1/imports", files=file, data=data, headers=there)).json()["id"])
     assert said(job) == {(2, "与户主关系", "not_yours_then")}
     assert (await registry.get(url, params=then)).json()["members"] == before
+
+
+@pytest.mark.parametrize("name", ["birth_date", "id_number"])
+async def test_a_birth_on_a_day_that_was_anothers_is_theirs_to_correct(registry: httpx.AsyncClient, name: str) -> None:
+    """Of who was born into the household; to the day of birth the others are held in no way."""
+    child = member("son", birth_date="2016-03-05")
+    made = await moved(registry, await make(registry, members=[member(), child]))
+    there = await issue(registry, ["recorder"], [ZONE])
+    head, son = (f"/v1/households/{made['id']}/members/{each['id']}" for each in made["members"])
+    values = {"birth_date": ("2016-03-06", "1968-03-13"), "id_number": (id_number("20160306"), id_number("19680313"))}
+    for url, value, refused in zip((son, head), values[name], (True, False), strict=True):
+        body = {name: value, "reason": "更正"}
+        answer = await registry.patch(url, json=body, headers={**there, **matching(made["version"])})
+        assert (answer.status_code == 422) is refused, answer.text
+        assert not refused or faults(answer) == {(f"/{name}", "not_yours_then")}
 
 
 async def test_the_city_writes_into_any_day(registry: httpx.AsyncClient) -> None:

@@ -16,7 +16,7 @@ from services.registry.commands import command
 from services.registry.imports import modes
 from services.registry.statistics import service as statistics
 from shared.app import Runtime
-from shared.clock import FixedClock, local_day
+from shared.clock import Clock, FixedClock, local_day
 from tests.registry.conftest import VILLAGE, XIXIA, app_on, client_of, faults, household, make, member
 from tests.registry.sheets import counts, ended, head, imported, send, workbook
 from tests.registry.test_reorganising import NEIGHBOUR, change
@@ -47,6 +47,13 @@ def ask(registry: httpx.AsyncClient) -> Ask:
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+class Ahead(Clock):
+    """A clock that is a second ahead."""
+
+    def now(self) -> datetime:
+        return now() + timedelta(seconds=1)
 
 
 class Held:
@@ -92,6 +99,19 @@ async def test_an_instant_to_come_is_refused(registry: httpx.AsyncClient, ask: A
         assert faults(await ask(address, now() + timedelta(seconds=30))) == {("query:known_at", "not_yet")}, address
         assert (await ask(address, now())).status_code == 200, address
     assert faults(await ask("/v1/households", now() + timedelta(days=1), JSONL)) == {("query:known_at", "not_yet")}
+
+
+async def test_an_instant_by_a_clock_that_is_ahead_is_waited_for(
+    registry: httpx.AsyncClient, app: FastAPI, ask: Ask
+) -> None:
+    """Another process recorded something and told when; whoever asks here as of then is not told that it is to come."""
+    beside = app_on(app.state.runtime.settings.database_url, Ahead())
+    async with client_of(beside) as client:
+        made = await make(client)
+    instant = datetime.fromisoformat(made["changed_at"])
+    assert instant > now()
+    told = await ask(f"/v1/households/{made['id']}", instant)
+    assert (told.status_code, told.json()["id"]) == (200, made["id"])
 
 
 async def test_what_is_being_recorded_is_waited_for(

@@ -216,7 +216,7 @@ def member_patched(member_id: UUID, patch: MemberPatch) -> Decision:
         if patch.status not in (None, "active") and changed.relation == "head":
             raise errors.invalid(fault("/status", "head_leaves", "name another head first", "须先变更户主"))
         members = tuple(changed if each is member else each for each in old.members)
-        pointer = "/birth_date" if patch.status is None else "/effective_on"
+        pointer = _birth_pointer(patch) if patch.status is None else "/effective_on"
         return checked(old, replace(old, members=members), around, pointer=pointer)
 
     return decide
@@ -232,10 +232,15 @@ def patched_person(person: P, patch: PersonChanges, around: Surroundings, first:
     """Attributes, identity, death, departure or return of anybody, who may have come on ``first``. Raises 422."""
     corrected = _with_identity(_with_attributes(person, patch), patch, around)
     changed = _with_status(births.followed(person, corrected, first), patch, around)
-    late = births.late(person, changed, "/birth_date" if "birth_date" in patch.model_fields_set else "/id_number")
+    late = births.late(person, changed, _birth_pointer(patch))
     if late:
         raise errors.invalid(*late)
     return changed
+
+
+def _birth_pointer(patch: PersonChanges) -> str:
+    """To the field that says when somebody was born."""
+    return "/birth_date" if "birth_date" in patch.model_fields_set else "/id_number"
 
 
 def _with_attributes(person: P, patch: PersonChanges) -> P:
