@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from shared.app import Runtime
-from shared.clock import FixedClock
+from shared.clock import FixedClock, local_day
 from shared.ids import uuid7
 from tests.registry.conftest import (
     OTHER_VILLAGE,
@@ -214,6 +214,29 @@ async def test_a_birth_on_a_day_that_was_anothers_is_theirs_to_correct(registry:
         answer = await registry.patch(url, json=body, headers={**there, **matching(made["version"])})
         assert (answer.status_code == 422) is refused, answer.text
         assert not refused or faults(answer) == {(f"/{name}", "not_yours_then")}
+
+
+async def test_nobody_founds_a_household_in_a_village_that_was_anothers(
+    own_registry: httpx.AsyncClient, own_app: FastAPI
+) -> None:
+    day = local_day(own_app.state.runtime.clock.now())
+    spouse = member("spouse", sex="female", birth_date="1970-01-01")
+    made = await make(own_registry, village=OTHER_VILLAGE, members=[member(), spouse])
+    handed = {"unit": ZONE, "valid_from": day.isoformat(), "reason": "移交"}
+    version = (await own_registry.get(f"/v1/divisions/{XIPING}")).json()["version"]
+    answer = await own_registry.post(f"/v1/divisions/{XIPING}/managing-unit", json=handed, headers=matching(version))
+    assert answer.status_code == 200, answer.text
+    there = await issue(own_registry, ["recorder"], [ZONE])
+
+    async def split(day: date) -> httpx.Response:
+        headers = {**there, **matching(made["version"]), "Idempotency-Key": f'"{uuid7()}"'}
+        members = [{"member": made["members"][1]["id"], "relation": "head"}]
+        body = {"members": members, "village": VILLAGE, "effective_on": day.isoformat(), "reason": "分户"}
+        return await own_registry.post(f"/v1/households/{made['id']}/split", json=body, headers=headers)
+
+    refused = await split(day - timedelta(days=1))
+    assert (refused.status_code, faults(refused)) == (422, {("/village", "division_unknown")})
+    assert (await split(day)).status_code == 201
 
 
 async def test_the_city_writes_into_any_day(registry: httpx.AsyncClient) -> None:

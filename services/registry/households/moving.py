@@ -89,7 +89,8 @@ def _founded(
         states = tuple(timeline(around.tree, residences, standings))
     except NotValidThenError as error:
         raise errors.invalid(_no_village()) from error
-    if not around.caller.reaches(states[-1].path):
+    # Where it stays in its village, whose days they were is asked of the household left.
+    if not all(around.caller.reaches(state.path) for state in (states[-1:] if body.village is None else states)):
         raise errors.invalid(_no_village())
     identifier = uuid7()
     return Household(

@@ -2,7 +2,8 @@
 
 Architecture rule 9: scope goes through the managing unit as of the day. A household moves, or its township is handed
 over; the unit that has it now does not write into the years in which it was another's, and whoever has both in scope,
-as the city has, does. Registering a household is not held to it: its past comes with it.
+as the city has, does. Registering a household is not held to it: its past comes with it. Nor are yearly incomes, which
+belong to no day: whoever has the household reports and corrects them until the year is locked.
 """
 
 from collections.abc import Iterator, Sequence
