@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from services.registry.audit.command import verify_audit
 from services.registry.households import erasing
-from tests.registry.conftest import VILLAGE, client_of, issue_revealing, make, matching, member
+from tests.registry.conftest import OTHER_VILLAGE, VILLAGE, client_of, issue_revealing, make, matching, member
 from tests.registry.standing import DOCUMENT, INSURED, Office, able, app_in_2018
 from tests.registry.test_audit import entries
 
@@ -101,6 +101,22 @@ async def test_free_text_about_a_household_loses_who_is_erased(
     assert await verify_audit(app.state.runtime.settings, []) == 0
     again = await client.post(f"{url}/members/{head}/erasure", json=REASON, headers=matching(4))
     assert (again.status_code, again.json()["audit_entries"]) == (200, [])
+
+
+async def test_who_has_the_household_reads_that_a_decision_was_redacted(office: Office, app: FastAPI) -> None:
+    client = office.client
+    home = await able(client, members=[member(name=NAME, attributes=INSURED)])
+    await office.proposed(kind="exit", household=home["number"], year=2018, note=f"{NAME}户申请退出")
+    url = f"/v1/households/{home['id']}"
+    moves = {"village": OTHER_VILLAGE, "effective_on": "2018-12-01", "reason": "搬迁"}
+    assert (await client.patch(url, json=moves, headers=matching(1))).status_code == 200
+    head = home["members"][0]["id"]
+    erased = await client.post(f"{url}/members/{head}/erasure", json=REASON, headers=matching(2))
+    assert erased.status_code == 200, erased.text
+    async with app.state.runtime.database.driver() as pg:
+        told = await pg.fetchval("SELECT divisions FROM audit_entry WHERE operation = 'decision.redacted'")
+    assert OTHER_VILLAGE in told
+    assert VILLAGE not in told
 
 
 async def test_what_is_said_of_a_move_is_sought_in_both_households(office: Office, app: FastAPI) -> None:

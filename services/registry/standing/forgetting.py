@@ -7,9 +7,11 @@ from uuid import UUID
 
 from services.registry.audit import service as audit
 from services.registry.audit.rules import Entry, digest_of
+from services.registry.households import reading
 from services.registry.households.records import Author
 from services.registry.identities.traces import Traces
 from services.registry.standing.records import Decision
+from shared.contracts.division import Path
 from shared.db import Pg
 
 _FREE_TEXT = ("note", "title")
@@ -31,7 +33,7 @@ async def forget(pg: Pg, households: Mapping[UUID, Traces], author: Author) -> d
         starred = _starred(json.loads(row["body"]), households[row["household_id"]])
         new = Decision.model_validate_json(json.dumps(starred))
         if new != old:
-            await _replace(pg, new, author)
+            await _replace(pg, new, author, await reading.place_of(pg, row["household_id"]))
     return {row["id"]: households[row["household_id"]] for row in rows}
 
 
@@ -48,7 +50,7 @@ def _starred(value: Any, traces: Traces) -> Any:
     }
 
 
-async def _replace(pg: Pg, decision: Decision, author: Author) -> None:
+async def _replace(pg: Pg, decision: Decision, author: Author, place: Path) -> None:
     body = decision.model_dump_json()
     await pg.execute("UPDATE standing_decision SET body = $2 WHERE id = $1", decision.id, body)
     entry = Entry(
@@ -58,7 +60,7 @@ async def _replace(pg: Pg, decision: Decision, author: Author) -> None:
         object_id=str(decision.id),
         version=decision.version,
         reason=author.reason,
-        divisions=decision.path.scopes(),
+        divisions=place.scopes(),
         digest=digest_of([body]),
     )
     await audit.record(pg, [entry])
