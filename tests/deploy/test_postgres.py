@@ -13,6 +13,7 @@ import pytest
 from deploy.local.ports import PortTakenError
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.postgres_programs import PostgresError
+from deploy.local.process import Identity
 
 
 @pytest.fixture
@@ -50,7 +51,10 @@ async def test_commits_survive_kill(server: EmbeddedPostgres, whole: bool) -> No
     if whole:
         server.kill()
     else:
-        os.kill(int((server.data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+        alone = Identity.of(int((server.data / "postmaster.pid").read_text().split()[0]))
+        assert alone is not None
+        alone.signal(signal.SIGKILL)
+        assert alone.wait(10.0)  # the kernel takes a moment
     assert not server.running
     server.start()
     again = await asyncpg.connect(server.url("one"))
