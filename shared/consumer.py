@@ -8,7 +8,7 @@ dependency is away is tried again while partitions are paused and the group is k
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -21,6 +21,7 @@ from shared.clock import Clock
 from shared.contracts.base import Topic
 from shared.db import AWAY, CONTENDED, Database, Pg
 from shared.deadletter import Allowance, DeadLetterLimitError
+from shared.fetching import Fetched, Fetching, UnreadableError, polled
 from shared.log import LogWatch
 from shared.record import Park, Poison, Record, Verdict
 from shared.settings import Settings
@@ -64,6 +65,8 @@ class _Batch:
     offsets: Mapping[TopicPartition, int]
     generation: int
     """Partitions have changed hands since if the consumer's is another one by now."""
+    unreadable: Mapping[int, Poison]
+    """Those that could not even be fetched, by index."""
 
 
 class _RebalancedError(Exception):
@@ -102,11 +105,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._read = read
         self._handle = handle
         self._allowance = allowance
-        self._max_records = max_records
         self._after_batch = after_batch
         self._keeps_content = keeps_content
         self._attempt = asyncio.Lock()
         self._generation = 0
+        self._fetching = Fetching(max_records)
 
     async def run(self) -> None:
         """Consume until cancelled, or until the dead-letter limit stops it."""
@@ -117,6 +120,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                     await self._session()
                 except DeadLetterLimitError as error:
                     self._stop(str(error))
+                except UnreadableError:
+                    logger.warning("%s fetched a record that cannot be read: looks for it", self.group)
+                    self._fetching.look_closely()
                 except (KafkaError, *_TRANSIENT) as error:
                     self._failed(error)
                     await asyncio.sleep(RETRY_SECONDS)
@@ -157,28 +163,36 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             while self.log.incarnation in (None, log):
                 adopted = adopted or await self._adopt_log(client, log)
                 broker.attend(client, self._settings, time.monotonic() - last_record)
-                fetched = await client.getmany(timeout_ms=200, max_records=self._max_records)
+                fetched, passed_over = await self._fetching.fetch(client)
                 self.failing_since = None
                 if fetched:
-                    batch = await self._batch(fetched)
+                    batch = await self._batch(fetched, passed_over)
                     await asyncio.shield(storing)
                     storing = asyncio.create_task(self._take_in(client, batch))
                     last_record = time.monotonic()
                 elif storing.done():
                     storing.result()  # raises what stops us
             await asyncio.shield(storing)
+        except UnreadableError:
+            await asyncio.shield(storing)  # or the next session would begin where this one did
+            raise
         finally:
             storing.cancel()
             await asyncio.gather(storing, return_exceptions=True)
 
-    async def _batch(self, fetched: Mapping[TopicPartition, Sequence[Any]]) -> _Batch:
+    async def _batch(self, fetched: Fetched, passed_over: Collection[TopicPartition]) -> _Batch:
         now = self._clock.now()
         records = [_record(message, now) for messages in fetched.values() for message in messages]
+        unreadable = {
+            i: Poison("header_name_encoding")
+            for i, record in enumerate(records if passed_over else ())
+            if (record.topic, record.partition) in passed_over
+        }
         offsets = {partition: messages[-1].offset + 1 for partition, messages in fetched.items()}
         generation = self._generation
         # Beside the event loop, which goes on with the batch before.
         read = await asyncio.to_thread(self._read, records) if len(records) > SMALL else self._read(records)
-        return _Batch(records, read, offsets, generation)
+        return _Batch(records, read, offsets, generation, unreadable)
 
     async def _take_in(self, client: AIOKafkaConsumer, batch: _Batch) -> None:
         while True:
@@ -203,13 +217,14 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         assigned = client.assignment()
         client.pause(*assigned)
         await asyncio.sleep(RETRY_SECONDS)
-        for partition, messages in (await client.getmany(timeout_ms=0)).items():
+        for partition, messages in (await polled(client, timeout_ms=0)).items():
             client.seek(partition, messages[0].offset)  # came with a rebalance, not paused: to be read again
         client.resume(*(assigned & client.assignment()))
 
     async def _in_transaction(self, batch: _Batch) -> None:
         async with self._database.driver() as pg, pg.transaction():
-            await self._settle(pg, batch.records, await self._handle(pg, batch.read))
+            verdicts = await self._handle(pg, batch.read)
+            await self._settle(pg, batch.records, {**verdicts, **batch.unreadable})
             places = [(topic, partition, offset) for (topic, partition), offset in sorted(batch.offsets.items())]
             await pg.execute(_POSITION, self.group, *zip(*places, strict=True))
 

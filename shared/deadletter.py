@@ -89,7 +89,7 @@ class OriginQuota:
         return admitted
 
 
-def headers_to_json(headers: Sequence[tuple[str, bytes]]) -> str:
+def headers_to_json(headers: Sequence[tuple[str, bytes | None]]) -> str:
     return json.dumps([[name, base64.b64encode(value or b"").decode()] for name, value in headers[:200]])
 
 

@@ -6,7 +6,7 @@ header names, copies the record key into ``partitionkey``, loses tombstones and 
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,6 @@ from typing import Any
 MAX_BYTES = 64 * 1024
 _ATTRIBUTE = re.compile(r"[a-z0-9]{1,20}")
 _PREFIX = "ce_"
-Headers = Sequence[tuple[str, bytes]]
 
 
 class NotACloudEventError(ValueError):
@@ -64,13 +63,15 @@ def encode(event: CloudEvent) -> tuple[bytes | None, list[tuple[str, bytes]]]:
     return event.data, headers
 
 
-def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> CloudEvent:
-    """The event in a record. Raises ``NotACloudEventError``."""
+def decode(value: bytes | None, headers: Iterable[tuple[str, bytes | None]]) -> CloudEvent:
+    """The event in a record; a header without value says nothing. Raises ``NotACloudEventError``."""
     content_type = ""
     attributes: dict[str, str] = {}
     traceparent: str | None = None
     try:
         for name, raw in headers:
+            if raw is None:
+                continue
             if name.startswith(_PREFIX):
                 attributes[name[3:]] = raw.decode("utf-8")
             elif name == "traceparent":

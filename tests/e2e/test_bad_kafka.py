@@ -101,6 +101,13 @@ def test_bad_records_are_dead_letters_once_and_what_follows_flows(city: City, im
     assert not wrong
 
 
+def test_a_header_without_value_is_no_fault(importer: Importer, home: Json) -> None:
+    ce_id = uuid.uuid4().hex
+    headers = [*attributes(importer, ce_id=ce_id), ("ce_time", None), ("x-trace", None)]
+    importer.send(json.dumps(submission(home)).encode(), headers)
+    assert importer.outcome(ce_id)["outcome"] == "accepted"
+
+
 def test_60_a_field_we_do_not_know_is_no_fault(importer: Importer, home: Json) -> None:
     assert importer.outcome(importer.submit(submission(home, added_in_v1_1={"x": 1})))["outcome"] == "accepted"
 

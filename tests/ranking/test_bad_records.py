@@ -58,6 +58,15 @@ async def test_bad_records_and_their_neighbours(world: World) -> None:
         assert {sums[0] for sums in (await cells(pg)).values()} == {2}
 
 
+async def test_a_header_without_value_says_nothing(world: World) -> None:
+    sent = action_record(event := action(occurred_at=datetime(2018, 10, 10, tzinfo=UTC)))
+    silent = sent._replace(headers=[(name, None if name == "ce_time" else text) for name, text in sent.headers])
+    async with world.runtime.database.driver() as pg:
+        async with pg.transaction():
+            assert not await world.facts(pg, [silent])
+        assert await pg.fetchval("SELECT action_id FROM fact") == event.id
+
+
 @pytest.mark.parametrize("more", [{}, {"a_field_of_later": 1}])
 async def test_structured_mode_and_later_fields(world: World, more: dict[str, int]) -> None:
     """The whole event in the value, as a foreign relay may send it; fields a publisher added since."""

@@ -75,6 +75,15 @@ def test_a_tombstone_has_no_data() -> None:
     assert decode(value, headers).data is None
 
 
+def test_a_header_without_value_says_nothing() -> None:
+    """Kafka knows headers whose value is null."""
+    value, headers = encode(CloudEvent("a", "b", "c", b"{}"))
+    assert decode(value, [*headers, ("ce_time", None), ("x", None)]).time is None
+    with pytest.raises(NotACloudEventError) as caught:
+        decode(value, [(name, None if name == "ce_id" else text) for name, text in headers])
+    assert caught.value.code == "attribute_id"
+
+
 @pytest.mark.parametrize(
     ("headers", "code"),
     [

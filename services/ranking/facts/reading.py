@@ -95,7 +95,7 @@ def _plainly_sent(record: Record) -> ActionEvent | None:
         and said("ce_id")
         and said("ce_source")
         and said("ce_type")
-        and _INSTANT.fullmatch(said("ce_time", b""))
+        and _INSTANT.fullmatch(said("ce_time") or b"")
     )
     if not plain or record.value is None:
         return None
