@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.registry.divisions import rules
-from services.registry.divisions.rules import RefusedError
 from services.registry.households import rules as household_rules
 from services.registry.households.rules import Since
 from shared.contracts.division import DivisionEvent, DivisionTree, Path
+from shared.errors import Problem
 from tests.registry.conftest import CITY, XIXIA
 
 YAHE, NEIXIANG = "411392000000", "411325000000"
@@ -33,7 +33,7 @@ def small_city() -> dict[str, DivisionEvent]:
 
 
 def changed(held: dict[str, DivisionEvent], operation: Operation, day: date) -> list[DivisionEvent]:
-    """What one change makes of some divisions. Raises ``RefusedError``."""
+    """What one change makes of some divisions. Raises 422."""
     kind, first, second = operation
     villages = sorted(code for code, each in held.items() if each.level == "village")
     village, other = held[villages[first % len(villages)]], held[villages[second % len(villages)]]
@@ -89,7 +89,7 @@ def test_no_change_of_divisions_touches_a_day_before_it(
         tree = DivisionTree(held.values())
         try:
             made = changed(held, operation, day)
-        except RefusedError:
+        except Problem:
             continue
         held |= {each.code: each for each in made}
         now = DivisionTree(held.values())

@@ -16,7 +16,6 @@ from typing import Protocol
 
 from services.registry.context import Registry, today, within
 from services.registry.divisions import rules, service
-from services.registry.divisions.rules import RefusedError
 from services.registry.divisions.schemas import Ending, Handover, Merge, Move, Rename, Split
 from shared import errors
 from shared.auth import Caller
@@ -46,9 +45,8 @@ async def rename(pg: Pg, registry: Registry, caller: Caller, code: str, body: Re
     """Another name from a day on, today or later. Raises 404, 412, 422."""
     found = await service.locked(pg, registry, caller, code, expected)
     _check_day(registry, body.valid_from, ahead=True)
-    return await service.changed(
-        pg, registry, caller, found, lambda: rules.renamed(found, body.name, body.valid_from), body.reason
-    )
+    renamed = rules.renamed(found, body.name, body.valid_from)
+    return await service.changed(pg, registry, caller, found, renamed, body.reason)
 
 
 async def hand_over(
@@ -62,9 +60,8 @@ async def hand_over(
             raise _unknown("/unit", "no county-level unit of yours", "辖区内无此县级单位")
     found = await service.locked(pg, registry, caller, code, expected)
     _check_day(registry, body.valid_from)
-    changed = await service.changed(
-        pg, registry, caller, found, lambda: rules.managed_by(found, body.unit, body.valid_from), body.reason
-    )
+    handed_over = rules.managed_by(found, body.unit, body.valid_from)
+    changed = await service.changed(pg, registry, caller, found, handed_over, body.reason)
     await residents.follow(pg, service.with_changes(tree, [changed]), [code], body.valid_from, {})
     return changed
 
@@ -79,9 +76,8 @@ async def move(
         raise _unknown("/parent", "no such division of yours", "辖区内无此区划")
     found = await service.locked(pg, registry, caller, code, expected)
     _check_day(registry, body.valid_from)
-    changed = await service.changed(
-        pg, registry, caller, found, lambda: rules.moved(found, parent, body.valid_from), body.reason
-    )
+    moved = rules.moved(found, parent, body.valid_from)
+    changed = await service.changed(pg, registry, caller, found, moved, body.reason)
     await residents.follow(pg, service.with_changes(tree, [changed]), [code], body.valid_from, {})
     return changed
 
@@ -97,12 +93,8 @@ async def end(
         raise errors.invalid(fault("", "division_in_use", "divisions lie below it, or are run by it", "仍有下辖区划"))
     if await residents.any_in(pg, code, body.valid_to):
         raise errors.invalid(fault("", "division_inhabited", "people live there: merge it", "仍有农户或人员,请用合并"))
-
-    def decide() -> DivisionEvent:
-        rules.check_not_awaited(found, tree, body.valid_to, "/valid_to")
-        return rules.ended(found, body.valid_to)
-
-    return await service.changed(pg, registry, caller, found, decide, body.reason)
+    rules.check_not_awaited(found, tree, body.valid_to, "/valid_to")
+    return await service.changed(pg, registry, caller, found, rules.ended(found, body.valid_to), body.reason)
 
 
 async def merge(
@@ -116,14 +108,11 @@ async def merge(
     if taking is None or taking.level != found.level or taking.code == code:
         raise _unknown("/into", "no such division of yours on this level", "辖区内无此同级区划")
     below = await service.lock(pg, _below(tree, code, body.valid_from))
-    try:
-        rules.check_divisible(found, body.valid_from)
-        rules.check_divisible(taking, body.valid_from)
-        rules.check_not_awaited(found, tree, body.valid_from)
-        changed = rules.ended(found, body.valid_from, body.into, "/valid_from")
-        moved = [rules.moved(each, taking, body.valid_from) for each in below]
-    except RefusedError as refused:
-        raise errors.invalid(refused.fault) from refused
+    rules.check_divisible(found, body.valid_from)
+    rules.check_divisible(taking, body.valid_from)
+    rules.check_not_awaited(found, tree, body.valid_from)
+    changed = rules.ended(found, body.valid_from, body.into, "/valid_from")
+    moved = [rules.moved(each, taking, body.valid_from) for each in below]
     made = [changed, *moved]
     await _store(pg, registry, caller, made, body.reason)
     await residents.follow(pg, service.with_changes(tree, made), [code], body.valid_from, {})
@@ -143,19 +132,13 @@ async def split(
         raise errors.invalid(*faults)
     if any(tree.get(part.code) is not None for part in body.parts):
         raise Problem(rules.CODE_TAKEN)
-    try:
-        changed = _remaining(found, body, tree)
-        parts = {
-            part.code: rules.part_of(found, part.code, part.name, part.sort_order, body.valid_from)
-            for part in body.parts
-        }
-        goes_to = {named: part.code for part in body.parts for named in part.divisions}
-        homes = {child: goes_to.get(child, body.rest) for child in below}
-        moved = [
-            rules.moved(below[child], parts[home], body.valid_from) for child, home in homes.items() if home != code
-        ]
-    except RefusedError as refused:
-        raise errors.invalid(refused.fault) from refused
+    changed = _remaining(found, body, tree)
+    parts = {
+        part.code: rules.part_of(found, part.code, part.name, part.sort_order, body.valid_from) for part in body.parts
+    }
+    goes_to = {named: part.code for part in body.parts for named in part.divisions}
+    homes = {child: goes_to.get(child, body.rest) for child in below}
+    moved = [rules.moved(below[child], parts[home], body.valid_from) for child, home in homes.items() if home != code]
     made = [*([changed] if changed is not found else []), *parts.values(), *moved]
     await _store(pg, registry, caller, made, body.reason)
     households = {number: part.code for part in body.parts for number in part.households}
@@ -172,7 +155,7 @@ async def split(
 
 
 def _remaining(division: DivisionEvent, body: Split, tree: DivisionTree) -> DivisionEvent:
-    """What a split makes of the division itself: smaller, or at its end. Raises ``RefusedError``."""
+    """What a split makes of the division itself: smaller, or at its end. Raises 422."""
     rules.check_divisible(division, body.valid_from)
     rules.check_settled(division, body.valid_from)
     if body.rest == division.code:
@@ -229,10 +212,7 @@ def _unknown(pointer: str, en: str, zh: str) -> Problem:
 
 
 def _check_day(registry: Registry, day: date, pointer: str = "/valid_from", *, ahead: bool = False) -> None:
-    try:
-        rules.check_day(day, today(registry), pointer, ahead=ahead)
-    except RefusedError as refused:
-        raise errors.invalid(refused.fault) from refused
+    rules.check_day(day, today(registry), pointer, ahead=ahead)
 
 
 async def _store(pg: Pg, registry: Registry, caller: Caller, made: Sequence[DivisionEvent], reason: str) -> None:

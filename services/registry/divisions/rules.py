@@ -18,7 +18,7 @@ from shared.contracts.division import (
     Level,
     ManagingUnit,
 )
-from shared.errors import Fault, fault
+from shared.errors import Fault, Problem, fault
 
 BELOW: dict[str, Level] = {"city": "county", "county": "township", "township": "village"}
 Former = TypeVar("Former", FormerName, FormerParent)
@@ -42,14 +42,6 @@ CODE_TAKEN = errors.kind(
 )  # fmt: skip
 
 
-class RefusedError(Exception):
-    """A change that the rules refuse; ``fault`` says why."""
-
-    def __init__(self, refusal: Fault) -> None:
-        super().__init__(refusal.code)
-        self.fault = refusal
-
-
 def placement_faults(code: str, level: Level, parent: DivisionEvent | None, valid_from: date) -> list[Fault]:
     """What speaks against a new division: its parent's level, the form of its code, its parent's validity."""
     found = []
@@ -64,21 +56,21 @@ def placement_faults(code: str, level: Level, parent: DivisionEvent | None, vali
 
 
 def designated(division: DivisionEvent, kind: DesignationKind, valid_from: date) -> DivisionEvent:
-    """The division with a designation from a day on; itself if it has that very one. Raises ``RefusedError``."""
+    """The division with a designation from a day on; itself if it has that very one. Raises 422."""
     if division.level not in _LEVELS[kind]:
-        raise RefusedError(fault("/kind", "designation_level", "not for this level", "该级别不适用此认定"))
+        raise errors.invalid(fault("/kind", "designation_level", "not for this level", "该级别不适用此认定"))
     _check_valid(division, valid_from)
     made = Designation(kind=kind, valid_from=valid_from)
     if made in division.designations:
         return division
     for entry in division.designations:
         if entry.kind == kind and (entry.valid_to is None or entry.valid_to > valid_from):
-            raise RefusedError(fault("/valid_from", "designation_holds", "it holds then or later", "该认定已有效"))
+            raise errors.invalid(fault("/valid_from", "designation_holds", "it holds then or later", "该认定已有效"))
     return _next(division, designations=[*division.designations, made])
 
 
 def undesignated(division: DivisionEvent, kind: DesignationKind, valid_to: date) -> DivisionEvent:
-    """The division without a designation from a day on. Raises ``RefusedError``."""
+    """The division without a designation from a day on. Raises 422."""
     ended = [
         entry.model_copy(update={"valid_to": valid_to})
         if entry.kind == kind and entry.valid_to is None and entry.valid_from < valid_to
@@ -86,16 +78,16 @@ def undesignated(division: DivisionEvent, kind: DesignationKind, valid_to: date)
         for entry in division.designations
     ]
     if ended == division.designations:
-        raise RefusedError(fault("/valid_to", "designation_does_not_hold", "it does not hold", "该认定未生效"))
+        raise errors.invalid(fault("/valid_to", "designation_does_not_hold", "it does not hold", "该认定未生效"))
     return _next(division, designations=ended)
 
 
 def managed_by(division: DivisionEvent, unit: str | None, valid_from: date) -> DivisionEvent:
-    """The division run by another unit from a day on (None: by its county again). Raises ``RefusedError``."""
+    """The division run by another unit from a day on (None: by its county again). Raises 422."""
     _check_movable(division, valid_from)
     if unit is not None and division.level == "village":  # its township would count in two units: no sum adds up then
         en, zh = "townships only: move the village below one of that unit", "仅适用于乡级;村级请改变隶属关系"
-        raise RefusedError(fault("", "division_level", en, zh))
+        raise errors.invalid(fault("", "division_level", en, zh))
     entries = list(division.managing_units)
     if entries and (entries[-1].valid_to or entries[-1].valid_from) > valid_from:
         raise _before_last_change()
@@ -111,24 +103,24 @@ def managed_by(division: DivisionEvent, unit: str | None, valid_from: date) -> D
 
 
 def check_day(day: date, today: date, pointer: str, *, ahead: bool) -> None:
-    """A change begins today or, where it may be entered ``ahead`` of its day, later. Raises ``RefusedError``."""
+    """A change begins today or, where it may be entered ``ahead`` of its day, later. Raises 422."""
     if day < today:
-        raise RefusedError(fault(pointer, "backdated", "not before today", "不得早于今日"))
+        raise errors.invalid(fault(pointer, "backdated", "not before today", "不得早于今日"))
     if day > today and not ahead:
-        raise RefusedError(fault(pointer, "dated_ahead", "enter it on the day it takes effect", "须在生效当日录入"))
+        raise errors.invalid(fault(pointer, "dated_ahead", "enter it on the day it takes effect", "须在生效当日录入"))
 
 
 def check_not_awaited(
     division: DivisionEvent, others: Iterable[DivisionEvent], day: date, pointer: str = "/valid_from"
 ) -> None:
-    """No other division is dated to go into this one after a day on which it ends. Raises ``RefusedError``."""
+    """No other division is dated to go into this one after a day on which it ends. Raises 422."""
     going = [each.valid_to for each in others if each.successor == division.code and each.valid_to is not None]
     if any(each > day for each in going):
         raise _before_last_change(pointer)
 
 
 def renamed(division: DivisionEvent, name: str, valid_from: date) -> DivisionEvent:
-    """The division under another name from a day on 更名. Raises ``RefusedError``."""
+    """The division under another name from a day on 更名. Raises 422."""
     _check_valid(division, valid_from)
     if name == division.name:
         return division
@@ -137,12 +129,12 @@ def renamed(division: DivisionEvent, name: str, valid_from: date) -> DivisionEve
 
 
 def moved(division: DivisionEvent, parent: DivisionEvent | None, valid_from: date) -> DivisionEvent:
-    """The division below another one from a day on 改变隶属关系; its code stays. Raises ``RefusedError``."""
+    """The division below another one from a day on 改变隶属关系; its code stays. Raises 422."""
     _check_movable(division, valid_from)
     if parent is None or BELOW.get(parent.level) != division.level:
-        raise RefusedError(fault("/parent", "parent_level", "not one level above", "上级行政区划级别不符"))
+        raise errors.invalid(fault("/parent", "parent_level", "not one level above", "上级行政区划级别不符"))
     if not parent.holds_on(valid_from) or parent.valid_to is not None:
-        raise RefusedError(
+        raise errors.invalid(
             fault("/parent", "parent_not_valid", "it is not valid then, or ends", "上级当日无效或将撤销")
         )
     if division.parent is None or parent.code == division.parent:
@@ -154,11 +146,11 @@ def moved(division: DivisionEvent, parent: DivisionEvent | None, valid_from: dat
 def ended(
     division: DivisionEvent, valid_to: date, successor: str | None = None, pointer: str = "/valid_to"
 ) -> DivisionEvent:
-    """The division no longer valid from a day on 撤销; its households go to ``successor``. Raises ``RefusedError``."""
+    """The division no longer valid from a day on 撤销; its households go to ``successor``. Raises 422."""
     if division.valid_to is not None:
-        raise RefusedError(fault(pointer, "division_ends", "it ends already", "该区划已撤销"))
+        raise errors.invalid(fault(pointer, "division_ends", "it ends already", "该区划已撤销"))
     if valid_to <= division.valid_from:
-        raise RefusedError(fault(pointer, "division_not_valid", "it is not valid before", "该区划此前未生效"))
+        raise errors.invalid(fault(pointer, "division_not_valid", "it is not valid before", "该区划此前未生效"))
     check_settled(division, valid_to)
     return _next(division, valid_to=valid_to, successor=successor)
 
@@ -181,7 +173,7 @@ def part_of(division: DivisionEvent, code: str, name: str, sort_order: int, vali
 
 
 def check_settled(division: DivisionEvent, day: date) -> None:
-    """Nothing about the division is dated to change after a day. Raises ``RefusedError``."""
+    """Nothing about the division is dated to change after a day. Raises 422."""
     units = division.managing_units
     days = [former.valid_to for former in division.former_names]
     days += [former.valid_to for former in division.former_parents]
@@ -191,21 +183,21 @@ def check_settled(division: DivisionEvent, day: date) -> None:
 
 
 def check_divisible(division: DivisionEvent, valid_from: date) -> None:
-    """Whether it can be split, or merged with another: a township or village, valid, that does not end. Raises."""
+    """Whether it can be split, or merged with another: a township or village, valid, that does not end. Raises 422."""
     _check_movable(division, valid_from)
     if division.valid_to is not None:
-        raise RefusedError(fault("/valid_from", "division_ends", "it ends already", "该区划将撤销"))
+        raise errors.invalid(fault("/valid_from", "division_ends", "it ends already", "该区划将撤销"))
 
 
 def _check_movable(division: DivisionEvent, day: date) -> None:
     if division.level not in _MOVABLE:
-        raise RefusedError(fault("", "division_level", "townships and villages only", "仅适用于乡级和村级"))
+        raise errors.invalid(fault("", "division_level", "townships and villages only", "仅适用于乡级和村级"))
     _check_valid(division, day)
 
 
 def _check_valid(division: DivisionEvent, day: date) -> None:
     if not division.holds_on(day):
-        raise RefusedError(fault("/valid_from", "division_not_valid", "the division is not valid then", "当日无效"))
+        raise errors.invalid(fault("/valid_from", "division_not_valid", "the division is not valid then", "当日无效"))
 
 
 def _with(entries: Sequence[Former], made: Former) -> list[Former]:
@@ -218,8 +210,8 @@ def _with(entries: Sequence[Former], made: Former) -> list[Former]:
     return found
 
 
-def _before_last_change(pointer: str = "/valid_from") -> RefusedError:
-    return RefusedError(fault(pointer, "before_last_change", "a later change stands", "早于已有变更"))
+def _before_last_change(pointer: str = "/valid_from") -> Problem:
+    return errors.invalid(fault(pointer, "before_last_change", "a later change stands", "早于已有变更"))
 
 
 def _next(division: DivisionEvent, **changes: object) -> DivisionEvent:

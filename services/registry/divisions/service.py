@@ -11,7 +11,6 @@ from services.registry.audit.rules import Entry, digest_of
 from services.registry.context import Registry, today, within
 from services.registry.divisions import rules
 from services.registry.divisions.loading import load_divisions
-from services.registry.divisions.rules import RefusedError
 from services.registry.divisions.schemas import DesignationLine, DivisionIn
 from services.registry.reports import Tally
 from shared import errors, outbox
@@ -144,7 +143,7 @@ async def designate(
 ) -> DivisionEvent:
     """Give a designation from a day on. Raises 404, 412, 422."""
     found = await locked(pg, registry, caller, code, expected)
-    return await changed(pg, registry, caller, found, lambda: rules.designated(found, kind, valid_from))
+    return await changed(pg, registry, caller, found, rules.designated(found, kind, valid_from))
 
 
 async def end_designation(
@@ -159,7 +158,7 @@ async def end_designation(
         [found] = await lock(pg, [code])
     else:
         found = await locked(pg, registry, caller, code, expected)
-    return await changed(pg, registry, caller, found, lambda: rules.undesignated(found, kind, valid_to))
+    return await changed(pg, registry, caller, found, rules.undesignated(found, kind, valid_to))
 
 
 async def designate_many(
@@ -181,8 +180,8 @@ async def designate_many(
             continue
         try:
             changed = rules.designated(found, line.kind, line.valid_from)
-        except RefusedError as refused:
-            tally.reject(row, [refused.fault])
+        except Problem as refused:
+            tally.reject(row, refused.faults)
             continue
         tally.created += changed is not found
         tally.unchanged += changed is found
@@ -209,18 +208,9 @@ async def lock(pg: Pg, codes: Iterable[str]) -> list[DivisionEvent]:
 
 
 async def changed(
-    pg: Pg,
-    registry: Registry,
-    caller: Caller,
-    found: DivisionEvent,
-    decide: Callable[[], DivisionEvent],
-    reason: str | None = None,
+    pg: Pg, registry: Registry, caller: Caller, found: DivisionEvent, new: DivisionEvent, reason: str | None = None
 ) -> DivisionEvent:
-    """A division as decided, written if that changes anything. Raises 422 for what the rules refuse."""
-    try:
-        new = decide()
-    except RefusedError as refused:
-        raise errors.invalid(refused.fault) from refused
+    """A division as decided, written if that changes anything."""
     if new is not found:
         await store(pg, registry.runtime.settings, [new], registry.runtime.clock.now(), caller.key_id, reason)
     return new
