@@ -1,14 +1,14 @@
 """Routes of divisions."""
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request, Response
 from pydantic import Field
 
 from services.registry.commands import attempted, claim, command, complete, forget
-from services.registry.context import Admin, Divisions, Reader, Registry, RegistryDep, day_known
+from services.registry.context import Admin, Divisions, Reader, RegistryDep, day_known
 from services.registry.divisions import service
 from services.registry.divisions.changing import answer, carried_out, once, shown
 from services.registry.divisions.schemas import (
@@ -20,7 +20,7 @@ from services.registry.divisions.schemas import (
     DivisionVersion,
     DivisionVersions,
 )
-from services.registry.instants import SETTLED_RESPONSE, settled
+from services.registry.instants import SETTLED_RESPONSE
 from services.registry.reports import ImportReport, Mode, keep, kept
 from shared import errors
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
@@ -77,7 +77,7 @@ async def list_divisions(
     Names and parents are those of the day. `known_at` answers as the register would have answered then: finally, hence
     503 `not_settled` while what was known then is still being recorded.
     """
-    tree = await known_tree(registry, tree, query.known_at)
+    tree = await service.known_tree(registry, tree, query.known_at)
     day = query.as_of or day_known(registry, query.known_at)
     found = sorted(_matching(tree, query, day), key=_order)
     after = query.after(request, length=2)
@@ -104,16 +104,6 @@ def _order(division: DivisionEvent) -> tuple[int, str]:
     return division.sort_order, division.code
 
 
-async def known_tree(registry: Registry, now: DivisionTree, known_at: datetime | None) -> DivisionTree:
-    """The divisions as they were known at an instant, or as they are. Raises what ``settled`` does."""
-    if known_at is None:
-        return now
-    await settled(registry.runtime, known_at)
-    async with registry.runtime.database.driver() as pg:
-        # what was recorded until then is in the tree by now
-        return await service.tree_known_at(pg, known_at, await registry.divisions.latest(pg))
-
-
 @routes.get(
     "/divisions/{code}",
     operation_id="get_division",
@@ -130,7 +120,7 @@ async def get_division(
     known_at: Annotated[Instant | None, Query(description="As was known then; default now 已知时点.")] = None,
 ) -> DivisionOut:
     """The division with its whole dated past; name, parent and path are those of the day. Ended ones stay readable."""
-    tree = await known_tree(registry, tree, known_at)
+    tree = await service.known_tree(registry, tree, known_at)
     division = tree.get(code)
     if division is None:
         raise Problem(errors.NOT_FOUND)

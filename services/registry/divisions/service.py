@@ -12,6 +12,7 @@ from services.registry.context import Registry, today, within
 from services.registry.divisions import rules
 from services.registry.divisions.loading import load_divisions
 from services.registry.divisions.schemas import DesignationLine, DivisionIn
+from services.registry.instants import settled
 from services.registry.reports import Tally
 from shared import errors, outbox
 from shared.auth import Caller
@@ -65,7 +66,17 @@ def with_changes(tree: DivisionTree, made: Sequence[DivisionEvent]) -> DivisionT
     return DivisionTree(sorted([*tree, *made], key=attrgetter("code"))) if made else tree
 
 
-async def tree_known_at(pg: Pg, instant: datetime, now: DivisionTree) -> DivisionTree:
+async def known_tree(registry: Registry, now: DivisionTree, known_at: datetime | None) -> DivisionTree:
+    """The divisions as they were known at an instant, or as they are. Raises what ``settled`` does."""
+    if known_at is None:
+        return now
+    await settled(registry.runtime, known_at)
+    async with registry.runtime.database.driver() as pg:
+        # what was recorded until then is in the tree by now
+        return await _tree_known_at(pg, known_at, await registry.divisions.latest(pg))
+
+
+async def _tree_known_at(pg: Pg, instant: datetime, now: DivisionTree) -> DivisionTree:
     """The tree as it was known at an instant, which is that of now if nothing changed since; empty before the first."""
     if not await pg.fetchval("SELECT EXISTS (SELECT FROM division_version WHERE recorded_at > $1)", instant):
         return now

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from fastapi import Header, Query, Request, Response
 
 from services.registry.context import Divisions, Registry, RegistryDep, day_known
-from services.registry.divisions.api import known_tree
+from services.registry.divisions.service import known_tree
 from services.registry.instants import SETTLED_RESPONSE
 from services.registry.standing.rules import MONITORING_OFF
 from services.registry.statistics import export, reading, units
