@@ -63,7 +63,6 @@ from services.registry.submissions.contracts import HOUSEHOLD_OUTCOMES, HOUSEHOL
 from services.registry.submissions.service import GROUP, MAX_RECORDS, HouseholdDesk
 from services.registry.years import api as years_api
 from shared.app import Role, Runtime, create_app
-from shared.auth import Caller
 from shared.clock import Clock, SystemClock
 from shared.consumer import Consumer
 from shared.contracts.division import DIVISION
@@ -150,9 +149,6 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             if plain is not None:
                 await keys.seed_bootstrap(pg, settings, plain, CITY, clock.now())
 
-    def residents(caller: Caller, reason: str) -> Residents:
-        return Residents(registry, caller, reason)
-
     app = create_app(
         runtime,
         title="Bangfu registry 建档立卡",
@@ -216,7 +212,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
     app.state.divisions = registry.divisions
     app.state.source_noted = partial(note_source, registry)
     app.state.submission_keys = keys_to_us
-    app.state.residents = residents
+    app.state.residents = Residents(registry)
     app.state.exchange = exchange
     app.state.visitors = Visitors(registry.quotas.verification)
     app.state.imports = imports

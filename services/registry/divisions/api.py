@@ -25,7 +25,6 @@ from services.registry.reports import ImportReport, Mode, keep, kept
 from shared import errors
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
 from shared.contracts.division import DesignationKind, DivisionEvent, DivisionTree, Level
-from shared.db import Pg
 from shared.errors import Problem
 from shared.http.body import parse_line, read_lines
 from shared.http.etag import required_version, set_etag
@@ -164,11 +163,9 @@ async def register_division(
     body: DivisionIn, response: Response, caller: Admin, registry: RegistryDep, key: Key, dry_run: DryRun = False
 ) -> DivisionOut:
     """Add a unit that has no national code, or a division of a newer edition."""
-
-    async def register(pg: Pg) -> DivisionEvent:
-        return await service.register(pg, registry, caller, body)
-
-    made = await once(registry, response, key, body.code, register, dry_run=dry_run)
+    made = await once(
+        registry, response, key, body.code, lambda pg: service.register(pg, registry, caller, body), dry_run=dry_run
+    )
     response.status_code = 200 if dry_run else 201
     response.headers["Location"] = f"/v1/divisions/{made.code}"
     return await answer(registry, made, response)
@@ -190,11 +187,14 @@ async def designate_division(
     key: Key,
 ) -> DivisionOut:
     """From a day on, for example poor village 贫困村. A designation that holds already is refused."""
-
-    async def designate(pg: Pg) -> DivisionEvent:
-        return await service.designate(pg, registry, caller, code, body.kind, body.valid_from, expected)
-
-    return await answer(registry, await once(registry, response, key, code, designate), response)
+    changed = await once(
+        registry,
+        response,
+        key,
+        code,
+        lambda pg: service.designate(pg, registry, caller, code, body.kind, body.valid_from, expected),
+    )
+    return await answer(registry, changed, response)
 
 
 @routes.post(
@@ -213,11 +213,10 @@ async def end_designation(
     registry: RegistryDep,
 ) -> DivisionOut:
     """From a day on it no longer holds; it still held on the days before."""
-
-    async def end(pg: Pg) -> DivisionEvent:
-        return await service.end_designation(pg, registry, caller, code, kind, body.valid_to, expected)
-
-    return await answer(registry, await carried_out(registry, end), response)
+    changed = await carried_out(
+        registry, lambda pg: service.end_designation(pg, registry, caller, code, kind, body.valid_to, expected)
+    )
+    return await answer(registry, changed, response)
 
 
 @routes.post(

@@ -32,9 +32,9 @@ class Residents(Protocol):
         ...
 
     async def follow(
-        self, pg: Pg, tree: DivisionTree, codes: Sequence[str], day: date, moves: Mapping[str, str]
+        self, pg: Pg, caller: Caller, reason: str, tree: DivisionTree, code: str, day: date, moves: Mapping[str, str]
     ) -> frozenset[str]:
-        """Bring paths in these divisions in line with the tree, from a day on.
+        """Bring paths in a division in line with the tree, from a day on.
 
         ``moves`` names households by number that go into another village on that day; returns those that did.
         """
@@ -62,7 +62,8 @@ async def hand_over(
     _check_day(registry, body.valid_from)
     handed_over = rules.managed_by(found, body.unit, body.valid_from)
     changed = await service.changed(pg, registry, caller, found, handed_over, body.reason)
-    await residents.follow(pg, service.with_changes(tree, [changed]), [code], body.valid_from, {})
+    tree = service.with_changes(tree, [changed])
+    await residents.follow(pg, caller, body.reason, tree, code, body.valid_from, {})
     return changed
 
 
@@ -78,7 +79,8 @@ async def move(
     _check_day(registry, body.valid_from)
     moved = rules.moved(found, parent, body.valid_from)
     changed = await service.changed(pg, registry, caller, found, moved, body.reason)
-    await residents.follow(pg, service.with_changes(tree, [changed]), [code], body.valid_from, {})
+    tree = service.with_changes(tree, [changed])
+    await residents.follow(pg, caller, body.reason, tree, code, body.valid_from, {})
     return changed
 
 
@@ -115,7 +117,8 @@ async def merge(
     moved = [rules.moved(each, taking, body.valid_from) for each in below]
     made = [changed, *moved]
     await _store(pg, registry, caller, made, body.reason)
-    await residents.follow(pg, service.with_changes(tree, made), [code], body.valid_from, {})
+    tree = service.with_changes(tree, made)
+    await residents.follow(pg, caller, body.reason, tree, code, body.valid_from, {})
     return changed
 
 
@@ -142,7 +145,8 @@ async def split(
     made = [*([changed] if changed is not found else []), *parts.values(), *moved]
     await _store(pg, registry, caller, made, body.reason)
     households = {number: part.code for part in body.parts for number in part.households}
-    went = await residents.follow(pg, service.with_changes(tree, made), [code], body.valid_from, households)
+    tree = service.with_changes(tree, made)
+    went = await residents.follow(pg, caller, body.reason, tree, code, body.valid_from, households)
     unknown = [
         fault(f"/parts/{i}/households/{j}", "household_unknown", "does not live there then", "当日不在该村")
         for i, part in enumerate(body.parts)

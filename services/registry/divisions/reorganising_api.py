@@ -4,7 +4,9 @@ The day is today: people follow a change at once, so it is entered on the day it
 ahead.
 """
 
-from fastapi import Request, Response
+from typing import Annotated
+
+from fastapi import Depends, Request, Response
 
 from services.registry.context import Admin, RegistryDep
 from services.registry.divisions import reorganising
@@ -13,17 +15,17 @@ from services.registry.divisions.changing import answer, carried_out, once
 from services.registry.divisions.reorganising import Residents
 from services.registry.divisions.schemas import DivisionOut, Ending, Handover, Merge, Move, Rename, Split
 from shared.app import CONFLICT_RESPONSE, router
-from shared.auth import Caller
-from shared.contracts.division import DivisionEvent
-from shared.db import Pg
 
 routes = router("divisions")
 
 
-def residents_of(request: Request, caller: Caller, reason: str) -> Residents:
+async def _residents(request: Request) -> Residents:
     """The households, as the application hands them over: divisions know nothing of them."""
-    residents: Residents = request.app.state.residents(caller, reason)
+    residents: Residents = request.app.state.residents
     return residents
+
+
+ResidentsDep = Annotated[Residents, Depends(_residents)]
 
 
 @routes.post(
@@ -33,11 +35,8 @@ async def rename_division(
     code: str, body: Rename, response: Response, caller: Admin, expected: Expected, registry: RegistryDep
 ) -> DivisionOut:
     """From a day on, today or later. Whatever is asked as of an earlier day shows the name of that day."""
-
-    async def rename(pg: Pg) -> DivisionEvent:
-        return await reorganising.rename(pg, registry, caller, code, body, expected)
-
-    return await answer(registry, await carried_out(registry, rename), response)
+    changed = await carried_out(registry, lambda pg: reorganising.rename(pg, registry, caller, code, body, expected))
+    return await answer(registry, changed, response)
 
 
 @routes.post(
@@ -49,23 +48,21 @@ async def rename_division(
 async def move_division(
     code: str,
     body: Move,
-    request: Request,
     response: Response,
     caller: Admin,
     expected: Expected,
     registry: RegistryDep,
+    residents: ResidentsDep,
 ) -> DivisionOut:
     """A township to another county, a village to another township. Its code stays.
 
     Entered on the day it takes effect, not ahead of it (`dated_ahead`): from then on the new county has the households
     living there in its scope. They get the new path into their dated states, and are published again.
     """
-    residents = residents_of(request, caller, body.reason)
-
-    async def move(pg: Pg) -> DivisionEvent:
-        return await reorganising.move(pg, registry, caller, code, body, expected, residents)
-
-    return await answer(registry, await carried_out(registry, move), response)
+    changed = await carried_out(
+        registry, lambda pg: reorganising.move(pg, registry, caller, code, body, expected, residents)
+    )
+    return await answer(registry, changed, response)
 
 
 @routes.post(
@@ -77,23 +74,21 @@ async def move_division(
 async def hand_over_division(
     code: str,
     body: Handover,
-    request: Request,
     response: Response,
     caller: Admin,
     expected: Expected,
     registry: RegistryDep,
+    residents: ResidentsDep,
 ) -> DivisionOut:
     """From today on; what happened before still counts for the unit of its day.
 
     Entered on the day it takes effect, not ahead of it (`dated_ahead`): from then on the new unit has the households
     living there in its scope. They get the new unit into their dated states, and are published again.
     """
-    residents = residents_of(request, caller, body.reason)
-
-    async def hand_over(pg: Pg) -> DivisionEvent:
-        return await reorganising.hand_over(pg, registry, caller, code, body, expected, residents)
-
-    return await answer(registry, await carried_out(registry, hand_over), response)
+    changed = await carried_out(
+        registry, lambda pg: reorganising.hand_over(pg, registry, caller, code, body, expected, residents)
+    )
+    return await answer(registry, changed, response)
 
 
 @routes.post(
@@ -102,23 +97,21 @@ async def hand_over_division(
 async def end_division(
     code: str,
     body: Ending,
-    request: Request,
     response: Response,
     caller: Admin,
     expected: Expected,
     registry: RegistryDep,
+    residents: ResidentsDep,
 ) -> DivisionOut:
     """Only where no division lies below it or is run by it, and no household lives there: merge it otherwise.
 
     Entered on the day it takes effect, not ahead of it (`dated_ahead`). Its code is never given out again, and stays
     readable as of the days it held.
     """
-    residents = residents_of(request, caller, body.reason)
-
-    async def end(pg: Pg) -> DivisionEvent:
-        return await reorganising.end(pg, registry, caller, code, body, expected, residents)
-
-    return await answer(registry, await carried_out(registry, end), response)
+    changed = await carried_out(
+        registry, lambda pg: reorganising.end(pg, registry, caller, code, body, expected, residents)
+    )
+    return await answer(registry, changed, response)
 
 
 @routes.post(
@@ -130,23 +123,21 @@ async def end_division(
 async def merge_division(
     code: str,
     body: Merge,
-    request: Request,
     response: Response,
     caller: Admin,
     expected: Expected,
     registry: RegistryDep,
+    residents: ResidentsDep,
 ) -> DivisionOut:
     """It ends today, and all that lives or lies in it goes into the other one.
 
     Entered on the day it takes effect, not ahead of it (`dated_ahead`).
     Several villages become a new one by adding that first (`POST /v1/divisions`) and merging each into it.
     """
-    residents = residents_of(request, caller, body.reason)
-
-    async def merge(pg: Pg) -> DivisionEvent:
-        return await reorganising.merge(pg, registry, caller, code, body, expected, residents)
-
-    return await answer(registry, await carried_out(registry, merge), response)
+    changed = await carried_out(
+        registry, lambda pg: reorganising.merge(pg, registry, caller, code, body, expected, residents)
+    )
+    return await answer(registry, changed, response)
 
 
 @routes.post(
@@ -158,11 +149,11 @@ async def merge_division(
 async def split_division(
     code: str,
     body: Split,
-    request: Request,
     response: Response,
     caller: Admin,
     expected: Expected,
     registry: RegistryDep,
+    residents: ResidentsDep,
     key: Key,
     dry_run: DryRun = False,
 ) -> DivisionOut:
@@ -171,9 +162,12 @@ async def split_division(
     `rest` says where everybody else goes; unless that is the division itself, it ends today. New divisions hold no
     designation 认定 until they are given one. Entered on the day it takes effect, not ahead of it (`dated_ahead`).
     """
-    residents = residents_of(request, caller, body.reason)
-
-    async def split(pg: Pg) -> DivisionEvent:
-        return await reorganising.split(pg, registry, caller, code, body, expected, residents)
-
-    return await answer(registry, await once(registry, response, key, code, split, dry_run=dry_run), response)
+    changed = await once(
+        registry,
+        response,
+        key,
+        code,
+        lambda pg: reorganising.split(pg, registry, caller, code, body, expected, residents),
+        dry_run=dry_run,
+    )
+    return await answer(registry, changed, response)

@@ -20,34 +20,32 @@ from shared.db import Pg
 
 _AT_ONCE = 125
 """Few enough that other requests need not wait for long while they are read."""
-_LIVING = "(township = ANY($1) OR village = ANY($1)) AND (valid_to IS NULL OR valid_to > $2)"
+_LIVING = "(township = $1 OR village = $1) AND (valid_to IS NULL OR valid_to > $2)"
 
 
 @dataclass(frozen=True, slots=True)
 class Residents:
-    """Who is on the register, with a household or without one, as divisions see them; changes are the caller's."""
+    """Who is on the register, with a household or without one, as divisions see them."""
 
     registry: Registry
-    caller: Caller
-    reason: str
 
     async def any_in(self, pg: Pg, code: str, day: date) -> bool:
         """Whether somebody lives in a division on a day or later."""
-        living = await pg.fetchval(f"SELECT EXISTS (SELECT FROM household_period WHERE {_LIVING})", [code], day)
+        living = await pg.fetchval(f"SELECT EXISTS (SELECT FROM household_period WHERE {_LIVING})", code, day)
         return bool(living) or await persons.any_in(pg, code, day)
 
     async def follow(
-        self, pg: Pg, tree: DivisionTree, codes: Sequence[str], day: date, moves: Mapping[str, str]
+        self, pg: Pg, caller: Caller, reason: str, tree: DivisionTree, code: str, day: date, moves: Mapping[str, str]
     ) -> frozenset[str]:
-        """Bring the paths of households and persons in these divisions in line with the tree, from a day on.
+        """Bring the paths of households and persons in a division in line with the tree, from a day on.
 
         ``moves`` names households by number that go into another village on that day; returns those that did.
         """
         rows = await pg.fetch(
-            f"SELECT DISTINCT household_id FROM household_period WHERE {_LIVING} ORDER BY household_id", codes, day
+            f"SELECT DISTINCT household_id FROM household_period WHERE {_LIVING} ORDER BY household_id", code, day
         )
         identifiers: Sequence[UUID] = [row["household_id"] for row in rows]
-        author, change = author_of(self.registry, self.caller, self.reason), _Change(tree, codes, day, moves)
+        author, change = author_of(self.registry, caller, reason), _Change(tree, code, day, moves)
         changes, went = PopulationChanges(), set[str]()
         for first in range(0, len(identifiers), _AT_ONCE):
             olds = await reading.several(pg, identifiers[first : first + _AT_ONCE], self.registry.vault, lock=True)
@@ -56,23 +54,23 @@ class Residents:
             await store.change(pg, self.registry, changed, changes)
             went.update(old.number for old in olds if change.sends(old))
         await statistics.count(pg, changes)
-        await persons.follow(pg, self.registry, author, tree, codes, day)
+        await persons.follow(pg, self.registry, author, tree, code, day)
         return frozenset(went)
 
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """What a change of some divisions means for the households there, from a day on."""
+    """What a change of a division means for the households there, from a day on."""
 
     tree: DivisionTree
-    codes: Sequence[str]
+    code: str
     day: date
     moves: Mapping[str, str]
 
     def sends(self, household: Household) -> bool:
         """Whether a household lives there then and goes into another village."""
         state = household.event.state_on(self.day) if household.number in self.moves else None
-        return state is not None and state.path.village in self.codes
+        return state is not None and state.path.village == self.code
 
     def applied(self, old: Household) -> Household:
         """What becomes of a household; itself where nothing does."""
