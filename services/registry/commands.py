@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import asyncpg
+from fastapi import Query
 
 from services.registry import instants
 from shared import errors
@@ -14,8 +15,9 @@ from shared.db import Pg
 from shared.errors import Problem, Text
 from shared.http.claiming import claim, complete, find_earlier, forget
 
-__all__ = ["attempted", "claim", "command", "complete", "find_earlier", "forget", "plan_anew"]
+__all__ = ["DryRun", "attempted", "claim", "command", "complete", "find_earlier", "forget", "plan_anew"]
 T = TypeVar("T")
+DryRun = Annotated[bool, Query(description="Check only; nothing is written 仅校验.")]
 ATTEMPTS = 3
 """How often a command is tried that loses to others running beside it."""
 PAUSE_SECONDS = 0.05

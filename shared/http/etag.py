@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from fastapi import Header, Response
+from fastapi import Depends, Header, Response
 
 from shared import errors
 from shared.errors import Problem
@@ -24,6 +24,10 @@ async def required_version(
     if if_match is None:
         raise Problem(errors.PRECONDITION_REQUIRED)
     return _version(if_match)
+
+
+Expected = Annotated[int, Depends(required_version)]
+"""The version that a change is to be made of."""
 
 
 async def named_version(

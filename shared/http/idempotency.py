@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Header, Request, Response
+from fastapi import Depends, Header, Request, Response
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -105,6 +105,9 @@ async def idempotency_key(
     asked = address.encode() + b"?" + request.scope["query_string"] + b"\n" + await request.body()
     fingerprint: Fingerprint = request.app.state.fingerprint
     return IdempotencyKey(parse_key(idempotency_key), f"{caller.key_id} {address}", fingerprint(asked))
+
+
+Key = Annotated[IdempotencyKey, Depends(idempotency_key)]
 
 
 def plain_fingerprint(asked: bytes) -> bytes:

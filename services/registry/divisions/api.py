@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import Depends, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import Field
 
-from services.registry.commands import attempted, claim, command, complete, forget
+from services.registry.commands import DryRun, attempted, claim, command, complete, forget
 from services.registry.context import Admin, Divisions, Reader, RegistryDep, day_known
 from services.registry.divisions import service
 from services.registry.divisions.changing import answer, carried_out, once, shown
@@ -27,18 +27,15 @@ from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES,
 from shared.contracts.division import DesignationKind, DivisionEvent, DivisionTree, Level
 from shared.errors import Problem
 from shared.http.body import parse_line, read_lines
-from shared.http.etag import required_version, set_etag
+from shared.http.etag import Expected, set_etag
 from shared.http.fields import Day, Instant
-from shared.http.idempotency import IdempotencyKey, idempotency_key, mark_replayed
+from shared.http.idempotency import Key, mark_replayed
 from shared.http.listing import ListQuery
 from shared.http.pagination import Page, page_of
 from shared.http.problems import language_of
 from shared.ids import uuid7
 
 routes = router("divisions")
-Expected = Annotated[int, Depends(required_version)]
-Key = Annotated[IdempotencyKey, Depends(idempotency_key)]
-DryRun = Annotated[bool, Query(description="Check only; nothing is written 仅校验.")]
 CHANGES = {**NOT_FOUND_RESPONSE, **VERSION_RESPONSES}
 MAX_LINES = 10_000
 

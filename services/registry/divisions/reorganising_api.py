@@ -8,13 +8,16 @@ from typing import Annotated
 
 from fastapi import Depends, Request, Response
 
+from services.registry.commands import DryRun
 from services.registry.context import Admin, RegistryDep
 from services.registry.divisions import reorganising
-from services.registry.divisions.api import CHANGES, DryRun, Expected, Key
+from services.registry.divisions.api import CHANGES
 from services.registry.divisions.changing import answer, carried_out, once
 from services.registry.divisions.reorganising import Residents
 from services.registry.divisions.schemas import DivisionOut, Ending, Handover, Merge, Move, Rename, Split
 from shared.app import CONFLICT_RESPONSE, router
+from shared.http.etag import Expected
+from shared.http.idempotency import Key
 
 routes = router("divisions")
 

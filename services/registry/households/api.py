@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Query, Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
+from services.registry.commands import DryRun
 from services.registry.context import Importer, Reader, Recorder, RegistryDep, day_known, today
 from services.registry.households import bulk, changing, listing, presenting, reading, service
 from services.registry.households.bulk import Import
@@ -27,17 +28,14 @@ from services.registry.rowsecurity import scoped
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
 from shared.contracts.household import Standing
 from shared.http.body import read_lines
-from shared.http.etag import required_version, set_etag
+from shared.http.etag import Expected, set_etag
 from shared.http.fields import Day, ExternalName, Instant
-from shared.http.idempotency import IdempotencyKey, idempotency_key, mark_replayed
+from shared.http.idempotency import Key, mark_replayed
 from shared.http.listing import ListQuery
 from shared.http.pagination import Page, page_of
 from shared.http.problems import language_of
 
 routes = router("households")
-Expected = Annotated[int, Depends(required_version)]
-Key = Annotated[IdempotencyKey, Depends(idempotency_key)]
-DryRun = Annotated[bool, Query(description="Check only; nothing is written 仅校验.")]
 CHANGES = {**NOT_FOUND_RESPONSE, **CONFLICT_RESPONSE, **VERSION_RESPONSES}
 JSONL = "application/jsonl"
 _LINES = {

@@ -6,11 +6,11 @@ from fastapi import Path, Response
 
 from services.registry.context import Reader, Recorder, RegistryDep
 from services.registry.households import changing, reading, service
-from services.registry.households.api import CHANGES, Expected
+from services.registry.households.api import CHANGES
 from services.registry.households.incomes import IncomeOut, IncomeReport, IncomesOut
 from services.registry.rowsecurity import scoped
 from shared.app import NOT_FOUND_RESPONSE, router
-from shared.http.etag import set_etag
+from shared.http.etag import Expected, set_etag
 
 routes = router("households")
 

@@ -4,16 +4,16 @@ from fastapi import Response
 
 from services.registry.context import Reader, Recorder, RegistryDep, today
 from services.registry.households import changing, presenting, reading, service
-from services.registry.households.api import CHANGES, Expected, Key
+from services.registry.households.api import CHANGES
 from services.registry.households.schemas import HouseholdDetail, MemberIn, MemberOut, MemberPatch
 from services.registry.identities.quota import QUOTA_RESPONSE
 from services.registry.rowsecurity import scoped
 from shared import errors
 from shared.app import NOT_FOUND_RESPONSE, router
 from shared.errors import Problem
-from shared.http.etag import set_etag
+from shared.http.etag import Expected, set_etag
 from shared.http.fields import Id
-from shared.http.idempotency import mark_replayed
+from shared.http.idempotency import Key, mark_replayed
 
 routes = router("households")
 

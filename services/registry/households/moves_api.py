@@ -4,13 +4,13 @@ from fastapi import Response
 
 from services.registry.context import Recorder, RegistryDep, today
 from services.registry.households import moves, presenting
-from services.registry.households.api import CHANGES, Expected, Key
+from services.registry.households.api import CHANGES
 from services.registry.households.moves_schemas import HouseholdMerger, HouseholdSplit, MemberTransfer, MovedOut
 from services.registry.households.moving import Moved
 from shared.app import router
-from shared.http.etag import set_etag
+from shared.http.etag import Expected, set_etag
 from shared.http.fields import Id
-from shared.http.idempotency import mark_replayed
+from shared.http.idempotency import Key, mark_replayed
 
 routes = router("households")
 

@@ -6,7 +6,6 @@ from fastapi import Depends, Request, Response
 
 from services.registry.context import READERS, Admin, Registry, RegistryDep, today
 from services.registry.households import erasing, presenting
-from services.registry.households.api import Expected
 from services.registry.households.persons import erasing as persons_erasing
 from services.registry.households.persons import presenting as persons
 from services.registry.households.persons.reading import alone
@@ -31,7 +30,7 @@ from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES,
 from shared.auth import AnyCaller, Caller, requires
 from shared.contracts.key import Role
 from shared.errors import fault
-from shared.http.etag import set_etag
+from shared.http.etag import Expected, set_etag
 from shared.http.fields import Id
 from shared.ids import uuid7
 

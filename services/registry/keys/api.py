@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from services.registry.commands import attempted, claim, command, complete
 from services.registry.context import Admin, RegistryDep
@@ -11,15 +11,13 @@ from services.registry.keys import service
 from services.registry.keys.schemas import KeyIn, KeyOut, NewKeyOut
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
 from shared.contracts.key import KeyEvent
-from shared.http.etag import required_version, set_etag
+from shared.http.etag import Expected, set_etag
 from shared.http.fields import Id
-from shared.http.idempotency import IdempotencyKey, idempotency_key, mark_replayed
+from shared.http.idempotency import Key, mark_replayed
 from shared.http.listing import ListQuery
 from shared.http.pagination import Page, page_of
 
 routes = router("keys")
-Expected = Annotated[int, Depends(required_version)]
-Key = Annotated[IdempotencyKey, Depends(idempotency_key)]
 
 
 @routes.post(

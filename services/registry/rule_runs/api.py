@@ -15,14 +15,13 @@ from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, router
 from shared.auth import Caller, requires
 from shared.errors import Problem, fault
 from shared.http.fields import Id
-from shared.http.idempotency import IdempotencyKey, idempotency_key, mark_replayed
+from shared.http.idempotency import Key, mark_replayed
 from shared.http.listing import ListQuery
 from shared.http.pagination import Page, page_of
 from shared.http.problems import language_of
 
 routes = router("checks")
 Checker = Annotated[Caller, Depends(requires("recorder", "reviewer", "importer"))]
-Key = Annotated[IdempotencyKey, Depends(idempotency_key)]
 CSV = "text/csv"
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.registry.commands import DryRun
 from services.registry.context import Reader, Registry, RegistryDep, Reviewer, today
 from services.registry.households import reading
 from services.registry.standing import judging, rules, service, store
@@ -26,17 +27,14 @@ from services.registry.standing.store import Filters
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
 from shared.auth import Caller, requires
 from shared.contracts.standing import DecisionKind, DecisionState
-from shared.http.etag import required_version, set_etag
+from shared.http.etag import Expected, set_etag
 from shared.http.fields import Id
-from shared.http.idempotency import IdempotencyKey, idempotency_key, mark_replayed
+from shared.http.idempotency import Key, mark_replayed
 from shared.http.listing import Digits, ListQuery
 from shared.http.pagination import Page, page_of
 from shared.http.problems import language_of
 
 routes = router("standing")
-Expected = Annotated[int, Depends(required_version)]
-Key = Annotated[IdempotencyKey, Depends(idempotency_key)]
-DryRun = Annotated[bool, Query(description="Check only; nothing is written 仅校验.")]
 Proposer = Annotated[Caller, Depends(requires("recorder"))]
 Clerk = Annotated[Caller, Depends(requires("recorder", "reviewer"))]
 CHANGES = {**NOT_FOUND_RESPONSE, **CONFLICT_RESPONSE, **VERSION_RESPONSES}

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 from pydantic import Field
 
-from services.registry.commands import command
+from services.registry.commands import DryRun, command
 from services.registry.context import Importer, Reader, RegistryDep
 from services.registry.reports import ImportReport, Mode
 from services.registry.statistics import denominators
@@ -38,7 +38,7 @@ async def put_denominators(
     caller: Importer,
     registry: RegistryDep,
     mode: Annotated[Mode, Query(description="all: all or none; each: the good ones.")] = "all",
-    dry_run: Annotated[bool, Query(description="Check only; nothing is written 仅校验.")] = False,
+    dry_run: DryRun = False,
 ) -> ImportReport:
     """JSON lines `{"division", "year", "people"}`, at most 20,000. Sending them again changes nothing.
 

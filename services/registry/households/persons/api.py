@@ -6,9 +6,10 @@ from uuid import UUID
 from fastapi import Query, Request, Response
 from pydantic import Field
 
+from services.registry.commands import DryRun
 from services.registry.context import Reader, Recorder, RegistryDep, today
 from services.registry.households import presenting as households
-from services.registry.households.api import CHANGES, DryRun, Expected, Key
+from services.registry.households.api import CHANGES
 from services.registry.households.persons import changing, presenting, reading, service
 from services.registry.households.persons.reading import Filters
 from services.registry.households.persons.schemas import (
@@ -24,9 +25,9 @@ from services.registry.households.schemas import Deregistration
 from services.registry.identities.quota import QUOTA_RESPONSE
 from services.registry.rowsecurity import scoped
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, router
-from shared.http.etag import set_etag
+from shared.http.etag import Expected, set_etag
 from shared.http.fields import Id, Instant
-from shared.http.idempotency import mark_replayed
+from shared.http.idempotency import Key, mark_replayed
 from shared.http.listing import ListQuery
 from shared.http.pagination import Page, page_of
 
