@@ -23,13 +23,11 @@ from services.registry.exchange import parties_api, tasks, tokens_api
 from services.registry.exchange.service import Exchange
 from services.registry.households import api as households_api
 from services.registry.households import incomes_api, members_api, moves_api
+from services.registry.households import problems as household_problems
 from services.registry.households import service as households
-from services.registry.households.changing import DEREGISTERED, ERASED
 from services.registry.households.following import Residents
 from services.registry.households.persons import api as persons_api
 from services.registry.households.persons import service as persons
-from services.registry.households.persons.reading import IN_HOUSEHOLD
-from services.registry.households.registering import TAKEN
 from services.registry.identities import api as identities_api
 from services.registry.identity import agree_on_keys
 from services.registry.imports import api as imports_api
@@ -186,11 +184,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
         reads=(HOUSEHOLD_SUBMISSIONS,),
         kinds=(
             REUSED,
-            DEREGISTERED,
-            ERASED,
-            TAKEN,
-            IN_HOUSEHOLD,
-            persons.DEREGISTERED,
+            *household_problems.KINDS,
             NOT_UNDOABLE,
             division_rules.CODE_TAKEN,
             instants.NOT_SETTLED,

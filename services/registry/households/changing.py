@@ -16,8 +16,14 @@ from services.registry.households.facts import facts_of
 from services.registry.households.incomes import Income, with_income
 from services.registry.households.judging import Surroundings, day_faults, identify, year_faults
 from services.registry.households.monitoring import Monitored, Monitoring
+from services.registry.households.problems import (
+    ALREADY_REGISTERED,
+    HOUSEHOLD_DEREGISTERED,
+    PERSON_ERASED,
+    UNKNOWN_VILLAGE,
+)
 from services.registry.households.records import Author, Household, Individual, Person
-from services.registry.households.registering import TAKEN, draw_numbers, new_person
+from services.registry.households.registering import draw_numbers, new_person
 from services.registry.households.rules import NotValidThenError, Relation, Since
 from services.registry.households.schemas import (
     Deregistration,
@@ -33,17 +39,16 @@ from shared.db import Pg
 from shared.errors import Problem, fault
 from shared.http.problems import faults_of
 
-DEREGISTERED = errors.kind(
-    "household_deregistered", 409, "The household is off the register", "该户已注销",
-    "A deregistered household does not change any more; register it again.", "已注销的农户不再变更,如需请重新登记。",
-)  # fmt: skip
-ERASED = errors.kind(
-    "person_erased", 409, "The identity was erased", "身份信息已删除",
-    "What was erased does not come back; register the person anew.", "已删除的身份信息不可恢复,如需请重新登记。",
-)  # fmt: skip
 A = TypeVar("A", HouseholdAttributes, PersonAttributes)
 P = TypeVar("P", bound=Individual)
 Decision = Callable[[Household, Surroundings], Household]
+
+
+def changeable(household: Household) -> Household:
+    """One on the register. Raises 409 for one that is off it."""
+    if household.status != "active":
+        raise Problem(HOUSEHOLD_DEREGISTERED)
+    return household
 
 
 def patched(patch: HouseholdPatch) -> Decision:
@@ -70,7 +75,7 @@ def _moved(old: Household, patch: HouseholdPatch, around: Surroundings) -> House
     if patch.village is not None:
         path = around.tree.path(patch.village, day)
         if path is None or path.village is None or not around.caller.reaches(path):
-            raise errors.invalid(fault("/village", "division_unknown", "no such village of yours", "辖区内无此村"))
+            raise errors.invalid(UNKNOWN_VILLAGE)
         residences = rules.dated(residences, Since(day, patch.village))
     if patch.standing is not None:
         standings = rules.dated(standings, Since(day, patch.standing))
@@ -211,7 +216,7 @@ def member_patched(member_id: UUID, patch: MemberPatch) -> Decision:
         if member is None:
             raise Problem(errors.NOT_FOUND)
         if member.status == "erased":
-            raise Problem(ERASED)
+            raise Problem(PERSON_ERASED)
         changed = patched_person(member, patch, around, old.registered_on)
         if patch.status not in (None, "active") and changed.relation == "head":
             raise errors.invalid(fault("/status", "head_leaves", "name another head first", "须先变更户主"))
@@ -290,13 +295,14 @@ async def with_member(
         raise errors.invalid(*identity)
     joined_on = day_of("/joined_on", member.joined_on, max(old.registered_on, identity.birth_date), around.today)
     [(_, number)] = await draw_numbers(pg, "person", [old.latest.path.county[:6]])
-    place = max(each.position for each in old.members) + 1
-    person = new_person(member, identity, old.id, number=number, place=place, joined_on=joined_on, author=author)
+    person = new_person(
+        member, identity, old.id, number=number, place=old.next_position, joined_on=joined_on, author=author
+    )
     new = checked(old, replace(old, members=(*old.members, person)), around, pointer="/joined_on")
     await holders.check(pg, registry, around.caller, old.members, new.members)
     taken = await pg.fetchval("SELECT EXISTS (SELECT FROM person WHERE number = $1)", person.number)
     if taken:
-        raise Problem(TAKEN, faults=[fault("/number", "number_taken", "registered already", "已登记")])
+        raise Problem(ALREADY_REGISTERED, faults=[fault("/number", "number_taken", "registered already", "已登记")])
     return new
 
 

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from services.registry.context import Registry
 from services.registry.households.collisions import held, taken_at
+from services.registry.households.problems import ALREADY_REGISTERED
 from services.registry.households.records import Individual
-from services.registry.households.registering import TAKEN
 from shared.auth import Caller
 from shared.db import Pg
 from shared.errors import Problem
@@ -18,7 +18,7 @@ async def check(
     """Raises 409 when one of these people now holds an ID number that somebody else holds, 429."""
     found = await taken(pg, registry, caller, before, after)
     if found:
-        raise Problem(TAKEN, faults=[taken_at("/id_number", index) for index in found.values()])
+        raise Problem(ALREADY_REGISTERED, faults=[taken_at("/id_number", index) for index in found.values()])
 
 
 async def taken(

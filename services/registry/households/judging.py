@@ -11,6 +11,7 @@ from services.registry.households import rules
 from services.registry.households.facts import stay_of
 from services.registry.households.incomes import Income
 from services.registry.households.incoming import PartlyRead, Read
+from services.registry.households.problems import UNKNOWN_VILLAGE
 from services.registry.households.rules import NotValidThenError, Sex, Since
 from services.registry.households.schemas import HouseholdIn, PersonFields
 from services.registry.households.unknown import holds, rests_on
@@ -87,7 +88,7 @@ def judge(given: HouseholdIn | PartlyRead, around: Surroundings) -> Judged | lis
         unknown.add("/registered_on")
     states = _states(content, day, around)
     if not states and not rests_on(unknown, "/village", ("village", "registered_on")):
-        found.append(fault("/village", "division_unknown", "no such village of yours", "辖区内无此村"))
+        found.append(UNKNOWN_VILLAGE)
     identities: list[Identity] = []
     joined: list[date] = []
     for position, member in enumerate(content.members):

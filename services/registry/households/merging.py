@@ -178,14 +178,13 @@ class HouseholdMerge:
         old = self._old
         county = old.latest.path.county[:6]
         numbers = await registering.draw_numbers(pg, "person", [county] * len(fresh))
-        place = max(member.position for member in old.members) + 1
         return [
             registering.new_person(
                 member,
                 identity,
                 old.id,
                 number=number,
-                place=place + offset,
+                place=old.next_position + offset,
                 joined_on=member.joined_on or max(self._around.today, identity.birth_date),
                 author=author,
             )

@@ -61,7 +61,7 @@ async def split(
                 made = await reading.at_version(pg, earlier.resource_id, earlier.version, registry.vault)
                 return Moved(left, made), True
             around = await surroundings(pg, registry, caller)
-            old = _changeable(await reading.find(pg, name, caller, registry.vault, lock=True))
+            old = changing.changeable(await reading.find(pg, name, caller, registry.vault, lock=True))
             check_version(old.version, expected)
             author = author_of(registry, caller, body.reason)
             [(seq, number)] = await draw_numbers(pg, "household", [old.latest.path.county[:6]])
@@ -92,7 +92,7 @@ async def _move(
             around = await surroundings(pg, registry, caller)
             left, joined = await _both_locked(pg, registry, caller, name, target, member)
             check_version(left.version, expected)
-            moved = decide(_changeable(left), _changeable(joined), around)
+            moved = decide(changing.changeable(left), changing.changeable(joined), around)
             return await _written(pg, registry, left, joined, moved, author_of(registry, caller, reason))
 
     return await attempted(attempt)
@@ -130,9 +130,3 @@ async def _written(
     await store.change(pg, registry, [(joined, result.joined)], changes)
     await statistics.count(pg, changes)
     return result
-
-
-def _changeable(household: Household) -> Household:
-    if household.status != "active":
-        raise Problem(changing.DEREGISTERED)
-    return household

@@ -11,7 +11,6 @@ from uuid import UUID
 
 from services.registry.households.attributes import HouseholdAttributes
 from services.registry.households.changing import (
-    ERASED,
     checked,
     day_of,
     deregistered,
@@ -20,6 +19,7 @@ from services.registry.households.changing import (
 )
 from services.registry.households.judging import Surroundings
 from services.registry.households.moves_schemas import HouseholdMerger, HouseholdSplit, MemberTransfer
+from services.registry.households.problems import PERSON_ERASED, UNKNOWN_VILLAGE
 from services.registry.households.records import Author, Household, Individual, Person
 from services.registry.households.rules import NotValidThenError, Relation, Since, inherited, timeline
 from services.registry.households.schemas import Deregistration, MemberPatch
@@ -88,10 +88,10 @@ def _founded(
     try:
         states = tuple(timeline(around.tree, residences, standings))
     except NotValidThenError as error:
-        raise errors.invalid(_no_village()) from error
+        raise errors.invalid(UNKNOWN_VILLAGE) from error
     # Where it stays in its village, whose days they were is asked of the household left.
     if not all(around.caller.reaches(state.path) for state in (states[-1:] if body.village is None else states)):
-        raise errors.invalid(_no_village())
+        raise errors.invalid(UNKNOWN_VILLAGE)
     identifier = uuid7()
     return Household(
         id=identifier,
@@ -116,10 +116,6 @@ def _founded(
     )
 
 
-def _no_village() -> errors.Fault:
-    return fault("/village", "division_unknown", "no such village of yours", "辖区内无此村")
-
-
 def _moved(
     left: Household, joined: Household, relations: Mapping[UUID, Relation], day: date, around: Surroundings
 ) -> Moved:
@@ -140,13 +136,15 @@ def parted(left: Household, going: Container[UUID], day: date) -> Household:
 
 def _received(left: Household, joined: Household, relations: Mapping[UUID, Relation], day: date) -> Household:
     """With those who come, after who is there."""
-    place = 1 + max((each.position for each in joined.members), default=-1)
     coming = [each for each in left.members if each.present and each.id in relations]
     return replace(
         joined,
         members=(
             *joined.members,
-            *(_newcomer(each, joined, relations[each.id], place + i, day) for i, each in enumerate(coming)),
+            *(
+                _newcomer(each, joined, relations[each.id], joined.next_position + i, day)
+                for i, each in enumerate(coming)
+            ),
         ),
     )
 
@@ -170,7 +168,7 @@ def stay_ended(home: Household, member: UUID) -> Household:
     if person is None:
         raise Problem(errors.NOT_FOUND)
     if person.status == "erased":
-        raise Problem(ERASED)
+        raise Problem(PERSON_ERASED)
     if person.status not in ("moved_away", "deregistered"):
         en, zh = "goes with the return of somebody who moved away", "仅适用于迁出人员返回"
         raise errors.invalid(fault("/effective_on", "not_away", en, zh))
@@ -182,8 +180,7 @@ def returned(home: Household, ended: Person, patch: MemberPatch, around: Surroun
     """With a new stay of a member who is back from a day on, changed as the patch has it. Raises 422."""
     first = max(ended.left_on or ended.joined_on, earliest(home, [ended]))
     day = day_of("/effective_on", patch.effective_on, first, around.today)
-    place = 1 + max(each.position for each in home.members)
-    newcomer = _newcomer(ended, home, ended.relation, place, day)
+    newcomer = _newcomer(ended, home, ended.relation, home.next_position, day)
     back = replace(newcomer, version=ended.version + 1, status="active", left_on=None)
     changes = patch.model_copy(update={"status": None, "effective_on": None})
     back = patched_person(back, changes, around, home.registered_on)

@@ -153,6 +153,11 @@ class Household:
         """The state of today: none begins later, but where a change of divisions was once dated ahead."""
         return self.timeline[-1]
 
+    @property
+    def next_position(self) -> int:
+        """Where the next member stands, after all who ever were."""
+        return 1 + max((member.position for member in self.members), default=-1)
+
     def village_on(self, day: date) -> str:
         """Where it lived on a day: the village that it came to, or the one that this went into before."""
         state = self.event.state_on(day) or self.timeline[0]

@@ -10,6 +10,7 @@ from uuid import UUID
 from services.registry.context import Registry
 from services.registry.households import collisions, store
 from services.registry.households.judging import Identity, Judged, Surroundings, in_school
+from services.registry.households.problems import ALREADY_REGISTERED
 from services.registry.households.reading import scope
 from services.registry.households.records import Author, Household, Person
 from services.registry.households.rules import Since
@@ -21,11 +22,6 @@ from shared.db import Pg
 from shared.errors import Fault, fault
 from shared.ids import uuid7
 
-TAKEN = errors.kind(
-    "already_registered", 409, "It is registered already", "已登记",
-    "The number, external name or ID number belongs to another record; `errors` says which.",
-    "户编号、来源编号或身份号码已被其他记录使用,详见 `errors`。",
-)  # fmt: skip
 _TAKEN_CODES = frozenset({"number_taken", "external_id_taken", "id_number_taken"})
 
 
@@ -50,7 +46,7 @@ def held_already(faults: Sequence[Fault]) -> bool:
 def refusal(faults: Sequence[Fault]) -> errors.Problem:
     """409 when nothing but taken names stands in the way, else 422."""
     if all(each.code in _TAKEN_CODES for each in faults):
-        return errors.Problem(TAKEN, faults=faults)
+        return errors.Problem(ALREADY_REGISTERED, faults=faults)
     return errors.invalid(*faults)
 
 

@@ -17,7 +17,6 @@ from services.registry.years import service as years
 from shared import outbox
 from shared.auth import Caller
 from shared.db import Pg
-from shared.errors import Problem
 from shared.http.etag import check_version
 from shared.http.idempotency import IdempotencyKey
 
@@ -154,9 +153,7 @@ async def _locked(pg: Pg, registry: Registry, caller: Caller, name: str, expecte
     household = await reading.find(pg, name, caller, registry.vault, lock=True)
     if expected is not None:
         check_version(household.version, expected)
-    if household.status != "active":
-        raise Problem(changing.DEREGISTERED)
-    return household
+    return changing.changeable(household)
 
 
 async def _written(pg: Pg, registry: Registry, old: Household, new: Household, author: Author) -> Household:

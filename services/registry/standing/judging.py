@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from services.registry.context import Registry, within
-from services.registry.households.changing import DEREGISTERED
+from services.registry.households.changing import changeable
 from services.registry.households.facts import facts_of
 from services.registry.households.records import Household
 from services.registry.standing import exit_tests, rules
@@ -16,7 +16,7 @@ from shared.auth import Caller
 from shared.contracts.division import DesignationKind, DivisionEvent, DivisionTree, Path
 from shared.contracts.standing import DecisionKind, MonitoringCategory
 from shared.db import Pg
-from shared.errors import Problem, fault
+from shared.errors import fault
 
 POOR_VILLAGE: tuple[DesignationKind, ...] = ("poor_village", "deep_poverty_village")
 POOR_COUNTY: tuple[DesignationKind, ...] = ("national_poverty_county", "provincial_poverty_county")
@@ -37,8 +37,7 @@ def check_household(
     category: MonitoringCategory | None,
 ) -> None:
     """Raises 409 for one off the register, 422 where its standing does not fit or its exit test fails."""
-    if household.status != "active":
-        raise Problem(DEREGISTERED)
+    changeable(household)
     if kind == "monitoring_end":
         _check_monitored(household, day)
         return

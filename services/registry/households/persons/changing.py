@@ -14,6 +14,7 @@ from services.registry.households.judging import EARLIEST, Surroundings, day_fau
 from services.registry.households.moving import earliest, parted
 from services.registry.households.persons.records import Unattached, latest_path
 from services.registry.households.persons.schemas import Departure, PersonIn, PersonPatch, Placement
+from services.registry.households.problems import UNKNOWN_VILLAGE
 from services.registry.households.records import Author, Household, Person
 from services.registry.households.registering import told
 from services.registry.households.rules import NotValidThenError, Since, dated, inherited
@@ -35,7 +36,7 @@ def registered(content: PersonIn, around: Surroundings, author: Author, number: 
     residences = (Since(day, content.village),)
     path = _path(residences, around)
     if path is None:
-        found.append(_unknown_village())
+        found.append(UNKNOWN_VILLAGE)
     if isinstance(identity, list) or path is None or found:
         raise errors.invalid(*found)
     common = told(content, identity, number=number, joined_on=day, author=author)
@@ -83,7 +84,7 @@ def placed(old: Unattached, joined: Household, body: Placement, around: Surround
         | {"version": old.version + 2, "joined_on": day},  # the one in between ends the stay without a household
         household_id=joined.id,
         household_version=joined.version,
-        position=1 + max((each.position for each in joined.members), default=-1),
+        position=joined.next_position,
         relation=body.relation,
     )
     received = checked(joined, replace(joined, members=(*joined.members, member)), around)
@@ -99,7 +100,7 @@ def departed(left: Household, member: UUID, body: Departure, around: Surrounding
     residences = (Since(day, body.village or left.village_on(day)),)
     path = _path(residences, around)
     if path is None:
-        raise errors.invalid(_unknown_village())
+        raise errors.invalid(UNKNOWN_VILLAGE)
     alone = Unattached(
         **person.common() | {"version": person.version + 2, "joined_on": day}, residences=residences, path=path
     )
@@ -118,12 +119,8 @@ def _path(residences: tuple[Since, ...], around: Surroundings) -> Path | None:
 def _settled(person: Unattached, residences: tuple[Since, ...], around: Surroundings) -> Unattached:
     path = _path(residences, around)
     if path is None:
-        raise errors.invalid(_unknown_village())
+        raise errors.invalid(UNKNOWN_VILLAGE)
     return replace(person, residences=residences, path=path)
-
-
-def _unknown_village() -> Fault:
-    return fault("/village", "division_unknown", "no such village of yours", "辖区内无此村")
 
 
 def _checked(old: Unattached | None, new: Unattached, around: Surroundings) -> Unattached:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from services.registry.households.persons.records import Unattached
 from services.registry.households.persons.schemas import Membership
+from services.registry.households.problems import PERSON_IN_HOUSEHOLD
 from services.registry.households.reading import common_of, dated_entries, named, person_of, scope
 from services.registry.households.records import Individual, PersonStatus
 from services.registry.identity import Vault
@@ -18,11 +19,6 @@ from shared.contracts.household import HouseholdEvent
 from shared.db import Pg
 from shared.errors import Problem
 
-IN_HOUSEHOLD = errors.kind(
-    "person_in_household", 409, "The person belongs to a household", "该人员属于某一农户",
-    "Members change with their household: use its members, or let the member leave it first.",
-    "家庭成员随所在户变更,请通过该户的成员接口办理,或先办理离户。",
-)  # fmt: skip
 _FOUND = (
     "SELECT person.*, household.number AS household_number, household.event FROM person "
     "LEFT JOIN household ON household.id = person.household_id "
@@ -67,7 +63,7 @@ async def locked(pg: Pg, name: str, caller: Caller, vault: Vault) -> Unattached:
     row = await pg.fetchrow(_LOCKED, *named(name), list(caller.divisions))
     if row is None:
         await find(pg, name, caller, vault)
-        raise Problem(IN_HOUSEHOLD)
+        raise Problem(PERSON_IN_HOUSEHOLD)
     return unattached_of(row, vault)
 
 

@@ -8,12 +8,12 @@ from services.registry.context import Registry
 from services.registry.households import holders
 from services.registry.households import reading as households
 from services.registry.households import store as household_store
-from services.registry.households.changing import DEREGISTERED as HOUSEHOLD_DEREGISTERED
-from services.registry.households.changing import ERASED
+from services.registry.households.changing import changeable
 from services.registry.households.collisions import collisions_noted, held, taken_at
 from services.registry.households.persons import changing, reading, store
 from services.registry.households.persons.records import Unattached, next_version
 from services.registry.households.persons.schemas import Departure, PersonIn, Placement
+from services.registry.households.problems import PERSON_DEREGISTERED, PERSON_ERASED
 from services.registry.households.records import Household
 from services.registry.households.records import next_version as next_household_version
 from services.registry.households.registering import draw_numbers, refusal
@@ -24,11 +24,6 @@ from shared.db import Pg
 from shared.errors import Fault, Problem, fault
 from shared.http.etag import check_version
 from shared.http.idempotency import IdempotencyKey
-
-DEREGISTERED = errors.kind(
-    "person_deregistered", 409, "The person is off the register", "该人员已注销",
-    "A deregistered person does not change any more; register them again.", "已注销的人员不再变更,如需请重新登记。",
-)  # fmt: skip
 
 
 async def register(
@@ -117,9 +112,7 @@ async def _joined(pg: Pg, registry: Registry, caller: Caller, body: Placement) -
     except Problem as problem:
         wrong = fault("/household/number", "household_unknown", "no such household of yours", "辖区内无此农户")
         raise errors.invalid(wrong) from problem
-    if household.status != "active":
-        raise Problem(HOUSEHOLD_DEREGISTERED)
-    return household
+    return changeable(household)
 
 
 async def depart(
@@ -134,8 +127,7 @@ async def depart(
             if old.member(member) is None:
                 raise Problem(errors.NOT_FOUND)
             check_version(old.version, expected)
-            if old.status != "active":
-                raise Problem(HOUSEHOLD_DEREGISTERED)
+            changeable(old)
             author = author_of(registry, caller, body.reason)
             left, person = changing.departed(old, member, body, around)
             household, alone = next_household_version(old, left, author), replace(person, author=author)
@@ -150,7 +142,7 @@ async def _locked(pg: Pg, registry: Registry, caller: Caller, name: str, expecte
     person = await reading.locked(pg, name, caller, registry.vault)
     check_version(person.version, expected)
     if person.status in ("deregistered", "erased"):
-        raise Problem(ERASED if person.status == "erased" else DEREGISTERED)
+        raise Problem(PERSON_ERASED if person.status == "erased" else PERSON_DEREGISTERED)
     return person
 
 
