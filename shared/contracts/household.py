@@ -14,6 +14,8 @@ STOCK: frozenset[Standing] = frozenset({"poor", "pre_exit", "relapsed"})
 """Counts as poor 贫困存量: the numerator of incidence."""
 SERVED: frozenset[Standing] = STOCK | {"exited_supported"}
 """Still owed help 脱贫不脱政策: the denominator of rankings (ranking.md, "What counts")."""
+EXITED: frozenset[Standing] = frozenset({"exited_supported", "exited"})
+"""Out of poverty 已脱贫, helped further or not."""
 
 
 class HouseholdState(Contract):

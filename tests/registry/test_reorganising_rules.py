@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from services.registry.divisions import rules
 from services.registry.households import rules as household_rules
-from services.registry.households.rules import Since
+from services.registry.households.rules import Since, Standings
 from shared.contracts.division import DivisionEvent, DivisionTree, Path
 from shared.errors import Problem
 from tests.registry.conftest import CITY, XIXIA
@@ -82,7 +82,7 @@ def test_no_change_of_divisions_touches_a_day_before_it(
 ) -> None:
     held, day = small_city(), START
     lived = tuple(sorted({when: Since(START + timedelta(days=when), home) for when, home in residences}.values()))
-    standings = (Since(lived[0].valid_from, "poor"),)
+    standings: Standings = (Since(lived[0].valid_from, "poor"),)
     timeline = household_rules.timeline(DivisionTree(held.values()), lived, standings)
     for operation, pause in zip(operations, pauses, strict=False):
         day += timedelta(days=pause)

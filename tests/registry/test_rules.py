@@ -12,7 +12,7 @@ from services.registry.checks import catalogue
 from services.registry.checks.rules import Facts, MemberFacts, pointer_of
 from services.registry.households import rules
 from services.registry.households.attributes import HouseholdAttributes, PersonAttributes
-from services.registry.households.rules import Membership, Since
+from services.registry.households.rules import Membership, Since, Standings
 from services.registry.identity import (
     KeyMissingError,
     UnreadableError,
@@ -22,7 +22,7 @@ from services.registry.identity import (
     masked_phone,
 )
 from shared.contracts.division import DivisionEvent, DivisionTree, ManagingUnit
-from shared.contracts.household import HouseholdEvent
+from shared.contracts.household import HouseholdEvent, Standing
 from shared.idnumbers import BadIdNumberError, check_digit, read_id_number
 from tests.registry.conftest import CITY, XIPING, XIXIA, id_number
 
@@ -197,15 +197,16 @@ def test_a_village_unknown_then_is_refused() -> None:
             rules.timeline(tree(), [Since(since, village)], [Since(since, "poor")])
 
 
-changes = st.lists(st.tuples(st.integers(1, 30), st.sampled_from(["poor", "pre_exit", "exited"])), max_size=8)
+POSSIBLE: tuple[Standing, ...] = ("poor", "pre_exit", "exited")
+changes = st.lists(st.tuples(st.integers(1, 30), st.sampled_from(POSSIBLE)), max_size=8)
 
 
 @given(changes)
-def test_dated_changes_hold_from_their_day_until_the_next(entered: list[tuple[int, str]]) -> None:
-    entries: tuple[Since, ...] = (Since(day(0), "poor"),)
-    starts = {0: "poor"}
+def test_dated_changes_hold_from_their_day_until_the_next(entered: list[tuple[int, Standing]]) -> None:
+    entries: Standings = (Since(day(0), "poor"),)
+    starts: dict[int, Standing] = {0: "poor"}
 
-    def expected(n: int) -> str:
+    def expected(n: int) -> Standing:
         return starts[max(start for start in starts if start <= n)]
 
     for first, value in entered:
@@ -220,9 +221,9 @@ members = st.lists(st.tuples(st.integers(0, 30), st.integers(1, 20) | st.none())
 
 @given(changes, members, st.integers(1, 35) | st.none())
 def test_periods_say_of_each_day_what_timeline_and_memberships_say(
-    entered: list[tuple[int, str]], stays: list[tuple[int, int | None]], end: int | None
+    entered: list[tuple[int, Standing]], stays: list[tuple[int, int | None]], end: int | None
 ) -> None:
-    standings: tuple[Since, ...] = (Since(day(0), "poor"),)
+    standings: Standings = (Since(day(0), "poor"),)
     for first, value in entered:
         standings = rules.dated(standings, Since(day(first), value))
     states = rules.timeline(tree(), [Since(day(0), A)], standings)

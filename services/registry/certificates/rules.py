@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from datetime import date
 
-from services.registry.households.rules import EXITED, Since, value_on
+from services.registry.households.rules import Since, value_on
+from shared.contracts.household import EXITED, Standing
 
 
 def withdrawn_on(
-    issued_on: date, replaced_on: date | None, standings: Sequence[Since], ended_on: date | None
+    issued_on: date, replaced_on: date | None, standings: Sequence[Since[Standing]], ended_on: date | None
 ) -> date | None:
     """The day from which a certificate holds no longer; None while it does.
 

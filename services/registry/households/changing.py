@@ -24,7 +24,7 @@ from services.registry.households.problems import (
 )
 from services.registry.households.records import Author, Household, Individual, Person
 from services.registry.households.registering import draw_numbers, new_person
-from services.registry.households.rules import NotValidThenError, Relation, Since
+from services.registry.households.rules import NotValidThenError, Relation, Residences, Since, Standings
 from services.registry.households.schemas import (
     Deregistration,
     HouseholdPatch,
@@ -82,9 +82,7 @@ def _moved(old: Household, patch: HouseholdPatch, around: Surroundings) -> House
     return _dated(old, residences, standings, around)
 
 
-def _dated(
-    old: Household, residences: tuple[Since, ...], standings: tuple[Since, ...], around: Surroundings
-) -> Household:
+def _dated(old: Household, residences: Residences, standings: Standings, around: Surroundings) -> Household:
     """With these villages and standings, and the states that follow. Raises 422."""
     try:
         states = rules.timeline(around.tree, residences, standings)
@@ -334,12 +332,11 @@ def checked(
 def _undecided(old: Household | None, new: Household) -> list[tuple[Standing | None, Standing]]:
     """The standings given: what held before (None: it was not on the register), and what does now."""
     held = () if old is None or old.status != "active" else old.standings
-    given = [
+    return [
         (rules.value_on(held, entry.valid_from) if held else None, entry.value)
         for entry in new.standings
         if entry not in held
     ]
-    return given  # type: ignore[return-value]  # entered as standings, stored as text
 
 
 def day_of(pointer: str, given: date | None, first: date, last: date) -> date:

@@ -13,7 +13,7 @@ def facts_of(household: Household, day: date, undecided: Sequence[tuple[Standing
     """A registered household with the members present, judged as on a day."""
     return Facts(
         day=day,
-        standing=value_on(household.standings, day),  # type: ignore[arg-type]  # entered as one, stored as text
+        standing=value_on(household.standings, day),
         welfare=household.welfare,
         cause=household.cause,
         attributes=household.attributes,

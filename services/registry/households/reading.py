@@ -11,7 +11,7 @@ from services.registry.households import incomes, monitoring
 from services.registry.households.attributes import HouseholdAttributes, PersonAttributes
 from services.registry.households.known import MEMBERS
 from services.registry.households.records import Author, Household, Person
-from services.registry.households.rules import Since
+from services.registry.households.rules import Since, Standings
 from services.registry.identity import Vault
 from shared import errors
 from shared.auth import Caller
@@ -122,7 +122,7 @@ async def several(pg: Pg, identifiers: Sequence[UUID], vault: Vault, *, lock: bo
     return [household_of(row, members[row["id"]], vault) for row in rows]
 
 
-async def standings_of(pg: Pg, household_id: UUID) -> tuple[tuple[Since, ...], date | None]:
+async def standings_of(pg: Pg, household_id: UUID) -> tuple[Standings, date | None]:
     """The dated standings of a household that is there, and its end, whoever asks; they name nobody."""
     [row] = await pg.fetch("SELECT standings, valid_to FROM household WHERE id = $1", household_id)
     return dated_entries(row["standings"]), row["valid_to"]
@@ -171,8 +171,8 @@ def household_of(row: Any, members: Iterable[Any], vault: Vault) -> Household:
     )
 
 
-def dated_entries(text: str) -> tuple[Since, ...]:
-    """What ``store.dated_text`` wrote."""
+def dated_entries(text: str) -> tuple[Since[Any], ...]:
+    """What ``store.dated_text`` wrote: residences, or standings."""
     return tuple(Since(date.fromisoformat(valid_from), value) for valid_from, value in json.loads(text))
 
 

@@ -12,7 +12,7 @@ from services.registry.households import rules
 from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
 from services.registry.households.incomes import Income
 from services.registry.households.monitoring import Monitored
-from services.registry.households.rules import Membership, Period, Relation, Sex, Since
+from services.registry.households.rules import Membership, Period, Relation, Residences, Sex, Standings
 from shared.contracts.division import Path
 from shared.contracts.household import HouseholdEvent, HouseholdState, PersonEvent
 
@@ -119,8 +119,8 @@ class Household:
     external_id: str | None
     content: bytes
     """Blind index of what it was registered with, to recognise the same record sent again."""
-    residences: tuple[Since, ...]
-    standings: tuple[Since, ...]
+    residences: Residences
+    standings: Standings
     timeline: tuple[HouseholdState, ...]
     valid_to: date | None
     cause: Cause | None
@@ -166,8 +166,7 @@ class Household:
 
     def poverty_attribute(self, day: date) -> str:
         """贫困户属性 AAC006 as of a day, by the labels of its year."""
-        standing = rules.value_on(self.standings, day)
-        return poverty_attribute(standing, self.welfare, day.year)  # type: ignore[arg-type]  # entered as one, stored as text
+        return poverty_attribute(rules.value_on(self.standings, day), self.welfare, day.year)
 
     def member(self, person_id: UUID) -> Person | None:
         """A member, present or former; one who went to another household is found there."""

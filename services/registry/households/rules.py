@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from shared.contracts.division import DivisionTree, Path
-from shared.contracts.household import STOCK, HouseholdState, Standing
+from shared.contracts.household import EXITED, STOCK, HouseholdState, Standing
 
 Sex = Literal["unknown", "male", "female", "unspecified"]
 Relation = Literal[
@@ -26,30 +26,35 @@ FEMALE: frozenset[Relation] = frozenset(
      "husbands_mother", "grandmother", "mothers_mother"}
 )  # fmt: skip
 
-EXITED: frozenset[Standing] = frozenset({"exited_supported", "exited"})
-"""Out of poverty 已脱贫, helped further or not."""
+V = TypeVar("V", bound=str)
 
 
-class Since(NamedTuple):
-    """Something that holds from a day on: a village, or a standing."""
+class Since(NamedTuple, Generic[V]):
+    """Something that holds from a day on."""
 
     valid_from: date
-    value: str
+    value: V
 
 
-def dated(entries: tuple[Since, ...], change: Since) -> tuple[Since, ...]:
+Residences = tuple[Since[str], ...]
+"""Villages, oldest first."""
+Standings = tuple[Since[Standing], ...]
+"""Oldest first."""
+
+
+def dated(entries: tuple[Since[V], ...], change: Since[V]) -> tuple[Since[V], ...]:
     """The entries with a change from its day until the next entry; as they are where it says what holds then."""
     if value_on(entries, change.valid_from) == change.value:
         return entries
     return tuple(sorted([*(entry for entry in entries if entry.valid_from != change.valid_from), change]))
 
 
-def value_on(entries: Sequence[Since], day: date) -> str:
+def value_on(entries: Sequence[Since[V]], day: date) -> V:
     """What holds on a day; before the first entry, what that one says."""
     return next((entry.value for entry in reversed(entries) if entry.valid_from <= day), entries[0].value)
 
 
-def inherited(entries: Sequence[Since], day: date) -> tuple[Since, ...]:
+def inherited(entries: Sequence[Since[V]], day: date) -> tuple[Since[V], ...]:
     """What held on a day, and what came after it."""
     return (Since(day, value_on(entries, day)), *(entry for entry in entries[1:] if entry.valid_from > day))
 
@@ -68,7 +73,9 @@ class NotValidThenError(ValueError):
     """A village that is not valid on a day on which a household is to live there."""
 
 
-def timeline(tree: DivisionTree, residences: Sequence[Since], standings: Sequence[Since]) -> list[HouseholdState]:
+def timeline(
+    tree: DivisionTree, residences: Sequence[Since[str]], standings: Sequence[Since[Standing]]
+) -> list[HouseholdState]:
     """The dated states of a household, each with its path as of its first day.
 
     A state begins with a move, a change of standing, or a change of the divisions above: another unit runs them,
@@ -76,14 +83,14 @@ def timeline(tree: DivisionTree, residences: Sequence[Since], standings: Sequenc
     """
     states: list[HouseholdState] = []
     for day, path in whereabouts(tree, residences, [entry.valid_from for entry in standings]):
-        standing: Standing = value_on(standings, day)  # type: ignore[assignment]  # entered as one, stored as text
+        standing = value_on(standings, day)
         if not states or (states[-1].standing, states[-1].path) != (standing, path):
             states.append(HouseholdState(valid_from=day, standing=standing, path=path))
     return states
 
 
 def whereabouts(
-    tree: DivisionTree, residences: Sequence[Since], also_on: Iterable[date] = ()
+    tree: DivisionTree, residences: Sequence[Since[str]], also_on: Iterable[date] = ()
 ) -> list[tuple[date, Path]]:
     """The path of every day on which it may be another one, and of the days asked for. Raises ``NotValidThenError``."""
     villages = tuple(_succeeded(tree, residences))
@@ -99,13 +106,13 @@ def whereabouts(
     return found
 
 
-def _stretches(residences: Sequence[Since]) -> Iterator[tuple[Since, date]]:
+def _stretches(residences: Sequence[Since[str]]) -> Iterator[tuple[Since[str], date]]:
     """Each residence with the day on which the next one begins."""
     ends = [following.valid_from for following in residences[1:]]
     yield from zip(residences, [*ends, date.max], strict=True)
 
 
-def _succeeded(tree: DivisionTree, residences: Sequence[Since]) -> Iterator[Since]:
+def _succeeded(tree: DivisionTree, residences: Sequence[Since[str]]) -> Iterator[Since[str]]:
     """The residences, and where a village ended meanwhile the village that it went into."""
     for residence, end in _stretches(residences):
         yield residence

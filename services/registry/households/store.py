@@ -17,7 +17,7 @@ from services.registry.exchange import changes as exchange
 from services.registry.households import attributes, auditing, incomes, monitoring
 from services.registry.households.models import HOUSEHOLD, PERIOD, PERSON, insert, supersede
 from services.registry.households.records import Household, Individual, Person, changed_members, new_members
-from services.registry.households.rules import Since
+from services.registry.households.rules import Residences, Standings
 from services.registry.identity import Vault
 from services.registry.statistics import service as statistics
 from services.registry.statistics.service import PopulationChanges, Profile
@@ -208,7 +208,7 @@ def _household_row(household: Household) -> tuple[Any, ...]:
 
 
 @lru_cache(maxsize=1024)  # households that came to one village on one day have the same
-def dated_text(entries: tuple[Since, ...]) -> str:
+def dated_text(entries: Residences | Standings) -> str:
     """As dated entries are kept in a column."""
     return json.dumps([[valid_from.isoformat(), value] for valid_from, value in entries])
 

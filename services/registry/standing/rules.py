@@ -11,7 +11,7 @@ from uuid import UUID
 
 from services.registry.standing.records import Act, Decision, Objection, Resolution, Step
 from shared import errors
-from shared.contracts.household import STOCK, Standing
+from shared.contracts.household import EXITED, STOCK, Standing
 from shared.contracts.standing import DecisionKind, MonitoringCategory, StepCode
 from shared.errors import Problem, fault
 
@@ -110,21 +110,20 @@ PROCEDURES: Mapping[DecisionKind, tuple[StepRule, ...]] = {
 }
 """The first step of each is taken by proposing, the last one concludes."""
 
+_NEVER_POOR: frozenset[Standing] = frozenset({"ordinary", "welfare_only"})
 FROM: Mapping[DecisionKind, frozenset[Standing]] = {
-    "identification": frozenset({"ordinary", "welfare_only"}),
+    "identification": _NEVER_POOR,
     "exit": STOCK,
-    "relapse": frozenset({"exited_supported", "exited"}),
+    "relapse": EXITED,
 }
 TO: Mapping[DecisionKind, Standing] = {
     "identification": "poor", "exit": "exited_supported", "relapse": "relapsed"
 }  # fmt: skip
 """What a concluded decision makes of a household."""
-_EXITED: frozenset[Standing] = frozenset({"exited_supported", "exited"})
-_NEVER_POOR: frozenset[Standing] = frozenset({"ordinary", "welfare_only"})
 MONITORED: Mapping[MonitoringCategory, tuple[frozenset[Standing], date]] = {
-    "unstable_exit": (_EXITED, date(2020, 3, 1)),
+    "unstable_exit": (EXITED, date(2020, 3, 1)),
     "marginal": (_NEVER_POOR, date(2020, 3, 1)),
-    "sudden_hardship": (_EXITED | _NEVER_POOR, date(2021, 1, 1)),
+    "sudden_hardship": (EXITED | _NEVER_POOR, date(2021, 1, 1)),
 }
 """Which households each category of monitoring is for, and since when there is such a category."""
 

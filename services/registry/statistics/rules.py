@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal, get_args
 
-from shared.contracts.household import SERVED, STOCK, Standing
+from shared.contracts.household import EXITED, SERVED, STOCK, Standing
 
 Among = Literal["stock", "served", "registered"]
 Step = Literal["exited", "relapsed", "added", "removed"]
@@ -12,7 +12,6 @@ POPULATIONS: Mapping[Among, frozenset[str]] = {
 }  # fmt: skip
 """The standings of the households that belong to each."""
 _POOR = POPULATIONS["stock"]
-_EXITED = frozenset({"exited_supported", "exited"})
 
 CAUSES: Mapping[str, str] = {
     "illness": "因病", "disability": "因残", "schooling": "因学", "disaster": "因灾", "lack_of_land": "缺土地",
@@ -34,8 +33,8 @@ def step(before: str, after: str) -> Step | None:
     if (before in _POOR) == (after in _POOR):
         return None
     if after in _POOR:
-        return "relapsed" if before in _EXITED else "added"
-    return "exited" if after in _EXITED else "removed"
+        return "relapsed" if before in EXITED else "added"
+    return "exited" if after in EXITED else "removed"
 
 
 def percent(part: int, whole: int | None) -> str | None:

@@ -17,7 +17,7 @@ from services.registry.households.persons.schemas import Departure, PersonIn, Pe
 from services.registry.households.problems import UNKNOWN_VILLAGE
 from services.registry.households.records import Author, Household, Person
 from services.registry.households.registering import told
-from services.registry.households.rules import NotValidThenError, Since, dated, inherited
+from services.registry.households.rules import NotValidThenError, Residences, Since, dated, inherited
 from services.registry.households.schemas import Deregistration
 from shared import errors
 from shared.contracts.division import Path
@@ -107,7 +107,7 @@ def departed(left: Household, member: UUID, body: Departure, around: Surrounding
     return checked(left, parted(left, {member}, day), around), alone
 
 
-def _path(residences: tuple[Since, ...], around: Surroundings) -> Path | None:
+def _path(residences: Residences, around: Surroundings) -> Path | None:
     """Where somebody belongs; None where that is no village of the caller's."""
     try:
         path = latest_path(around.tree, residences)
@@ -116,7 +116,7 @@ def _path(residences: tuple[Since, ...], around: Surroundings) -> Path | None:
     return path if around.caller.reaches(path) else None
 
 
-def _settled(person: Unattached, residences: tuple[Since, ...], around: Surroundings) -> Unattached:
+def _settled(person: Unattached, residences: Residences, around: Surroundings) -> Unattached:
     path = _path(residences, around)
     if path is None:
         raise errors.invalid(UNKNOWN_VILLAGE)

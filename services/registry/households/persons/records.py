@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from services.registry.households.records import Author, Individual
-from services.registry.households.rules import Since, whereabouts
+from services.registry.households.rules import Residences, whereabouts
 from shared.contracts.division import DivisionTree, Path
 from shared.contracts.household import PersonEvent
 
@@ -12,7 +12,7 @@ from shared.contracts.household import PersonEvent
 class Unattached(Individual):
     """A person who belongs to a village and to no household; ``joined_on`` says since when."""
 
-    residences: tuple[Since, ...]
+    residences: Residences
     path: Path
     """The divisions above, of the latest state."""
 
@@ -26,6 +26,6 @@ def next_version(old: Unattached, new: Unattached, author: Author) -> Unattached
     return replace(new, version=old.version + 1, author=author.after(old.author.now))
 
 
-def latest_path(tree: DivisionTree, residences: tuple[Since, ...]) -> Path:
+def latest_path(tree: DivisionTree, residences: Residences) -> Path:
     """Where somebody belongs in the end. Raises ``NotValidThenError`` where a village is not valid then."""
     return whereabouts(tree, residences)[-1][1]
