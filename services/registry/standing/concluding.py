@@ -24,16 +24,12 @@ async def conclude(pg: Pg, registry: Registry, caller: Caller, decision: Decisio
         household = await _household(pg, registry, caller, decision, day)
         return await _certified(pg, registry, decision, household) if decision.kind == "exit" else decision
     tree = await divisions.current_tree(pg, registry.divisions)
-    if decision.village is not None:
-        checks = await judging.village_test(pg, registry, tree, decision.division, decision.village, day)
-        judging.refuse_failing(checks, "/village")
-    if decision.county is not None:
-        checks = await judging.county_test(pg, registry, tree, decision.division, decision.county, day)
-        judging.refuse_failing(checks, "/county")
-    division, _ = judging.located(tree, caller, decision.kind, decision.division, day)
+    code, village, county = decision.division, decision.village, decision.county
+    await judging.check_division(pg, registry, tree, code, day, village=village, county=county)
+    division, _ = judging.located(tree, caller, decision.kind, code, day)
     kinds = judging.POOR_VILLAGE if decision.kind == "village_exit" else judging.POOR_COUNTY
     for kind in judging.held(division, kinds, day):
-        await divisions.end_designation(pg, registry, caller, decision.division, kind, day, None)
+        await divisions.end_designation(pg, registry, caller, code, kind, day, None)
     return decision
 
 

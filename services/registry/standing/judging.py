@@ -49,7 +49,7 @@ def check_household(
     if category is not None:
         _check_unmonitored(household, category, day)
     if kind == "exit" and year is not None:
-        refuse_failing(household_test(registry, household, year, day), "/household")
+        _refuse_failing(household_test(registry, household, year, day), "/household")
 
 
 def _check_unmonitored(household: Household, category: MonitoringCategory, day: date) -> None:
@@ -68,7 +68,7 @@ def _check_monitored(household: Household, day: date) -> None:
         raise errors.invalid(fault("/on", "monitored_later", "monitored only later", "该户在此日后才纳入监测"))
 
 
-def refuse_failing(checks: Sequence[Check], pointer: str) -> None:
+def _refuse_failing(checks: Sequence[Check], pointer: str) -> None:
     """Raises 422 with every check that is not passed."""
     faults = [check.fault(pointer) for check in exit_tests.failing(checks)]
     if faults:
@@ -86,12 +86,29 @@ def located(tree: DivisionTree, caller: Caller, kind: DecisionKind, code: str, d
     return division, path
 
 
+async def check_division(
+    pg: Pg,
+    registry: Registry,
+    tree: DivisionTree,
+    code: str,
+    day: date,
+    *,
+    village: VillageEvidence | None,
+    county: CountySurvey | None,
+) -> None:
+    """Raises 422 where the exit test of a village or county fails, by the evidence stated for it."""
+    if village is not None:
+        _refuse_failing(await _village_test(pg, registry, tree, code, village, day), "/village")
+    if county is not None:
+        _refuse_failing(await _county_test(pg, registry, tree, code, county, day), "/county")
+
+
 def held(division: DivisionEvent, kinds: Sequence[DesignationKind], day: date) -> list[DesignationKind]:
     """Which of these designations hold on a day."""
     return [kind for kind in kinds if division.designated(kind, day)]
 
 
-async def village_test(
+async def _village_test(
     pg: Pg, registry: Registry, tree: DivisionTree, code: str, evidence: VillageEvidence, day: date
 ) -> list[Check]:
     """The exit test of a village on a day."""
@@ -103,7 +120,7 @@ async def village_test(
     )
 
 
-async def county_test(
+async def _county_test(
     pg: Pg, registry: Registry, tree: DivisionTree, code: str, survey: CountySurvey, day: date
 ) -> list[Check]:
     """The exit test of a county on a day."""

@@ -16,7 +16,6 @@ from services.registry.standing.records import Act, Decision, Objection, Resolut
 from services.registry.standing.schemas import ActIn, ObjectionIn, Proposal, ResolutionIn, StepIn, WithdrawalIn
 from shared import errors
 from shared.auth import Caller
-from shared.contracts.household import HouseholdState
 from shared.db import Pg
 from shared.errors import Problem, fault
 from shared.http.etag import check_version
@@ -98,22 +97,17 @@ async def _subject(pg: Pg, registry: Registry, caller: Caller, body: Proposal, d
     if body.household is not None:
         household = await _household(pg, registry, caller, body.household)
         judging.check_household(registry, household, body.kind, day, body.year, body.category)
-        state: HouseholdState = household.latest
+        path = household.latest.path
         return {
             "household_id": household.id,
             "household_number": household.number,
-            "division": state.path.village,
-            "path": state.path,
+            "division": path.village,
+            "path": path,
         }
     code = body.division or ""
     tree = await divisions.current_tree(pg, registry.divisions)
     _, path = judging.located(tree, caller, body.kind, code, day)
-    if body.village is not None:
-        checks = await judging.village_test(pg, registry, tree, code, body.village, day)
-        judging.refuse_failing(checks, "/village")
-    if body.county is not None:
-        checks = await judging.county_test(pg, registry, tree, code, body.county, day)
-        judging.refuse_failing(checks, "/county")
+    await judging.check_division(pg, registry, tree, code, day, village=body.village, county=body.county)
     return {"household_id": None, "household_number": None, "division": code, "path": path}
 
 
