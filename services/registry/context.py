@@ -16,7 +16,7 @@ from shared.auth import Caller, requires
 from shared.clock import local_day
 from shared.contracts.division import DivisionTree
 from shared.contracts.key import Role
-from shared.errors import Problem, Text
+from shared.errors import Fault, Problem, Text, fault
 from shared.watched import Watched
 
 
@@ -71,6 +71,11 @@ CityAdmin = Annotated[Caller, Depends(_city_admin)]
 """Whoever may command what holds for every division at once."""
 
 
+def watermark(registry: Registry) -> str | None:
+    """What marks figures and papers about invented people 演示数据."""
+    return "演示数据" if registry.runtime.settings.demonstration else None
+
+
 def today(registry: Registry) -> date:
     """The day in Asia/Shanghai."""
     return local_day(registry.runtime.clock.now())
@@ -86,6 +91,15 @@ def within(caller: Caller, tree: DivisionTree, code: str, day: date) -> bool:
     """Whether a division lies in the caller's scope 辖区 on a day."""
     path = tree.path(code, day)
     return code in caller.divisions or (path is not None and caller.reaches(path))
+
+
+def foreign_divisions(caller: Caller, tree: DivisionTree, codes: Iterable[str], day: date) -> list[Fault]:
+    """What speaks against giving out these ``/divisions``, or what holds in them: those outside the caller's scope."""
+    return [
+        fault(f"/divisions/{position}", "division_unknown", "no such division of yours", "不在您的辖区内")
+        for position, code in enumerate(codes)
+        if not within(caller, tree, code, day)
+    ]
 
 
 def reaches_all(caller: Caller, tree: DivisionTree) -> bool:

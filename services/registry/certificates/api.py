@@ -7,7 +7,7 @@ from fastapi import Depends, Request, Response
 from services.registry.certificates import printing
 from services.registry.certificates.service import Certificate
 from services.registry.context import Reader, RegistryDep
-from services.registry.identities.api import admitted
+from services.registry.identities.denials import admitted
 from services.registry.identities.quota import QUOTA_RESPONSE
 from services.registry.identities.schemas import RevealIn
 from shared.app import NOT_FOUND_RESPONSE, router

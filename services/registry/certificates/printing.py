@@ -5,7 +5,7 @@ import asyncio
 from services.registry.certificates import service
 from services.registry.certificates.service import Certificate
 from services.registry.commands import command
-from services.registry.context import Registry
+from services.registry.context import Registry, watermark
 from services.registry.households import reading
 from services.registry.households.records import Household, Person
 from services.registry.identities.denials import denials_noted
@@ -17,8 +17,6 @@ from shared import errors
 from shared.auth import Caller
 from shared.db import Pg
 from shared.errors import Problem
-
-MARK = "演示数据"
 
 
 async def masked(registry: Registry, caller: Caller, household: str) -> tuple[Certificate, bytes]:
@@ -56,11 +54,6 @@ async def head_of(pg: Pg, registry: Registry, certificate: Certificate) -> Perso
     """Who was head of the household when it was issued."""
     [household] = await reading.several(pg, [certificate.household_id], registry.vault)
     return next(member for member in household.members if member.id == certificate.head_id)
-
-
-def watermark(registry: Registry) -> str | None:
-    """What marks certificates of invented people."""
-    return MARK if registry.runtime.settings.demonstration else None
 
 
 async def _page(registry: Registry, certificate: Certificate, head: str) -> bytes:

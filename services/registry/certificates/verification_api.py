@@ -5,10 +5,10 @@ from typing import Annotated, Any
 from fastapi import Depends, Path, Request, Response
 from fastapi.responses import HTMLResponse
 
-from services.registry.certificates import pages, printing, service
+from services.registry.certificates import pages, service
 from services.registry.certificates.schemas import CertificateOut
 from services.registry.certificates.visitors import Visitors
-from services.registry.context import RegistryDep
+from services.registry.context import RegistryDep, watermark
 from services.registry.identities.quota import Left
 from shared import errors
 from shared.app import NOT_FOUND_RESPONSE, router
@@ -54,7 +54,7 @@ async def verify_certificate(
     headers = {**left.headers(), "Cache-Control": "no-store", "Vary": "Accept"}
     async with registry.runtime.database.driver() as pg:
         found = await service.by_number(pg, number)
-    shown = None if found is None else CertificateOut.of(found, printing.watermark(registry))
+    shown = None if found is None else CertificateOut.of(found, watermark(registry))
     if HTML in request.headers.get("accept", ""):
         return HTMLResponse(pages.verified(number, shown, language_of(request)), 200 if shown else 404, headers)
     if shown is None:

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from services.registry.codes.rules import Welfare
 from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
 from services.registry.households.incomes import Income
-from services.registry.households.rules import Membership, Relation, Sex
+from services.registry.households.rules import Membership, Relation, Sex, age
 from shared.contracts.household import Standing
 from shared.errors import Fault, Text
 
@@ -41,7 +41,7 @@ class MemberFacts:
 
     def age(self, day: date) -> int:
         """Full years on a day."""
-        return day.year - self.birth_date.year - ((day.month, day.day) < (self.birth_date.month, self.birth_date.day))
+        return age(self.birth_date, day)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,21 +2,20 @@
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-from services.registry.context import Registry, today, within
+from services.registry.context import Registry, foreign_divisions, today
 from services.registry.exchange.schemas import PartyIn, PartyOut
 from shared import errors
 from shared.auth import Caller, new_secret
-from shared.contracts.division import DivisionTree
 from shared.db import Pg
-from shared.errors import Fault, Problem, Text, fault
+from shared.errors import Problem, Text
 from shared.http.etag import check_version
 from shared.ids import uuid7
 
@@ -58,17 +57,13 @@ async def add(pg: Pg, registry: Registry, caller: Caller, content: PartyIn) -> t
     client_id, plain, _ = new_secret()
     secret = plain.partition(".")[2]
     party = Party(uuid7(), 1, client_id, content)
-    try:
-        async with pg.transaction():
-            await pg.execute(
-                "INSERT INTO exchange_party (id, version, sender_id, client_id, secret_sha256, body, divisions, "
-                "status, recorded_at, changed_by) VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9)",
-                party.id, content.sender_id, client_id, hashlib.sha256(secret.encode()).hexdigest(),
-                content.model_dump_json(), content.divisions, content.status, registry.runtime.clock.now(),
-                caller.key_id,
-            )  # fmt: skip
-    except asyncpg.UniqueViolationError as error:
-        raise Problem(errors.CONFLICT, Text("the sender_id is taken", "sender_id 已被占用")) from error
+    with _sender_id_free():
+        await pg.execute(
+            "INSERT INTO exchange_party (id, version, sender_id, client_id, secret_sha256, body, divisions, status, "
+            "recorded_at, changed_by) VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            party.id, content.sender_id, client_id, hashlib.sha256(secret.encode()).hexdigest(),
+            content.model_dump_json(), content.divisions, content.status, registry.runtime.clock.now(), caller.key_id,
+        )  # fmt: skip
     return party, secret
 
 
@@ -77,24 +72,30 @@ async def replace(pg: Pg, registry: Registry, caller: Caller, party_id: UUID, ex
     old = await managed(pg, registry, caller, party_id, lock=True)
     check_version(old.version, expected)
     await _check(pg, registry, caller, content)
+    with _sender_id_free():
+        await pg.execute(
+            "UPDATE exchange_party SET version = version + 1, sender_id = $2, body = $3, divisions = $4, "
+            "status = $5, recorded_at = $6, changed_by = $7 WHERE id = $1",
+            party_id, content.sender_id, content.model_dump_json(), content.divisions, content.status,
+            registry.runtime.clock.now(), caller.key_id,
+        )  # fmt: skip
+    return Party(old.id, old.version + 1, old.client_id, content)
+
+
+@contextmanager
+def _sender_id_free() -> Iterator[None]:
+    """Raises 409 where the statement inside finds the name of another party; its transaction is over then."""
     try:
-        async with pg.transaction():
-            await pg.execute(
-                "UPDATE exchange_party SET version = version + 1, sender_id = $2, body = $3, divisions = $4, "
-                "status = $5, recorded_at = $6, changed_by = $7 WHERE id = $1",
-                party_id, content.sender_id, content.model_dump_json(), content.divisions, content.status,
-                registry.runtime.clock.now(), caller.key_id,
-            )  # fmt: skip
+        yield
     except asyncpg.UniqueViolationError as error:
         raise Problem(errors.CONFLICT, Text("the sender_id is taken", "sender_id 已被占用")) from error
-    return Party(old.id, old.version + 1, old.client_id, content)
 
 
 async def managed(pg: Pg, registry: Registry, caller: Caller, party_id: UUID, *, lock: bool = False) -> Party:
     """A party all of whose divisions are the caller's. Raises 404."""
     row = await pg.fetchrow(f"SELECT * FROM exchange_party WHERE id = $1 {'FOR UPDATE' if lock else ''}", party_id)
     tree = await registry.divisions.get(pg)
-    if row is None or not _manages(caller, tree, row["divisions"], today(registry)):
+    if row is None or foreign_divisions(caller, tree, row["divisions"], today(registry)):
         raise Problem(errors.NOT_FOUND)
     return _party(row)
 
@@ -103,19 +104,10 @@ async def listed(pg: Pg, registry: Registry, caller: Caller, after: UUID | None)
     """Parties of the caller's divisions in order of registration, from after one. There are dozens."""
     rows = await pg.fetch("SELECT * FROM exchange_party WHERE id > $1 ORDER BY id", after or UUID(int=0))
     tree, day = await registry.divisions.get(pg), today(registry)
-    return [_party(row) for row in rows if _manages(caller, tree, row["divisions"], day)]
-
-
-def _manages(caller: Caller, tree: DivisionTree, divisions: Iterable[str], day: date) -> bool:
-    return all(within(caller, tree, code, day) for code in divisions)
+    return [_party(row) for row in rows if not foreign_divisions(caller, tree, row["divisions"], day)]
 
 
 async def _check(pg: Pg, registry: Registry, caller: Caller, content: PartyIn) -> None:
-    tree, day = await registry.divisions.get(pg), today(registry)
-    faults: list[Fault] = [
-        fault(f"/divisions/{position}", "division_unknown", "no such division of yours", "不在您的辖区内")
-        for position, code in enumerate(content.divisions)
-        if not within(caller, tree, code, day)
-    ]
+    faults = foreign_divisions(caller, await registry.divisions.get(pg), content.divisions, today(registry))
     if faults:
         raise errors.invalid(*faults)

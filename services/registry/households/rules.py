@@ -69,6 +69,11 @@ def needs_decision(before: Standing | None, after: Standing) -> bool:
     return (after in STOCK and before not in STOCK) or (after in EXITED and before not in EXITED)
 
 
+def age(birth_date: date, day: date) -> int:
+    """Full years on a day."""
+    return day.year - birth_date.year - ((day.month, day.day) < (birth_date.month, birth_date.day))
+
+
 class NotValidThenError(ValueError):
     """A village that is not valid on a day on which a household is to live there."""
 

@@ -4,14 +4,14 @@ from typing import Annotated
 
 from fastapi import Depends, Request, Response
 
-from services.registry.context import READERS, Admin, Registry, RegistryDep, today
+from services.registry.context import READERS, Admin, RegistryDep, today
 from services.registry.households import erasing, presenting
 from services.registry.households.persons import erasing as persons_erasing
 from services.registry.households.persons import presenting as persons
 from services.registry.households.persons.reading import alone
 from services.registry.households.records import Individual
 from services.registry.identities import service
-from services.registry.identities.denials import denials_noted
+from services.registry.identities.denials import admitted
 from services.registry.identities.quota import QUOTA_RESPONSE, Left
 from services.registry.identities.rules import latest_expired
 from services.registry.identities.schemas import (
@@ -27,20 +27,13 @@ from services.registry.identities.schemas import (
 )
 from shared import errors
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
-from shared.auth import AnyCaller, Caller, requires
-from shared.contracts.key import Role
+from shared.auth import AnyCaller, Caller
 from shared.errors import fault
 from shared.http.etag import Expected, set_etag
 from shared.http.fields import Id
 from shared.ids import uuid7
 
 routes = router("identities")
-
-
-async def admitted(registry: Registry, caller: Caller, operation: str, object_id: str, *roles: Role) -> Caller:
-    """The caller, if it holds one of the roles. Raises 403, which the audit log learns of."""
-    async with denials_noted(registry, caller, operation, object_id):
-        return await requires(*roles)(caller)
 
 
 async def _revealer(request: Request, caller: AnyCaller, registry: RegistryDep) -> Caller:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from services.registry.audit import service as audit
 from services.registry.audit.rules import Entry, digest_of
-from services.registry.context import Registry, scopes, today, within
+from services.registry.context import Registry, foreign_divisions, scopes, today
 from services.registry.keys.schemas import KeyIn
 from shared import errors, outbox
 from shared.auth import Caller, new_secret, upsert_key
@@ -107,9 +107,7 @@ def _grant_faults(caller: Caller, content: KeyIn, tree: DivisionTree, day: date)
     for position, role in enumerate(content.roles):
         if not caller.may(role):
             yield fault(f"/roles/{position}", "role_not_held", "you do not hold this role", "超出您的角色")
-    for position, code in enumerate(content.divisions):
-        if not within(caller, tree, code, day):
-            yield fault(f"/divisions/{position}", "division_unknown", "no such division of yours", "不在您的辖区内")
+    yield from foreign_divisions(caller, tree, content.divisions, day)
 
 
 async def revoke(pg: Pg, registry: Registry, caller: Caller, key_id: UUID, expected: int) -> KeyEvent:
@@ -138,7 +136,7 @@ async def listed(pg: Pg, registry: Registry, caller: Caller, after: UUID | None)
 
 def _manages(caller: Caller, key: KeyEvent, tree: DivisionTree, day: date) -> bool:
     """A key is managed by whoever could have issued it, as far as divisions go."""
-    return all(within(caller, tree, code, day) for code in key.divisions)
+    return not foreign_divisions(caller, tree, key.divisions, day)
 
 
 async def find(pg: Pg, key_id: UUID) -> KeyEvent:

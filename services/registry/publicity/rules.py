@@ -3,6 +3,7 @@
 from datetime import date
 from typing import Literal, get_args
 
+from services.registry.households.rules import age
 from services.registry.identity import masked_name
 
 PublicStanding = Literal["poor", "pre_exit", "exited_supported", "exited", "relapsed"]
@@ -14,7 +15,6 @@ ADULT = 18
 
 def published_name(name: str, born: date, day: date, *, full: bool = False) -> str | None:
     """A head's name as it may be published, masked unless it may be told in full; None for a minor."""
-    age = day.year - born.year - ((day.month, day.day) < (born.month, born.day))
-    if age < ADULT:
+    if age(born, day) < ADULT:
         return None
     return name if full else masked_name(name)

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from fastapi import Header, Query, Request, Response
 
-from services.registry.context import Divisions, Registry, RegistryDep, day_known
+from services.registry.context import Divisions, Registry, RegistryDep, day_known, watermark
 from services.registry.divisions.service import known_tree
 from services.registry.instants import SETTLED_RESPONSE
 from services.registry.standing.rules import MONITORING_OFF
@@ -215,8 +215,8 @@ async def _asked(
         raise errors.invalid(
             errors.fault("query:level", "level_not_below", "not below the division", "须低于所查区划级别")
         )
-    watermark = "演示数据" if registry.runtime.settings.demonstration else None
-    asked = Asked(caller, tree, division, level, day or day_known(registry, query.known_at), query.known_at, watermark)
+    day = day or day_known(registry, query.known_at)
+    asked = Asked(caller, tree, division, level, day, query.known_at, watermark(registry))
     if not asked.visible():
         raise Problem(errors.NOT_FOUND)
     return asked
