@@ -10,9 +10,9 @@ from uuid import UUID
 from services.registry.audit import service as audit
 from services.registry.audit.rules import Entry, digest_of
 from services.registry.context import Registry, scopes, today
+from services.registry.exchange.envelope import Entity
 from services.registry.exchange.parties import Party
 from services.registry.exchange.service import Exchange
-from services.registry.exchange.statements import Entity
 from shared.db import Pg
 
 _ASKED = {"search": "searched", "subscribe": "subscribed", "unsubscribe": "unsubscribed"}

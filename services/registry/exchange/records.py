@@ -6,7 +6,6 @@ from services.registry.households.records import Household, Person
 from services.registry.identity import masked_name
 from shared.contracts.base import rfc3339
 
-GROUP, MEMBER = "Group", "Member"
 REG_TYPE = "ns:org:RegistryType:Social"
 
 

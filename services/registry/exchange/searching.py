@@ -6,12 +6,19 @@ from uuid import UUID
 
 from services.registry.exchange import auditing, changes, records
 from services.registry.exchange.attributes import ATTRIBUTES
-from services.registry.exchange.envelope import Page, SearchCriteria, SearchItem, SearchMessage, SubscribeCriteria
+from services.registry.exchange.envelope import (
+    Entity,
+    Page,
+    SearchCriteria,
+    SearchItem,
+    SearchMessage,
+    SubscribeCriteria,
+)
 from services.registry.exchange.faults import Rejected
 from services.registry.exchange.parties import Party
 from services.registry.exchange.queries import read_query, unknown_names
 from services.registry.exchange.service import VERSION, Exchange
-from services.registry.exchange.statements import Entity, Statement
+from services.registry.exchange.statements import Statement
 from services.registry.households import reading
 from shared.contracts.base import rfc3339
 from shared.db import Pg

@@ -1,23 +1,28 @@
 """A condition as SQL: one statement with parameters, within the caller's divisions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from services.registry.exchange.attributes import ATTRIBUTES
+from services.registry.exchange.envelope import Entity
 from services.registry.exchange.queries import Compare, Condition, Every, Not, Some
+from services.registry.households.reading import scope
 from services.registry.identity import Vault
 
-Entity = Literal["Group", "Member"]
 Order = Sequence[tuple[str, bool]]
 """Attributes to sort by, and whether downwards."""
 _SQL = {"lt": "<", "gt": ">", "le": "<=", "ge": ">="}
 _TYPES = {"text": "text", "integer": "int", "day": "date", "truth": "boolean", "secret": "bytea"}
-_SOURCES = {
-    "Group": "household",
-    "Member": "person JOIN household ON household.id = person.household_id AND person.left_on IS NULL",
+_SOURCES: Mapping[Entity, tuple[str, str]] = {
+    "Group": ("household.id", "household"),
+    "Member": (
+        "person.id",
+        "person JOIN household ON household.id = person.household_id AND person.left_on IS NULL",
+    ),
 }
+"""What names a record, and the rows that it is found in."""
 
 
 @dataclass(slots=True)
@@ -36,9 +41,9 @@ class Statement:
         ordered = "".join(
             f"key{i} {'DESC' if down else 'ASC'} NULLS LAST, " for i, (_, down) in enumerate(order)
         )  # fmt: skip
-        row = "household.id" if self.entity == "Group" else "person.id"
+        row, source = _SOURCES[self.entity]
         return (
-            f"WITH matching AS MATERIALIZED (SELECT {row} AS id{columns} FROM {_SOURCES[self.entity]} "
+            f"WITH matching AS MATERIALIZED (SELECT {row} AS id{columns} FROM {source} "
             f"WHERE {self._reach()} AND {self.sql(condition)}) "
             f"SELECT (SELECT count(*) FROM matching) AS total, ARRAY(SELECT id FROM matching "
             f"ORDER BY {ordered}id LIMIT {self._argument(limit, 'int')} OFFSET {self._argument(offset, 'int')}) AS ids"
@@ -46,16 +51,15 @@ class Statement:
 
     def among(self, condition: Condition, ids: Sequence[UUID]) -> str:
         """Selects those of some ids that match."""
-        row = "household.id" if self.entity == "Group" else "person.id"
+        row, source = _SOURCES[self.entity]
         return (
-            f"SELECT {row} AS id FROM {_SOURCES[self.entity]} WHERE {self._reach()} "
+            f"SELECT {row} AS id FROM {source} WHERE {self._reach()} "
             f"AND {row} = ANY({self._argument(list(ids), 'uuid[]')}) AND {self.sql(condition)} ORDER BY 1"
         )
 
     def _reach(self) -> str:
-        scope = self._argument(list(self.divisions), "text[]")
-        places = ("city", "managing_unit", "township", "village")
-        return "household.status = 'active' AND (" + " OR ".join(f"household.{p} = ANY({scope})" for p in places) + ")"
+        self._argument(list(self.divisions), "text[]")
+        return f"household.status = 'active' AND {scope(len(self.arguments))}"
 
     def sql(self, condition: Condition) -> str:
         """The condition; unknown values make it false, also below a negation of it."""

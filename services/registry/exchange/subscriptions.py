@@ -1,20 +1,25 @@
 """Subscriptions 订阅: made, ended, and what each has to be told."""
 
 import json
-from typing import Any, cast
+from typing import Any, cast, get_args
 from uuid import UUID
 
 import asyncpg
 
 from services.registry.exchange import changes
-from services.registry.exchange.envelope import SubscribeCriteria, SubscribeItem, SubscribeMessage, UnsubscribeMessage
+from services.registry.exchange.envelope import (
+    Entity,
+    SubscribeCriteria,
+    SubscribeItem,
+    SubscribeMessage,
+    UnsubscribeMessage,
+)
 from services.registry.exchange.faults import Rejected
 from services.registry.exchange.parties import Party
 from services.registry.exchange.queries import Condition, Every, read_query
 from services.registry.exchange.records import REG_TYPE
 from services.registry.exchange.searching import check_criteria, plain, purpose_of
 from services.registry.exchange.service import Exchange
-from services.registry.exchange.statements import Entity
 from services.registry.identity import Vault
 from shared.contracts.base import rfc3339
 from shared.db import Pg
@@ -22,7 +27,7 @@ from shared.ids import uuid7
 
 SEALED = "exchange_filter"
 """What the vault knows sealed filters by."""
-_ENTITIES = ("Group", "Member")
+_ENTITIES = get_args(Entity)
 
 
 def condition_of(vault: Vault, code: UUID, sealed: bytes) -> Condition:
