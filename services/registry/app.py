@@ -101,6 +101,43 @@ TAGS = [
     {"name": "audit", "description": "Who changed, revealed or looked up what 审计日志"},
     {"name": "operations", "description": "Health 运行状态"},
 ]
+ROUTERS = (
+    households_api.routes,
+    members_api.routes,
+    persons_api.routes,
+    imports_api.routes,
+    incomes_api.routes,
+    moves_api.routes,
+    years_api.routes,
+    submissions_api.routes,
+    intake_api.routes,
+    intake_api.receipts(HouseholdOutcome),
+    standing_api.routes,
+    certificates_api.routes,
+    verification_api.routes,
+    identities_api.routes,
+    publicity_api.routes,
+    checks_api.routes,
+    rule_runs_api.routes,
+    codes_api.routes,
+    divisions_api.routes,
+    reorganising_api.routes,
+    statistics_api.routes,
+    denominators_api.routes,
+    keys_api.routes,
+    parties_api.routes,
+    exchange_api.routes,
+    tokens_api.routes,
+    audit_api.routes,
+)
+KINDS = (
+    REUSED,
+    *household_problems.KINDS,
+    NOT_UNDOABLE,
+    division_rules.CODE_TAKEN,
+    instants.NOT_SETTLED,
+    *standing_rules.KINDS,
+)
 
 
 def build(settings: Settings, role: Role = "all", clock: Clock | None = None) -> tuple[FastAPI, Runtime]:
@@ -109,11 +146,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
     database = Database(settings.database_url, pool_size=settings.database_pool, application="bangfu-registry")
 
     async def republish(pg: Pg) -> int:
-        count = await divisions.republish(pg, settings)
-        count += await keys.republish(pg, settings, clock.now())
-        count += await standing.republish(pg, registry)
-        count += await persons.republish(pg, registry)
-        return count + await households.republish(pg, registry)
+        return await _republish(pg, registry)
 
     runtime = Runtime(settings, database, Relay(settings, database, PUBLISHED, republish=republish), clock)
     registry = Registry(
@@ -122,76 +155,17 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
     exchange = Exchange(registry, callback_networks())
     imports = Runner(registry, import_max_rows())
     keys_to_us = submission_keys.watched_keys(registry.vault)
-    runtime.consumers.append(
-        Consumer(
-            settings=settings,
-            database=database,
-            clock=clock,
-            group=GROUP,
-            topics=(HOUSEHOLD_SUBMISSIONS,),
-            handle=Intake(settings, sources(), HouseholdDesk(registry, keys_to_us)),
-            allowance=OriginQuota(),
-            max_records=MAX_RECORDS,
-            after_batch=runtime.wake_relay,
-            keeps_content=False,
-        )
-    )
-
-    async def seed() -> None:
-        async with command(runtime) as pg:
-            await agree_on_keys(pg, registry.vault)
-            await exchange.start(pg)
-            await submission_keys.ensure(pg, registry.vault, clock.now())
-            await warn_unless_bound(pg)
-            plain = bootstrap_key()
-            if plain is not None:
-                await keys.seed_bootstrap(pg, settings, plain, CITY, clock.now())
-
+    runtime.consumers.append(_submissions(registry, HouseholdDesk(registry, keys_to_us)))
     app = create_app(
         runtime,
         title="Bangfu registry 建档立卡",
         description=DESCRIPTION,
-        routers=[
-            households_api.routes,
-            members_api.routes,
-            persons_api.routes,
-            imports_api.routes,
-            incomes_api.routes,
-            moves_api.routes,
-            years_api.routes,
-            submissions_api.routes,
-            intake_api.routes,
-            intake_api.receipts(HouseholdOutcome),
-            standing_api.routes,
-            certificates_api.routes,
-            verification_api.routes,
-            identities_api.routes,
-            publicity_api.routes,
-            checks_api.routes,
-            rule_runs_api.routes,
-            codes_api.routes,
-            divisions_api.routes,
-            reorganising_api.routes,
-            statistics_api.routes,
-            denominators_api.routes,
-            keys_api.routes,
-            parties_api.routes,
-            exchange_api.routes,
-            tokens_api.routes,
-            audit_api.routes,
-        ],
+        routers=ROUTERS,
         publishes=PUBLISHED,
         reads=(HOUSEHOLD_SUBMISSIONS,),
-        kinds=(
-            REUSED,
-            *household_problems.KINDS,
-            NOT_UNDOABLE,
-            division_rules.CODE_TAKEN,
-            instants.NOT_SETTLED,
-            *standing_rules.KINDS,
-        ),
+        kinds=KINDS,
         tags=TAGS,
-        on_start=[seed],
+        on_start=[partial(_begin, registry, exchange)],
         jobs=[
             partial(rule_runs.work, registry),
             partial(tasks.run, exchange),
@@ -211,6 +185,46 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
     app.state.visitors = Visitors(registry.quotas.verification)
     app.state.imports = imports
     return app, runtime
+
+
+def _submissions(registry: Registry, desk: HouseholdDesk) -> Consumer:
+    """What takes in the households that other systems submit."""
+    runtime = registry.runtime
+    return Consumer(
+        settings=runtime.settings,
+        database=runtime.database,
+        clock=runtime.clock,
+        group=GROUP,
+        topics=(HOUSEHOLD_SUBMISSIONS,),
+        handle=Intake(runtime.settings, sources(), desk),
+        allowance=OriginQuota(),
+        max_records=MAX_RECORDS,
+        after_batch=runtime.wake_relay,
+        keeps_content=False,
+    )
+
+
+async def _republish(pg: Pg, registry: Registry) -> int:
+    """Write the present state of everything that is published to the outbox; returns how many events."""
+    runtime = registry.runtime
+    count = await divisions.republish(pg, runtime.settings)
+    count += await keys.republish(pg, runtime.settings, runtime.clock.now())
+    count += await standing.republish(pg, registry)
+    count += await persons.republish(pg, registry)
+    return count + await households.republish(pg, registry)
+
+
+async def _begin(registry: Registry, exchange: Exchange) -> None:
+    """Before requests are served: the keys there must be, of our own and the launcher's."""
+    runtime = registry.runtime
+    async with command(runtime) as pg:
+        await agree_on_keys(pg, registry.vault)
+        await exchange.start(pg)
+        await submission_keys.ensure(pg, registry.vault, runtime.clock.now())
+        await warn_unless_bound(pg)
+        plain = bootstrap_key()
+        if plain is not None:
+            await keys.seed_bootstrap(pg, runtime.settings, plain, CITY, runtime.clock.now())
 
 
 async def load_reference_data(settings: Settings) -> None:
