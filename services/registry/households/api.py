@@ -11,7 +11,7 @@ from pydantic import Field
 from services.registry.commands import DryRun
 from services.registry.context import Importer, Reader, Recorder, RegistryDep, day_known, today
 from services.registry.households import bulk, changing, listing, presenting, reading, service
-from services.registry.households.bulk import Import
+from services.registry.households.bulk import BulkRegistration
 from services.registry.households.listing import Filters
 from services.registry.households.schemas import (
     Deregistration,
@@ -131,7 +131,7 @@ async def register_households(
     `each` what was registered by then stays.
     """
     lines = await read_lines(request, limit=bulk.MAX_LINES)
-    work = Import(registry, caller, key, mode, dry_run, language_of(request))
+    work = BulkRegistration(registry, caller, key, mode, dry_run, language_of(request))
     report, replayed = await work.run(lines)
     if replayed:
         mark_replayed(response)

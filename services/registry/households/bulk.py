@@ -33,7 +33,7 @@ class _RefusedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Import:
+class BulkRegistration:
     """How a bulk request is to be carried out."""
 
     registry: Registry

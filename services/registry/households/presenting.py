@@ -52,15 +52,7 @@ def detailed(household: Household, known_on: date, day: date | None = None) -> H
     """
     event = _as_of(household.event, day)
     state = event.timeline[-1]
-    members = (
-        list(household.members)
-        if day is None
-        else [
-            each if each.status == "erased" else replace(each, status="active")
-            for each in household.members
-            if each.joined_on <= day and (each.left_on is None or day < each.left_on)
-        ]
-    )
+    members = _members_on(household, day)
     present = [each for each in members if day is not None or each.present]
     head = next((each for each in present if each.relation == "head"), None)
     return HouseholdDetail(
@@ -99,6 +91,17 @@ def _as_of(event: HouseholdEvent, day: date | None) -> HouseholdEvent:
     status: HouseholdStatus = "erased" if event.status == "erased" else "active"
     timeline = [state for state in event.timeline if state.valid_from <= day]
     return event.model_copy(update={"status": status, "timeline": timeline, "valid_to": None})
+
+
+def _members_on(household: Household, day: date | None) -> list[Person]:
+    """All who ever belonged to it, or those of a day as they were on it: nobody had died or left."""
+    if day is None:
+        return list(household.members)
+    return [
+        each if each.status == "erased" else replace(each, status="active")
+        for each in household.members
+        if each.joined_on <= day and (each.left_on is None or day < each.left_on)
+    ]
 
 
 def _findings(household: Household, day: date) -> list[FindingOut]:

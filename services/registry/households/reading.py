@@ -103,9 +103,12 @@ async def _known_at(pg: Pg, current: Household, vault: Vault, instant: datetime)
 
 async def at_version(pg: Pg, household_id: UUID, version: int, vault: Vault) -> Household:
     """A household as one of its versions said, members included."""
-    row = await pg.fetchrow("SELECT * FROM household WHERE id = $1 AND version = $2", household_id, version)
-    if row is None:
-        row = await pg.fetchrow("SELECT * FROM household_version WHERE id = $1 AND version = $2", household_id, version)
+    row = await pg.fetchrow(
+        "SELECT * FROM household WHERE id = $1 AND version = $2 "
+        "UNION ALL SELECT * FROM household_version WHERE id = $1 AND version = $2",
+        household_id,
+        version,
+    )
     if row is None:
         raise RuntimeError("a version that was answered with is not there")
     return household_of(row, await pg.fetch(_MEMBERS_AT, household_id, version), vault)

@@ -38,7 +38,7 @@ class Instruction(BaseModel):
         return self.mode == "all" or self.dry_run
 
 
-class Layout(BaseModel):
+class FileStructure(BaseModel):
     """What the file turned out to be."""
 
     format: str
@@ -87,7 +87,7 @@ class Job:
     size: int
     position: int
     tally: Tally
-    layout: Layout | None
+    layout: FileStructure | None
     refusal: str | None
     recorded_at: datetime
     recorded_by: UUID

@@ -19,8 +19,7 @@ from services.registry.imports.columns import by_name
 from services.registry.imports.households import HouseholdReader
 from services.registry.imports.meaning import meaning_of
 from services.registry.imports.modes import AtOnce, InPieces, TakenOverError
-from services.registry.imports.records import Job, Tally
-from services.registry.imports.records import Layout as Told
+from services.registry.imports.records import FileStructure, Job, Tally
 from services.registry.imports.refusals import fault_of
 from services.registry.imports.registering import Registering
 from services.registry.imports.sheets import sandbox
@@ -169,7 +168,7 @@ class _Run:
 
     async def _understood(self, reading: sandbox.Reading, meaning: Meaning) -> tuple[HouseholdReader, list[Remark]]:
         header = reading.header
-        told = Told(
+        told = FileStructure(
             format=reading.format,
             header_row=header.row if header else 0,
             names=list(header.names) if header else [],

@@ -11,7 +11,7 @@ from uuid import UUID
 from services.registry.context import Registry
 from services.registry.identity import Vault
 from services.registry.imports import auditing
-from services.registry.imports.records import OPEN, Instruction, Job, Layout, Status, Tally
+from services.registry.imports.records import OPEN, FileStructure, Instruction, Job, Status, Tally
 from shared.auth import Caller
 from shared.db import Database, Pg
 
@@ -174,7 +174,7 @@ async def begin(pg: Pg, job: UUID, now: datetime) -> None:
     )
 
 
-async def set_layout(pg: Pg, job: UUID, layout: Layout) -> None:
+async def set_layout(pg: Pg, job: UUID, layout: FileStructure) -> None:
     await pg.execute("UPDATE import_job SET layout = $2 WHERE id = $1", job, layout.model_dump_json())
 
 
@@ -216,7 +216,7 @@ def job_of(row: Any) -> Job:
         size=row["size"],
         position=row["position"],
         tally=Tally.model_validate_json(row["tally"]),
-        layout=None if row["layout"] is None else Layout.model_validate_json(row["layout"]),
+        layout=None if row["layout"] is None else FileStructure.model_validate_json(row["layout"]),
         refusal=row["refusal"],
         recorded_at=row["recorded_at"],
         recorded_by=row["recorded_by"],
