@@ -39,7 +39,7 @@ async def whole(content: bytes) -> AsyncIterator[bytes]:
 async def read(content: bytes, max_rows: int = 100_000) -> tuple[sandbox.Reading, list[tuple[int, list[Any]]]]:
     """The rows of a file, in whatever households they were put."""
     async with sandbox.reading(whole(content), len(content), MEANING, max_rows) as reading:
-        rows = [row async for batch in reading.batches for group in batch for row in group.rows()]
+        rows = [row async for batch in reading.batches() for group in batch for row in group.rows()]
         return reading, [(number, [unwired(cell) for cell in cells]) for number, cells in rows]
 
 
@@ -375,7 +375,7 @@ async def test_a_reading_process_is_gone_even_when_we_are_stopped_while_it_ends(
 
     async def left_early() -> None:
         async with sandbox.reading(whole(many), len(many), MEANING, 100_000) as found:
-            await anext(aiter(found.batches))
+            await anext(found.batches())
 
     reading = asyncio.create_task(left_early())
     with pytest.raises(asyncio.CancelledError):

@@ -75,7 +75,7 @@ async def _pieces(reading: sandbox.Reading, position: int, work: Registering) ->
 
 async def _chunks(reading: sandbox.Reading, position: int) -> AsyncIterator[list[Group]]:
     waiting: list[Group] = []
-    async for groups in reading.batches:
+    async for groups in reading.batches():
         waiting += (group for group in groups if group.numbers[-1] > position)
         while len(waiting) >= CHUNK:
             yield waiting[:CHUNK]

@@ -31,12 +31,20 @@ class Reading:
     format: str
     header: Header | None
     expected_rows: int | None
-    batches: AsyncIterator[list[Group]]
-    """The households. Raises ``RefusedFileError`` where reading must end."""
+    _process: asyncio.subprocess.Process
+    _patience: float
+    """Seconds that it may say nothing."""
     passed_over: list[tuple[int, str]] = field(default_factory=list)
     """Rows up to where ``batches`` came that are no data, and why; taken away by who reports them."""
     hidden: int = 0
     """Hidden rows; known at the end."""
+
+    async def batches(self) -> AsyncIterator[list[Group]]:
+        """The households, once. Raises ``RefusedFileError`` where reading must end."""
+        while "end" not in (message := await _message(self._process, self._patience)):
+            self.passed_over += map(tuple, message["passed_over"])
+            yield [Group.heard(told) for told in message["groups"]]
+        self.hidden = message["end"]["hidden"]
 
 
 @asynccontextmanager
@@ -44,15 +52,14 @@ async def reading(parts: AsyncIterable[bytes], size: int, meaning: Meaning, max_
     """Read a file given in parts, ``size`` bytes in all. Raises ``RefusedFileError``."""
     megabytes = size >> 20
     cpu = CPU_SECONDS + CPU_SECONDS_A_MB * megabytes
+    patience = SILENT_SECONDS + cpu
     process = await _started(MEMORY + 3 * size, cpu)
     request = {"max_rows": max_rows, "meaning": meaning.told()}
     feeding = asyncio.create_task(_feed(process, json.dumps(request).encode() + b"\n", parts))
     try:
-        first = await _message(process, SILENT_SECONDS + cpu)
+        first = await _message(process, patience)
         header = Header(first["row"], tuple(first["names"])) if first["format"] != "jsonl" else None
-        found = Reading(first["format"], header, first["expected"], _nothing())
-        found.batches = _batches(process, found, SILENT_SECONDS + cpu)
-        yield found
+        yield Reading(first["format"], header, first["expected"], process, patience)
     finally:
         feeding.cancel()
         with contextlib.suppress(ProcessLookupError):
@@ -73,11 +80,6 @@ async def _gone(process: asyncio.subprocess.Process, feeding: "asyncio.Task[None
     except asyncio.CancelledError:
         await ending
         raise
-
-
-async def _nothing() -> AsyncIterator[list[Group]]:
-    return
-    yield []
 
 
 async def _started(memory: int, cpu: int) -> asyncio.subprocess.Process:
@@ -122,10 +124,3 @@ async def _message(process: asyncio.subprocess.Process, seconds: float) -> Any:
     if "refused" in message:
         raise RefusedFileError(message["refused"])
     return message
-
-
-async def _batches(process: asyncio.subprocess.Process, found: Reading, seconds: float) -> AsyncIterator[list[Group]]:
-    while "end" not in (message := await _message(process, seconds)):
-        found.passed_over += map(tuple, message["passed_over"])
-        yield [Group.heard(told) for told in message["groups"]]
-    found.hidden = message["end"]["hidden"]
