@@ -1,7 +1,7 @@
 """Registering households that may be there already: those are recognised by number or by name in the source."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -53,11 +53,13 @@ class Kept:
     kept: tuple[str, ...]
 
 
-class _Merge(NamedTuple):
-    """A household before and after, not yet checked against the register."""
+Upserted = Outcome | Updated | Kept
 
-    old: Household
-    new: Household
+
+class _Merged(NamedTuple):
+    """What a household is to be."""
+
+    household: Household
     kept: tuple[str, ...]
     positions: Mapping[UUID, int]
 
@@ -80,7 +82,7 @@ async def upsert(
     changes: PopulationChanges,
     overwriting: Overwriting,
     made: Made = nothing_made,
-) -> list[Outcome | Updated | Kept]:
+) -> list[Upserted]:
     """Register what is new, and bring what is there to what is given; an outcome for each, in order.
 
     What the same file has registered or changed is not changed again: it contradicts itself.
@@ -88,14 +90,20 @@ async def upsert(
     Raises ``asyncpg.UniqueViolationError`` when another transaction has just taken a number: try again.
     """
     registered = await registering.register(pg, registry, around, judged, author, changes)
-    outcomes: list[Outcome | Updated | Kept] = list(registered)
+    outcomes: list[Upserted] = list(registered)
     known = {
         place: each
         for place, (each, outcome) in enumerate(zip(judged, registered, strict=True))
         if isinstance(each, Judged) and _may_differ(outcome, overwriting)
     }
     if known:
-        outcomes = await _updated(pg, registry, around, known, outcomes, author, changes, overwriting, made)
+        held = await _held(pg, registry, around, [each.content for each in known.values()])
+        earlier = await made([household.id for household in held.values()])
+        earlier |= {outcome.id for outcome in registered if isinstance(outcome, Household)}
+        work = _Updating(pg, registry, around, author, overwriting, held, earlier)
+        for place, each in known.items():
+            outcomes[place] = await work.outcome(each, registered[place])
+        await store.change(pg, registry, work.changed, changes)
     return outcomes
 
 
@@ -112,50 +120,91 @@ def _may_differ(outcome: Outcome, overwriting: Overwriting) -> bool:
 _AGAIN = fault("/number", "household_again", "given twice", "同一户重复出现")
 
 
-async def _updated(
-    pg: Pg,
-    registry: Registry,
-    around: Surroundings,
-    known: Mapping[int, Judged],
-    outcomes: list[Outcome | Updated | Kept],
-    author: Author,
-    changes: PopulationChanges,
-    overwriting: Overwriting,
-    made: Made,
-) -> list[Outcome | Updated | Kept]:
-    held = await _held(pg, registry, around, [each.content for each in known.values()])
-    earlier = await made([household.id for household in held.values()])
-    earlier |= {outcome.id for outcome in outcomes if isinstance(outcome, Household)}
-    pairs: list[tuple[Household, Household]] = []
-    touched: set[Any] = set()
-    for place, each in known.items():
-        content, outcome = each.content, outcomes[place]
-        old = held.get(content.number) or held.get((content.source_system, content.external_id))
+@dataclass(frozen=True, slots=True)
+class _Updating:
+    """Households that may be there are brought to what is given of them, one after the other."""
+
+    pg: Pg
+    registry: Registry
+    around: Surroundings
+    author: Author
+    overwriting: Overwriting
+    held: Mapping[Any, Household]
+    """Those that are there, by number and by name."""
+    earlier: frozenset[UUID]
+    """Those that the same file registered or changed further up."""
+    touched: set[UUID] = field(default_factory=set)
+    changed: list[tuple[Household, Household]] = field(default_factory=list)
+    """As they were and as they are to be, to be written."""
+
+    async def outcome(self, judged: Judged, outcome: Outcome) -> Upserted:
+        """What becomes of one of them; ``outcome`` is what did when it was taken for a new one."""
+        content = judged.content
+        old = self.held.get(content.number) or self.held.get((content.source_system, content.external_id))
         if old is None:
-            continue  # somebody else's: it stays taken
-        if each.faults and isinstance(outcome, list):
-            outcomes[place] = await _against(pg, registry, around, old, each, outcome)
-            continue
-        if old.id in touched:
-            outcomes[place] = [_AGAIN]
-            continue
-        touched.add(old.id)
-        if anothers := _names_of_another(outcome, old, content):
-            outcomes[place] = anothers
-            continue
-        merged = await _merged(pg, registry, old, content, around, author, overwriting)
+            return outcome  # somebody else's: it stays taken
+        if judged.faults and isinstance(outcome, list):
+            return await self._against(old, judged, outcome)
+        if old.id in self.touched:
+            return [_AGAIN]
+        self.touched.add(old.id)
+        return _names_of_another(outcome, old, content) or await self._updated(old, content)
+
+    async def _updated(self, old: Household, content: HouseholdIn) -> Updated | Kept | list[Fault]:
+        merged = await self._merged(old, content)
         if isinstance(merged, list):
-            outcomes[place] = merged
-        elif merged.new == merged.old:
-            outcomes[place] = Kept(merged.kept)
-        elif old.id in earlier:
-            outcomes[place] = [_AGAIN]
+            return merged
+        if merged.household == old:
+            return Kept(merged.kept)
+        if old.id in self.earlier:
+            return [_AGAIN]
+        new = next_version(old, merged.household, self.author)
+        self.changed.append((old, new))
+        return Updated(new, old.version, merged.kept, merged.positions)
+
+    async def _against(self, old: Household, judged: Judged, found: Sequence[Fault]) -> list[Fault]:
+        """What speaks against a household that is there, of what does while it is taken for a new one."""
+        taken = [each.index for each in found if isinstance(each, NumberTaken)]
+        members = [member.id for member in old.members]
+        anothers = await collisions.held(self.pg, self.registry, self.around.caller, taken, besides=members)
+        own = _own_names(old, judged.content)
+        return _closed(old) + [
+            each
+            for each in found
+            if each in judged.faults
+            or (each.index in anothers if isinstance(each, NumberTaken) else each.pointer not in own)
+        ]
+
+    async def _merged(self, old: Household, content: HouseholdIn) -> _Merged | list[Fault]:
+        if closed := _closed(old):
+            return closed
+        withdrawn = _withdrawn(old)
+        before = _reinstated(old, content, self.around) if withdrawn else old
+        merge = HouseholdMerge(before, content, self.around, Overwriting("always") if withdrawn else self.overwriting)
+        try:
+            new = await merge.run(self.pg, self.author)
+        except NotValidThenError:
+            return [fault("/village", "division_not_valid", "the village is not valid any more", "该村已不存在")]
+        found: list[Fault] = []
+        if withdrawn:
+            new = replace(new, members=_as_registered(old, new, content, merge.positions))
         else:
-            new = next_version(old, merged.new, author)
-            pairs.append((old, new))
-            outcomes[place] = Updated(new, old.version, merged.kept, merged.positions)
-    await store.change(pg, registry, pairs, changes)
-    return outcomes
+            new, found = _born(old, new, merge.positions)
+        found += await merge.numbers_taken(self.pg)
+        found += await self._id_numbers_taken(old, new, merge.positions)
+        if found:
+            return found
+        try:
+            changing.checked(old, new, self.around, pointer="/members")
+        except Problem as problem:
+            return [_as_given(each, new, merge.positions) for each in problem.faults]
+        return _Merged(new, tuple(merge.kept), merge.positions)
+
+    async def _id_numbers_taken(self, old: Household, new: Household, positions: Mapping[UUID, int]) -> list[Fault]:
+        """ID numbers given that are another's; nobody gets one otherwise."""
+        taken = await holders.taken(self.pg, self.registry, self.around.caller, old.members, new.members)
+        places = sorted((positions[person], index) for person, index in taken.items())
+        return [taken_at(f"/members/{place}/id_number", index) for place, index in places]
 
 
 def _own_names(old: Household, content: HouseholdIn) -> set[str]:
@@ -169,26 +218,10 @@ def _own_names(old: Household, content: HouseholdIn) -> set[str]:
     return own
 
 
-def _names_of_another(outcome: Outcome | Updated | Kept, old: Household, content: HouseholdIn) -> list[Fault]:
+def _names_of_another(outcome: Outcome, old: Household, content: HouseholdIn) -> list[Fault]:
     """What is taken of a household's names, and not by itself."""
     anothers = {"/number", "/external_id"} - _own_names(old, content)
     return [each for each in outcome if each.pointer in anothers] if isinstance(outcome, list) else []
-
-
-async def _against(
-    pg: Pg, registry: Registry, around: Surroundings, old: Household, judged: Judged, found: Sequence[Fault]
-) -> list[Fault]:
-    """What speaks against a household that is there, of what does while it is taken for a new one."""
-    taken = [each.index for each in found if isinstance(each, NumberTaken)]
-    members = [member.id for member in old.members]
-    anothers = await collisions.held(pg, registry, around.caller, taken, besides=members)
-    own = _own_names(old, judged.content)
-    return _closed(old) + [
-        each
-        for each in found
-        if each in judged.faults
-        or (each.index in anothers if isinstance(each, NumberTaken) else each.pointer not in own)
-    ]
 
 
 def _closed(old: Household) -> list[Fault]:
@@ -226,49 +259,6 @@ async def _held(
         if household.external_id is not None:
             found[household.source_system, household.external_id] = household
     return found
-
-
-async def _merged(
-    pg: Pg,
-    registry: Registry,
-    old: Household,
-    content: HouseholdIn,
-    around: Surroundings,
-    author: Author,
-    overwriting: Overwriting,
-) -> _Merge | list[Fault]:
-    if closed := _closed(old):
-        return closed
-    withdrawn = _withdrawn(old)
-    before = _reinstated(old, content, around) if withdrawn else old
-    merge = HouseholdMerge(before, content, around, Overwriting("always") if withdrawn else overwriting)
-    try:
-        new = await merge.run(pg, author)
-    except NotValidThenError:
-        return [fault("/village", "division_not_valid", "the village is not valid any more", "该村已不存在")]
-    found: list[Fault] = []
-    if withdrawn:
-        new = replace(new, members=_as_registered(old, new, content, merge.positions))
-    else:
-        new, found = _born(old, new, merge.positions)
-    found += await merge.numbers_taken(pg)
-    found += await _id_numbers_taken(pg, registry, around, old, new, merge.positions)
-    if found:
-        return found
-    try:
-        changing.checked(old, new, around, pointer="/members")
-    except Problem as problem:
-        return [_as_given(each, new, merge.positions) for each in problem.faults]
-    return _Merge(old, new, tuple(merge.kept), merge.positions)
-
-
-async def _id_numbers_taken(
-    pg: Pg, registry: Registry, around: Surroundings, old: Household, new: Household, positions: Mapping[UUID, int]
-) -> list[Fault]:
-    """ID numbers given that are another's; nobody gets one otherwise."""
-    taken = await holders.taken(pg, registry, around.caller, old.members, new.members)
-    places = sorted((positions[person], index) for person, index in taken.items())
-    return [taken_at(f"/members/{place}/id_number", index) for place, index in places]
 
 
 def _reinstated(old: Household, content: HouseholdIn, around: Surroundings) -> Household:

@@ -15,9 +15,9 @@ from services.registry.households.incoming import Read
 from services.registry.households.judging import Judged, Surroundings, judge_all
 from services.registry.households.merging import Overwriting
 from services.registry.households.records import Household
-from services.registry.households.registering import Existing, Outcome
+from services.registry.households.registering import Existing
 from services.registry.households.service import author_of
-from services.registry.households.upserting import Kept, Updated, upsert
+from services.registry.households.upserting import Kept, Updated, Upserted, upsert
 from services.registry.imports import store
 from services.registry.imports.grouping import Located
 from services.registry.imports.households import HouseholdReader
@@ -106,7 +106,7 @@ class Registering:
         judged: Sequence[Judged | list[Fault]],
         changes: PopulationChanges,
         in_chunk: frozenset[UUID] = frozenset(),
-    ) -> list[Outcome | Updated | Kept]:
+    ) -> list[Upserted]:
         async def made(households: Sequence[UUID]) -> frozenset[UUID]:
             return in_chunk | await store.made(pg, self.job, households)
 
@@ -115,8 +115,8 @@ class Registering:
 
     async def _one_by_one(
         self, pg: Pg, around: Surroundings, judged: Sequence[Judged | list[Fault]], changes: PopulationChanges
-    ) -> list[Outcome | Updated | Kept]:
-        outcomes: list[Outcome | Updated | Kept] = []
+    ) -> list[Upserted]:
+        outcomes: list[Upserted] = []
         made: frozenset[UUID] = frozenset()
         for each in judged:
             own = PopulationChanges()
@@ -131,7 +131,7 @@ class Registering:
         return outcomes
 
 
-def _made(outcome: Outcome | Updated | Kept) -> frozenset[UUID]:
+def _made(outcome: Upserted) -> frozenset[UUID]:
     match outcome:
         case Household():
             return frozenset({outcome.id})
@@ -140,7 +140,7 @@ def _made(outcome: Outcome | Updated | Kept) -> frozenset[UUID]:
     return frozenset()
 
 
-_Came = tuple[Group, Outcome | Updated | Kept]
+_Came = tuple[Group, Upserted]
 
 
 class _Told:
@@ -159,7 +159,7 @@ class _Told:
     def _household(
         self,
         group: Group,
-        outcome: Outcome | Updated | Kept,
+        outcome: Upserted,
         around: Surroundings,
     ) -> None:
         tally, effects = self.chapter.tally, self.chapter.effects
