@@ -10,7 +10,7 @@ else, has it in scope ("as of the day", architecture rule 9). Names move nobody 
 dated ahead before this rule held stands: reports of a day count it from its day on, scope goes by it at once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Protocol
 
@@ -181,16 +181,21 @@ def _split_faults(
             yield fault(f"/parts/{i}/code", "repeated", "given twice", "重复")
         for each in rules.placement_faults(part.code, division.level, parent, body.valid_from):
             yield each.below(f"/parts/{i}") if each.pointer == "/code" else each
-        for name, given, known in (
-            ("divisions", part.divisions, below.keys() if division.level == "township" else ()),
-            ("households", part.households, part.households if division.level == "village" else ()),
-        ):
-            for j, entry in enumerate(given):
-                if entry not in known:
-                    yield fault(f"/parts/{i}/{name}/{j}", "not_below", "not directly below it", "不属于该区划")
-                elif entry in seen:
-                    yield fault(f"/parts/{i}/{name}/{j}", "repeated", "given twice", "重复")
-                seen.add(entry)
+        villages = below.keys() if division.level == "township" else ()
+        yield from _named_faults(f"/parts/{i}/divisions", part.divisions, villages, seen)
+        # Who lives there is seen when they go.
+        households = part.households if division.level == "village" else ()
+        yield from _named_faults(f"/parts/{i}/households", part.households, households, seen)
+
+
+def _named_faults(pointer: str, given: Sequence[str], known: Collection[str], seen: set[str]) -> Iterable[Fault]:
+    """What speaks against naming these as going with a part; ``seen`` are those named before."""
+    for place, entry in enumerate(given):
+        if entry not in known:
+            yield fault(f"{pointer}/{place}", "not_below", "not directly below it", "不属于该区划")
+        elif entry in seen:
+            yield fault(f"{pointer}/{place}", "repeated", "given twice", "重复")
+        seen.add(entry)
 
 
 def _below(tree: DivisionTree, code: str, day: date) -> list[str]:

@@ -65,9 +65,7 @@ class Individual:
         return self.left_on is None
 
     def verb(self) -> Verb:
-        if self.version == 1:
-            return "registered"
-        return "deregistered" if self.status == "deregistered" else "changed"
+        return _verb(self.version, self.status)
 
     def common(self) -> dict[str, Any]:
         """What stays when somebody comes into a household, or leaves one for none."""
@@ -192,9 +190,14 @@ class Household:
         )
 
     def verb(self) -> Verb:
-        if self.version == 1:
-            return "registered"
-        return "deregistered" if self.status == "deregistered" else "changed"
+        return _verb(self.version, self.status)
+
+
+def _verb(version: int, status: HouseholdStatus | PersonStatus) -> Verb:
+    """What a version did, as its event says."""
+    if version == 1:
+        return "registered"
+    return "deregistered" if status == "deregistered" else "changed"
 
 
 def next_version(old: Household, new: Household, author: Author) -> Household:

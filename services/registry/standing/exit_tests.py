@@ -162,9 +162,7 @@ def county_checks(
     Where the register has a rural population, as ``rural_people``, it counts instead of the one stated.
     """
     rural = rural_people or survey.rural_population
-    missed = Fraction(survey.missed, survey.surveyed_unregistered)
-    wrong = Fraction(survey.wrongly_exited, survey.surveyed_exited)
-    poor = poor_people + missed * survey.unregistered_people + wrong * survey.exited_people
+    poor = poor_people + _missed(survey) * survey.unregistered_people + _wrong(survey) * survey.exited_people
     return [
         _share(
             "incidence",
@@ -178,27 +176,7 @@ def county_checks(
             poor / rural,
             below=thresholds.county_incidence_below,
         ),
-        _share(
-            "missed",
-            Text("few poor people were missed", "漏评率低于标准"),
-            {"missed": survey.missed, "surveyed_unregistered": survey.surveyed_unregistered},
-            missed,
-            below=thresholds.missed_below,
-        ),
-        _share(
-            "wrongly_exited",
-            Text("few people exited wrongly", "错退率低于标准"),
-            {"wrongly_exited": survey.wrongly_exited, "surveyed_exited": survey.surveyed_exited},
-            wrong,
-            below=thresholds.wrongly_exited_below,
-        ),
-        _share(
-            "approval",
-            Text("the people approve", "群众认可度达标"),
-            {"satisfied": survey.satisfied, "asked": survey.asked},
-            Fraction(survey.satisfied, survey.asked),
-            at_least=thresholds.approval_at_least,
-        ),
+        *_assessed(survey, thresholds),
         _share(
             "poor_villages_exited",
             Text("nearly all poor villages exited", "贫困村退出比例达标"),
@@ -211,6 +189,43 @@ def county_checks(
             "public_services",
             Text("main public services are near the mean", "基本公共服务主要领域指标接近平均水平"),
             (Reading("/county/services_near_mean", survey.services_near_mean, _known(survey.services_near_mean)),),
+        ),
+    ]
+
+
+def _missed(survey: CountySurvey) -> Fraction:
+    """漏评率."""
+    return Fraction(survey.missed, survey.surveyed_unregistered)
+
+
+def _wrong(survey: CountySurvey) -> Fraction:
+    """错退率."""
+    return Fraction(survey.wrongly_exited, survey.surveyed_exited)
+
+
+def _assessed(survey: CountySurvey, thresholds: Thresholds) -> list[Check]:
+    """What the special assessment 专项评估检查 found among those it asked."""
+    return [
+        _share(
+            "missed",
+            Text("few poor people were missed", "漏评率低于标准"),
+            {"missed": survey.missed, "surveyed_unregistered": survey.surveyed_unregistered},
+            _missed(survey),
+            below=thresholds.missed_below,
+        ),
+        _share(
+            "wrongly_exited",
+            Text("few people exited wrongly", "错退率低于标准"),
+            {"wrongly_exited": survey.wrongly_exited, "surveyed_exited": survey.surveyed_exited},
+            _wrong(survey),
+            below=thresholds.wrongly_exited_below,
+        ),
+        _share(
+            "approval",
+            Text("the people approve", "群众认可度达标"),
+            {"satisfied": survey.satisfied, "asked": survey.asked},
+            Fraction(survey.satisfied, survey.asked),
+            at_least=thresholds.approval_at_least,
         ),
     ]
 
