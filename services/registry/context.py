@@ -51,13 +51,13 @@ Importer = Annotated[Caller, Depends(requires("importer"))]
 Admin = Annotated[Caller, Depends(requires("admin"))]
 
 
-async def divisions_now(registry: RegistryDep) -> DivisionTree:
+async def _divisions_now(registry: RegistryDep) -> DivisionTree:
     """The tree as it stands; at most a second old."""
     async with registry.runtime.database.driver() as pg:
         return await registry.divisions.get(pg)
 
 
-Divisions = Annotated[DivisionTree, Depends(divisions_now)]
+Divisions = Annotated[DivisionTree, Depends(_divisions_now)]
 
 
 async def _city_admin(caller: Admin, tree: Divisions) -> Caller:

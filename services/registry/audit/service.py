@@ -115,7 +115,7 @@ async def _chain(pg: Pg) -> AsyncIterator[list[Sealed]]:
         f"SELECT * FROM audit_entry WHERE position > $1 ORDER BY position LIMIT {BATCH}", last
     ):
         last = rows[-1]["position"]
-        yield [sealed_of(row) for row in rows]
+        yield [_sealed_of(row) for row in rows]
 
 
 async def _anchors(pg: Pg) -> AsyncIterator[Head]:
@@ -147,7 +147,7 @@ class Sight(NamedTuple):
 async def listed(pg: Pg, sight: Sight, filters: AuditFilters, after: int, limit: int) -> list[Sealed]:
     """Sealed entries after a position, in their order."""
     rows = await pg.fetch(f"SELECT * {_FILTERED} ORDER BY position LIMIT {limit:d}", *_arguments(sight, filters, after))
-    return [sealed_of(row) for row in rows]
+    return [_sealed_of(row) for row in rows]
 
 
 async def counted(pg: Pg, sight: Sight, filters: AuditFilters) -> int:
@@ -162,7 +162,7 @@ def _arguments(sight: Sight, filters: AuditFilters, after: int) -> tuple[Any, ..
     )  # fmt: skip
 
 
-def sealed_of(row: Any) -> Sealed:
+def _sealed_of(row: Any) -> Sealed:
     return Sealed(row["position"], row["id"], _entry(row), row["hash"])
 
 

@@ -47,10 +47,10 @@ async def _held(pg: Pg, registry: Registry, caller: Caller, household: str) -> t
     certificate = await service.of_household(pg, holder.id)
     if certificate is None:
         raise Problem(errors.NOT_FOUND)
-    return holder, certificate, await head_of(pg, registry, certificate)
+    return holder, certificate, await _head_of(pg, registry, certificate)
 
 
-async def head_of(pg: Pg, registry: Registry, certificate: Certificate) -> Person:
+async def _head_of(pg: Pg, registry: Registry, certificate: Certificate) -> Person:
     """Who was head of the household when it was issued."""
     [household] = await reading.several(pg, [certificate.household_id], registry.vault)
     return next(member for member in household.members if member.id == certificate.head_id)

@@ -60,7 +60,7 @@ async def run(exchange: Exchange) -> None:
     """Hand out what changed and make what callbacks are due, for as long as the service runs."""
     while True:
         exchange.awake.clear()
-        if not await hand_out(exchange) | await work_off(exchange):
+        if not await _hand_out(exchange) | await _work_off(exchange):
             try:
                 async with asyncio.timeout(_IDLE_SECONDS):
                     await exchange.awake.wait()
@@ -68,7 +68,7 @@ async def run(exchange: Exchange) -> None:
                 continue  # others may have written; failed callbacks fall due
 
 
-async def hand_out(exchange: Exchange) -> bool:
+async def _hand_out(exchange: Exchange) -> bool:
     """Turn changes into notifications to deliver; whether there were any."""
     async with exchange.registry.runtime.database.driver() as pg, pg.transaction():
         found = await notices.due(pg, exchange)
@@ -77,7 +77,7 @@ async def hand_out(exchange: Exchange) -> bool:
         return found.changes > 0
 
 
-async def work_off(exchange: Exchange) -> bool:
+async def _work_off(exchange: Exchange) -> bool:
     """Try the callbacks that are due; whether there were any."""
     now = exchange.now()
     async with exchange.registry.runtime.database.driver() as pg:

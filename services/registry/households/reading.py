@@ -74,7 +74,7 @@ async def _found(pg: Pg, name: str, caller: Caller, vault: Vault, within: str, *
     )
     if row is None:
         raise Problem(errors.NOT_FOUND)
-    return household_of(row, await pg.fetch(_MEMBERS, [row["id"]]), vault)
+    return _household_of(row, await pg.fetch(_MEMBERS, [row["id"]]), vault)
 
 
 def named(name: str) -> tuple[UUID | None, str | None]:
@@ -111,7 +111,7 @@ async def at_version(pg: Pg, household_id: UUID, version: int, vault: Vault) -> 
     )
     if row is None:
         raise RuntimeError("a version that was answered with is not there")
-    return household_of(row, await pg.fetch(_MEMBERS_AT, household_id, version), vault)
+    return _household_of(row, await pg.fetch(_MEMBERS_AT, household_id, version), vault)
 
 
 async def several(pg: Pg, identifiers: Sequence[UUID], vault: Vault, *, lock: bool = False) -> list[Household]:
@@ -122,7 +122,7 @@ async def several(pg: Pg, identifiers: Sequence[UUID], vault: Vault, *, lock: bo
     members: dict[UUID, list[Any]] = {row["id"]: [] for row in rows}
     for member in await pg.fetch(_MEMBERS, list(members)):
         members[member["household_id"]].append(member)
-    return [household_of(row, members[row["id"]], vault) for row in rows]
+    return [_household_of(row, members[row["id"]], vault) for row in rows]
 
 
 async def standings_of(pg: Pg, household_id: UUID) -> tuple[Standings, date | None]:
@@ -146,7 +146,7 @@ async def versions(pg: Pg, household_id: UUID) -> Sequence[Any]:
     )
 
 
-def household_of(row: Any, members: Iterable[Any], vault: Vault) -> Household:
+def _household_of(row: Any, members: Iterable[Any], vault: Vault) -> Household:
     """The household in a row and its members' rows."""
     event = HouseholdEvent.model_validate_json(row["event"])
     return Household(

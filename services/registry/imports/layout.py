@@ -63,7 +63,7 @@ class Layout:
         found = [
             fault(binding.header, "column_twice", "two columns mean the same", "两列含义相同")
             for place, binding in enumerate(self.bindings)
-            if binding.column.subject != "aside" and binding.column.name in names_before(self.bindings, place)
+            if binding.column.subject != "aside" and binding.column.name in _names_before(self.bindings, place)
         ]
         wanted = [column.label_zh for column in COLUMNS if column.required and column.name not in names]
         wanted += [] if _VILLAGE & set(names) else [by_name()["village"].label_zh]
@@ -111,7 +111,7 @@ class Layout:
         return next((b.header for b in self.bindings if b.column.name in wanted), column.label_zh)
 
 
-def names_before(bindings: Sequence[Binding], place: int) -> set[str]:
+def _names_before(bindings: Sequence[Binding], place: int) -> set[str]:
     """The columns named left of a place."""
     return {binding.column.name for binding in bindings[:place]}
 

@@ -82,10 +82,6 @@ async def file_of(database: Database, vault: Vault, job: UUID) -> AsyncIterator[
         part += 1
 
 
-async def erase_file(pg: Pg, job: UUID) -> None:
-    await pg.execute("DELETE FROM import_file WHERE job_id = $1", job)
-
-
 class Sight(NamedTuple):
     """Who looks at jobs."""
 
@@ -119,7 +115,7 @@ async def sent_from(pg: Pg, job: UUID | None, divisions: Sequence[str]) -> list[
 async def find(pg: Pg, job: UUID, sight: Sight) -> Job | None:
     """A job, if it is seen."""
     row = await pg.fetchrow(f"SELECT * FROM import_job WHERE {_SEEN} AND id = $4", *sight, job)
-    return None if row is None else job_of(row)
+    return None if row is None else _job_of(row)
 
 
 async def same(pg: Pg, digest: bytes, since: datetime) -> Job | None:
@@ -130,7 +126,7 @@ async def same(pg: Pg, digest: bytes, since: datetime) -> Job | None:
         digest,
         since,
     )
-    return None if row is None else job_of(row)
+    return None if row is None else _job_of(row)
 
 
 async def page(pg: Pg, sight: Sight, status: Status | None, before: UUID | None, limit: int) -> list[Job]:
@@ -143,7 +139,7 @@ async def page(pg: Pg, sight: Sight, status: Status | None, before: UUID | None,
         before,
         limit,
     )
-    return [job_of(row) for row in rows]
+    return [_job_of(row) for row in rows]
 
 
 async def count(pg: Pg, sight: Sight, status: Status | None) -> int:
@@ -165,7 +161,7 @@ async def load(pg: Pg, job: UUID, *, lock: bool = False) -> Job:
     """A job, locked until the transaction ends if it is to be."""
     row = await pg.fetchrow(f"SELECT * FROM import_job WHERE id = $1 {'FOR UPDATE' if lock else ''}", job)
     assert row is not None  # jobs are never deleted
-    return job_of(row)
+    return _job_of(row)
 
 
 async def begin(pg: Pg, job: UUID, now: datetime) -> None:
@@ -194,7 +190,7 @@ async def end(pg: Pg, registry: Registry, job: UUID, status: Status, tally: Tall
         registry.runtime.clock.now(),
         refusal,
     )
-    await erase_file(pg, job)
+    await pg.execute("DELETE FROM import_file WHERE job_id = $1", job)
     await auditing.note(pg, registry, job, status, outcome=tally.told())
 
 
@@ -206,7 +202,7 @@ async def ask_undo(pg: Pg, job: UUID, asked_by: UUID) -> None:
     await pg.execute("UPDATE import_job SET status = 'undoing', undo_asked_by = $2 WHERE id = $1", job, asked_by)
 
 
-def job_of(row: Any) -> Job:
+def _job_of(row: Any) -> Job:
     """The job in a row."""
     return Job(
         id=row["id"],

@@ -11,6 +11,8 @@ from shared.errors import MALFORMED, Problem, Text, fault
 
 MAX_FIELD = 64 * 1024
 MAX_PARTS = 20
+_FILE = "file"
+"""What the form calls it."""
 _BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{1,70}")
 
 
@@ -22,21 +24,21 @@ class Upload:
     file: memoryview
 
 
-async def read_form(request: Request, file_name: str = "file") -> Upload:
+async def read_form(request: Request) -> Upload:
     """The form in a request. Raises 400 when it is broken, 415 for other media types, 422 without a file."""
     boundary = _boundary(request.headers.get("content-type", ""))
     body = memoryview(await request.body())
     fields: dict[str, str] = {}
     file: memoryview | None = None
     for name, content in _parts(body, boundary):
-        if name in fields or (name == file_name and file is not None):
+        if name in fields or (name == _FILE and file is not None):
             raise errors.invalid(fault("/?", "repeated", "given twice", "字段重复"))
-        if name == file_name:
+        if name == _FILE:
             file = content
         else:
             fields[name] = _text(content)
     if file is None:
-        raise errors.invalid(fault(f"/{file_name}", "missing", "required", "必填"))
+        raise errors.invalid(fault(f"/{_FILE}", "missing", "required", "必填"))
     return Upload(fields, file)
 
 

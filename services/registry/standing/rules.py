@@ -151,7 +151,7 @@ def with_step(decision: Decision, step: Step, notice_days: int, today: date) -> 
     if step.step != due.code:
         raise errors.invalid(fault("/step", "step_out_of_order", f"next is {due.code}", f"下一环节为{due.title}"))
     if due.role == "reviewer":
-        check_reviewer(decision, step.by)
+        _check_reviewer(decision, step.by)
     if due.signed and not any(each.sha256 for each in step.evidence):
         raise errors.invalid(
             fault("/evidence", "signature_missing", "the signed document is needed", "须附户主签字材料")
@@ -181,7 +181,7 @@ def with_resolution(decision: Decision, number: int, resolution: Resolution, tod
     if objection.resolution is not None:
         raise Problem(OBJECTION_RESOLVED)
     _due(decision)
-    check_reviewer(decision, resolution.by)
+    _check_reviewer(decision, resolution.by)
     check_day(resolution.on, objection.on, today)
     resolved = objection.model_copy(update={"resolution": resolution})
     objections = tuple(resolved if each.number == number else each for each in decision.objections)
@@ -197,7 +197,7 @@ def withdrawn(decision: Decision, withdrawal: Act, today: date) -> Decision:
     return _next(decision, withdrawal=withdrawal, state="withdrawn")
 
 
-def check_reviewer(decision: Decision, key: UUID) -> None:
+def _check_reviewer(decision: Decision, key: UUID) -> None:
     """Raises 403 for the key that proposed it."""
     if key == decision.proposer:
         raise Problem(OWN_PROPOSAL)
