@@ -95,6 +95,18 @@ async def url(shared_url: str) -> str:
 
 
 @pytest.fixture
+async def owner(url: str) -> AsyncIterator[Pg]:
+    """Somebody who owns the tables and sets the triggers of the audit log aside."""
+    pg = await asyncpg.connect(url)
+    for table in ("audit_entry", "audit_anchor"):
+        await pg.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+    yield pg
+    for table in ("audit_entry", "audit_anchor"):
+        await pg.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+    await pg.close()
+
+
+@pytest.fixture
 def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BANGFU_REGISTRY_DATA_KEY", DATA_KEY)
     monkeypatch.setenv("BANGFU_BOOTSTRAP_KEY", KEY)

@@ -9,12 +9,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from tests.registry.audit import seal
 from tests.registry.conftest import VILLAGE, household, id_number, issue_revealing, make, matching, member
 from tests.registry.dci import Partner, by_predicate, now, searching, term
 from tests.registry.sheets import HEADER, ended, send, workbook
 from tests.registry.sheets import head as row_of
 from tests.registry.standing import DOCUMENT
-from tests.registry.test_audit import seal
 
 PLANTED = [
     {

@@ -18,6 +18,7 @@ from services.registry.identities.quota import Quota
 from shared.auth import new_secret, upsert_key
 from shared.contracts.key import KeyEvent
 from shared.ids import uuid7
+from tests.registry.audit import entries
 from tests.registry.conftest import (
     CITY,
     OTHER_VILLAGE,
@@ -31,7 +32,6 @@ from tests.registry.conftest import (
     member,
 )
 from tests.registry.standing import INSURED, Office, able, app_in_2018, clock
-from tests.registry.test_audit import entries
 
 HEAD = "欧阳测试"
 

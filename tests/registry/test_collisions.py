@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from services.registry.imports import modes
+from tests.registry.audit import entries
 from tests.registry.conftest import (
     OTHER_VILLAGE,
     XIXIA,
@@ -28,7 +29,6 @@ from tests.registry.conftest import (
 )
 from tests.registry.sheets import HEADER, counts, ended, found, head, send, workbook
 from tests.registry.submissions import Importer, errors
-from tests.registry.test_audit import entries
 from tests.registry.test_persons import person
 
 GUANZHUANG = "411391000000"

@@ -18,6 +18,7 @@ from services.registry.households import erasing
 from services.registry.identities.rules import latest_expired
 from services.registry.identities.traces import Traces
 from services.registry.identity import Vault
+from tests.registry.audit import entries
 from tests.registry.conftest import (
     CITY,
     XIXIA,
@@ -32,7 +33,6 @@ from tests.registry.conftest import (
 )
 from tests.registry.dci import Partner, by_predicate, now, searching, term
 from tests.registry.sheets import head, imported, workbook
-from tests.registry.test_audit import entries
 
 NUMBER, OLDER = id_number(), id_number("19670101", 5)
 IDENTITY = {"phone": "13800000000", "disability_number": OLDER + "44", "bank_card": "6217000000000018"}

@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from services.registry.exchange.transactions import CONSENTS
+from tests.registry.audit import entries
 from tests.registry.conftest import (
     OTHER_VILLAGE,
     VILLAGE,
@@ -33,7 +34,6 @@ from tests.registry.dci import (
     term,
     verify,
 )
-from tests.registry.test_audit import entries
 
 ALL = by_expression({"people": {"$gte": 1}})
 

@@ -7,6 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from services.registry.keys.command import issue_key
+from tests.registry.audit import entries, told
 from tests.registry.conftest import (
     CITY,
     OTHER_VILLAGE,
@@ -23,7 +24,6 @@ from tests.registry.conftest import (
     matching,
     member,
 )
-from tests.registry.test_audit import entries, told
 
 NUMBER = id_number()
 IDENTITY = {

@@ -7,8 +7,8 @@ import pytest
 from fastapi import FastAPI
 
 from services.registry.app import build
+from tests.registry.audit import entries
 from tests.registry.conftest import CITY, KEY, XIXIA, app_on, client_of, events, faults, issue, matching
-from tests.registry.test_audit import entries
 from tests.shared.issuer import AUDIENCE, Issuer, running
 
 ROLES = ["reader", "recorder"]

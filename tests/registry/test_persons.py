@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from services.registry.audit.command import verify_audit
 from services.registry.context import today
+from tests.registry.audit import entries
 from tests.registry.conftest import (
     CITY,
     OTHER_VILLAGE,
@@ -25,7 +26,6 @@ from tests.registry.conftest import (
     matching,
     member,
 )
-from tests.registry.test_audit import entries
 from tests.registry.test_row_security import caller, seen
 
 NUMBER = id_number("19500203", 1)

@@ -10,9 +10,9 @@ from fastapi import FastAPI
 
 from services.registry.audit.command import verify_audit
 from services.registry.households import erasing
+from tests.registry.audit import entries
 from tests.registry.conftest import OTHER_VILLAGE, VILLAGE, client_of, issue_revealing, make, matching, member
 from tests.registry.standing import DOCUMENT, INSURED, Office, able, app_in_2018
-from tests.registry.test_audit import entries
 
 NAME, CARD = "测试金丝雀", "6217000000000000018"
 REASON = {"reason": f"应{NAME}本人申请"}

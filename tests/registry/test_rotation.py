@@ -14,8 +14,8 @@ from services.registry.identity import IndexKeys, KeyMissingError, OtherKeyError
 from services.registry.rotation import service
 from services.registry.rotation.command import rotate_keys
 from services.registry.settings import vault_of
+from tests.registry.audit import entries
 from tests.registry.conftest import app_on, client_of, faults, household, id_number, make, matching, member
-from tests.registry.test_audit import entries
 
 OLD, NEW = bytes(range(32)), bytes(range(100, 132))
 IDENTITY = {"phone": "13800000000", "bank_card": "6217000000000018"}

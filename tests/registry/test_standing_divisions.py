@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from shared.clock import local_day
 from tests.registry.conftest import CITY, VILLAGE, client_of, events, faults, issue, make, matching, member
 from tests.registry.standing import DOCUMENT, START, URL, Office, app_in_2018, later
-from tests.registry.test_statistics import load
+from tests.registry.test_incidence import load
 
 COUNTY = "411326000000"
 """淅川县, a national poverty county."""
