@@ -12,9 +12,7 @@ from services.registry.audit.command import verify_audit
 from services.registry.audit.rules import BrokenError, Head
 from shared.db import Pg
 from tests.registry.audit import seal
-from tests.registry.conftest import (
-    make,
-)
+from tests.registry.conftest import make
 
 
 class _UndoneError(Exception):
