@@ -1,4 +1,4 @@
-"""Identity data 身份信息 at rest: encrypted, bound to its row, found by blind index, shown masked.
+"""Identity data 身份信息 at rest: encrypted, bound to its row, found by blind index.
 
 A stored value is ``cipher | key id | nonce | ciphertext and tag`` and is bound to ``table.column.row`` as associated
 data, so that a value moved to another row or column does not open. The blind index is an HMAC over the normalised
@@ -182,34 +182,3 @@ def _key_id(master: bytes) -> bytes:
 
 def _bound(column: str, row: UUID) -> bytes:
     return f"person.{column}.{row}".encode()
-
-
-_COMPOUND = {
-    "欧阳", "太史", "端木", "上官", "司马", "东方", "独孤", "南宫", "万俟", "闻人", "夏侯", "诸葛", "尉迟", "公羊",
-    "赫连", "澹台", "皇甫", "宗政", "濮阳", "公冶", "太叔", "申屠", "公孙", "慕容", "仲孙", "钟离", "长孙", "宇文",
-    "司徒", "鲜于", "司空", "闾丘", "令狐", "百里", "东郭", "呼延",
-}  # fmt: skip
-
-
-def masked_name(name: str) -> str:
-    """A name as others may see it: 张*丰, 张*, 欧阳*; never more than the family name and the last character."""
-    family = 2 if name[:2] in _COMPOUND and len(name) > 2 else 1
-    rest = len(name) - family
-    if rest <= 0:
-        return "*"
-    return name[:family] + "*" * max(rest - 1, 1) + (name[-1] if rest > 1 else "")
-
-
-def masked_id_number(number: str) -> str:
-    """The first and the last two digits (domain.md 8: 6+4 would leave only the birth date to guess)."""
-    return number[0] + "*" * (len(number) - 3) + number[-2:]
-
-
-def masked_bank_card(number: str) -> str:
-    """Four digits, stars, four digits."""
-    return number[:4] + "*" * (len(number) - 8) + number[-4:]
-
-
-def masked_phone(number: str) -> str:
-    """Three digits, four stars, four digits."""
-    return number[:3] + "****" + number[-4:]

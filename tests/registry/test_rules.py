@@ -13,14 +13,8 @@ from services.registry.checks.rules import Facts, MemberFacts, pointer_of
 from services.registry.households import rules
 from services.registry.households.attributes import HouseholdAttributes, PersonAttributes
 from services.registry.households.rules import Membership, Since, Standings
-from services.registry.identity import (
-    KeyMissingError,
-    UnreadableError,
-    Vault,
-    masked_id_number,
-    masked_name,
-    masked_phone,
-)
+from services.registry.identity import KeyMissingError, UnreadableError, Vault
+from services.registry.masking import masked_id_number, masked_name, masked_phone
 from shared.contracts.division import DivisionEvent, DivisionTree, ManagingUnit
 from shared.contracts.household import HouseholdEvent, Standing
 from shared.idnumbers import BadIdNumberError, check_digit, read_id_number

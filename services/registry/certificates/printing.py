@@ -12,7 +12,7 @@ from services.registry.identities.denials import denials_noted
 from services.registry.identities.quota import Left
 from services.registry.identities.schemas import RevealIn
 from services.registry.identities.service import take_reveal
-from services.registry.identity import masked_name
+from services.registry.masking import masked_name
 from shared import errors
 from shared.auth import Caller
 from shared.db import Pg

@@ -3,7 +3,7 @@
 from typing import Any
 
 from services.registry.households.records import Household, Person
-from services.registry.identity import masked_name
+from services.registry.masking import masked_name
 from shared.contracts.base import rfc3339
 
 REG_TYPE = "ns:org:RegistryType:Social"

@@ -10,7 +10,8 @@ from services.registry.households.facts import facts_of
 from services.registry.households.incomes import IncomeOut
 from services.registry.households.records import Household, HouseholdStatus, Individual, Person
 from services.registry.households.schemas import FindingOut, HouseholdDetail, HouseholdOut, MemberOut, VersionOut
-from services.registry.identity import Vault, masked_bank_card, masked_id_number, masked_name, masked_phone
+from services.registry.identity import Vault
+from services.registry.masking import masked_bank_card, masked_id_number, masked_name, masked_phone
 from shared import errors
 from shared.contracts.household import HouseholdEvent
 from shared.errors import Problem

@@ -14,7 +14,8 @@ from services.registry.households.records import Individual, Person
 from services.registry.identities.denials import denials_noted
 from services.registry.identities.quota import Left
 from services.registry.identities.schemas import LookupIn, LookupOut, PersonFound, RevealIn
-from services.registry.identity import Vault, masked_id_number, masked_name
+from services.registry.identity import Vault
+from services.registry.masking import masked_id_number, masked_name
 from shared import errors
 from shared.auth import Caller
 from shared.contracts.division import Path

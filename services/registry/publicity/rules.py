@@ -4,7 +4,7 @@ from datetime import date
 from typing import Literal, get_args
 
 from services.registry.households.rules import age
-from services.registry.identity import masked_name
+from services.registry.masking import masked_name
 
 PublicStanding = Literal["poor", "pre_exit", "exited_supported", "exited", "relapsed"]
 PUBLIC: tuple[PublicStanding, ...] = get_args(PublicStanding)
