@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from services.registry.checks import catalogue
 from services.registry.context import Registry
-from services.registry.households import births, holders, monitoring, responsibility, rules
+from services.registry.households import births, collisions, monitoring, responsibility, rules
 from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
 from services.registry.households.facts import facts_of
 from services.registry.households.incomes import Income, with_income
@@ -297,7 +297,7 @@ async def with_member(
         member, identity, old.id, number=number, place=old.next_position, joined_on=joined_on, author=author
     )
     new = checked(old, replace(old, members=(*old.members, person)), around, pointer="/joined_on")
-    await holders.check(pg, registry, around.caller, old.members, new.members)
+    await collisions.check_free(pg, registry, around.caller, old.members, new.members)
     taken = await pg.fetchval("SELECT EXISTS (SELECT FROM person WHERE number = $1)", person.number)
     if taken:
         raise Problem(ALREADY_REGISTERED, faults=[fault("/number", "number_taken", "registered already", "已登记")])

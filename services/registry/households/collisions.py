@@ -15,6 +15,8 @@ from services.registry.audit.rules import Entry
 from services.registry.commands import command
 from services.registry.context import Registry
 from services.registry.households import identifying
+from services.registry.households.problems import ALREADY_REGISTERED
+from services.registry.households.records import Individual
 from shared import errors
 from shared.auth import Caller
 from shared.db import Pg
@@ -62,6 +64,34 @@ async def held(
     await registry.quotas.lookup.check(pg, caller.key_id, registry.runtime.clock.now())
     rows = await pg.fetch(HELD, list(indexes), besides)
     return {row["id_number_index"] for row in rows}
+
+
+async def check_free(
+    pg: Pg, registry: Registry, caller: Caller, before: Iterable[Individual], after: Iterable[Individual]
+) -> None:
+    """Raises 409 when one of these people now holds an ID number that somebody else holds, 429."""
+    found = await taken(pg, registry, caller, before, after)
+    if found:
+        raise Problem(ALREADY_REGISTERED, faults=[taken_at("/id_number", index) for index in found.values()])
+
+
+async def taken(
+    pg: Pg, registry: Registry, caller: Caller, before: Iterable[Individual], after: Iterable[Individual]
+) -> dict[UUID, bytes]:
+    """Who of these people now holds an ID number that somebody else holds, with its blind index. Raises 429."""
+    held_before = {person.id: _number_of(person) for person in before}
+    wanted = {
+        person.id: registry.vault.index(number, "id_number")
+        for person in after
+        if (number := _number_of(person)) is not None and number != held_before.get(person.id)
+    }
+    others = await held(pg, registry, caller, wanted.values(), besides=list(wanted))
+    return {person: index for person, index in wanted.items() if index in others}
+
+
+def _number_of(person: Individual) -> str | None:
+    """The ID number that nobody else may have while this person is on the register."""
+    return person.id_number if person.status in ("active", "deceased") else None
 
 
 @asynccontextmanager

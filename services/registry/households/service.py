@@ -5,7 +5,7 @@ from uuid import UUID
 from services.registry.commands import attempted, claim, command, complete
 from services.registry.context import Registry, today
 from services.registry.divisions.service import current_tree
-from services.registry.households import changing, holders, moving, reading, store
+from services.registry.households import changing, collisions, moving, reading, store
 from services.registry.households.collisions import collisions_noted
 from services.registry.households.judging import Surroundings, judge
 from services.registry.households.records import Author, Household, next_version
@@ -101,7 +101,7 @@ async def change_within(
     around = await surroundings(pg, registry, caller)
     old = await _locked(pg, registry, caller, name, expected)
     new = decide(old, around)
-    await holders.check(pg, registry, caller, old.members, new.members)
+    await collisions.check_free(pg, registry, caller, old.members, new.members)
     return await _written(pg, registry, old, new, author_of(registry, caller, reason))
 
 
@@ -142,7 +142,7 @@ async def take_back(
             ended = await _written(pg, registry, old, moving.stay_ended(old, member), author)
             [stay] = (each for each in ended.members if each.id == member and each.household_version == ended.version)
             new = moving.returned(ended, stay, patch, around)
-            await holders.check(pg, registry, caller, ended.members, new.members)
+            await collisions.check_free(pg, registry, caller, ended.members, new.members)
             return await _written(pg, registry, ended, new, author)
 
     async with collisions_noted(registry, caller):

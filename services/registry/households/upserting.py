@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from services.registry.context import Registry
-from services.registry.households import births, changing, collisions, holders, reading, registering, rules, store
+from services.registry.households import births, changing, collisions, reading, registering, rules, store
 from services.registry.households.collisions import NumberTaken, taken_at
 from services.registry.households.judging import Judged, Surroundings
 from services.registry.households.merging import HouseholdMerge, Overwriting
@@ -202,7 +202,7 @@ class _Updating:
 
     async def _id_numbers_taken(self, old: Household, new: Household, positions: Mapping[UUID, int]) -> list[Fault]:
         """ID numbers given that are another's; nobody gets one otherwise."""
-        taken = await holders.taken(self.pg, self.registry, self.around.caller, old.members, new.members)
+        taken = await collisions.taken(self.pg, self.registry, self.around.caller, old.members, new.members)
         places = sorted((positions[person], index) for person, index in taken.items())
         return [taken_at(f"/members/{place}/id_number", index) for place, index in places]
 

@@ -5,11 +5,10 @@ from uuid import UUID
 
 from services.registry.commands import attempted, claim, command, complete
 from services.registry.context import Registry
-from services.registry.households import holders
 from services.registry.households import reading as households
 from services.registry.households import store as household_store
 from services.registry.households.changing import changeable
-from services.registry.households.collisions import collisions_noted, held, taken_at
+from services.registry.households.collisions import check_free, collisions_noted, held, taken_at
 from services.registry.households.persons import changing, reading, store
 from services.registry.households.persons.records import Unattached, next_version
 from services.registry.households.persons.schemas import Departure, PersonIn, Placement
@@ -79,7 +78,7 @@ async def change(
             new = decide(old, around)
             if new == old:
                 return old
-            await holders.check(pg, registry, caller, [old], [new])
+            await check_free(pg, registry, caller, [old], [new])
             written = next_version(old, new, author_of(registry, caller, reason))
             await store.write(pg, registry, [written])
         return written
