@@ -13,16 +13,11 @@ from services.registry.context import Registry, scopes, today
 from services.registry.exchange.envelope import Entity
 from services.registry.exchange.parties import Party
 from services.registry.exchange.service import Exchange
+from services.registry.households import reading
 from shared.db import Pg
 
 _ASKED = {"search": "searched", "subscribe": "subscribed", "unsubscribe": "unsubscribed"}
 """Of the actions of a party; whatever else it sends is received."""
-_SCOPES = "array_remove(ARRAY[home.city, home.managing_unit, home.township, home.village], NULL) AS scopes"
-_PLACES = {
-    "Group": f"SELECT home.id, {_SCOPES} FROM household home WHERE home.id = ANY($1::uuid[])",
-    "Member": f"SELECT person.id, {_SCOPES} FROM person JOIN household home ON home.id = person.household_id "
-    "WHERE person.id = ANY($1::uuid[]) AND person.left_on IS NULL",
-}
 _OBJECTS = {"Group": "household", "Member": "person"}
 
 
@@ -74,7 +69,7 @@ async def note_told(
     purpose: str | None = None,
 ) -> None:
     """Whom a party is told of, each by itself, so that the admins of their divisions see it."""
-    rows = await pg.fetch(_PLACES[entity], list(ids))
+    rows = await (reading.scopes_of if entity == "Group" else reading.scopes_of_members)(pg, ids)
     entries = [
         Entry(
             recorded_at=exchange.now(),

@@ -155,6 +155,5 @@ async def read_records(pg: Pg, exchange: Exchange, entity: Entity, ids: Sequence
     if entity == "Group":
         households = {household.id: household for household in await reading.several(pg, ids, vault)}
         return [records.group(households[identifier]) for identifier in ids]
-    rows = await pg.fetch("SELECT * FROM person WHERE id = ANY($1) AND household_id IS NOT NULL", ids)
-    persons = {row["id"]: reading.person_of(row, vault) for row in rows}
+    persons = await reading.members_by_id(pg, ids, vault)
     return [records.member(persons[identifier]) for identifier in ids if identifier in persons]

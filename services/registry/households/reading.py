@@ -26,6 +26,11 @@ _MEMBERS = (
     "SELECT * FROM person_version WHERE household_id = ANY($1) AND status = 'transferred' "
     "ORDER BY household_id, position, id, joined_on"
 )
+_ACTIVE_IN = (
+    "SELECT id FROM household WHERE id > $1 AND status = 'active' "
+    "AND (city = $2 OR managing_unit = $2 OR township = $2 OR village = $2) ORDER BY id LIMIT $3"
+)
+_SCOPES = "array_remove(ARRAY[home.city, home.managing_unit, home.township, home.village], NULL) AS scopes"
 _MEMBERS_AT = f"SELECT * FROM {MEMBERS.format(household='$1', version='$2')} members ORDER BY position, id, joined_on"
 
 
@@ -123,6 +128,32 @@ async def several(pg: Pg, identifiers: Sequence[UUID], vault: Vault, *, lock: bo
     for member in await pg.fetch(_MEMBERS, list(members)):
         members[member["household_id"]].append(member)
     return [_household_of(row, members[row["id"]], vault) for row in rows]
+
+
+async def active_in(pg: Pg, division: str, *, after: UUID, limit: int) -> list[UUID]:
+    """The next households on the register that lie in a division now, in order of id, whoever asks."""
+    rows = await pg.fetch(_ACTIVE_IN, after, division, limit)
+    return [row["id"] for row in rows]
+
+
+async def members_by_id(pg: Pg, identifiers: Sequence[UUID], vault: Vault) -> dict[UUID, Person]:
+    """Those of these persons who belong to a household, whoever asks."""
+    rows = await pg.fetch("SELECT * FROM person WHERE id = ANY($1) AND household_id IS NOT NULL", identifiers)
+    return {row["id"]: person_of(row, vault) for row in rows}
+
+
+async def scopes_of(pg: Pg, households: Sequence[UUID]) -> Sequence[Any]:
+    """``id`` of each household, and as ``scopes`` the divisions that it lies in now."""
+    return await pg.fetch(f"SELECT home.id, {_SCOPES} FROM household home WHERE home.id = ANY($1::uuid[])", households)
+
+
+async def scopes_of_members(pg: Pg, persons: Sequence[UUID]) -> Sequence[Any]:
+    """The same of each of these persons who is present in a household."""
+    return await pg.fetch(
+        f"SELECT person.id, {_SCOPES} FROM person JOIN household home ON home.id = person.household_id "
+        "WHERE person.id = ANY($1::uuid[]) AND person.left_on IS NULL",
+        persons,
+    )
 
 
 async def standings_of(pg: Pg, household_id: UUID) -> tuple[Standings, date | None]:

@@ -34,10 +34,6 @@ _SHOWN = (
     "WHERE run_id = run.id GROUP BY rule) AS counted) AS found FROM rule_run AS run "
 )
 _FINDINGS = "SELECT seq, number, village, rule, pointer FROM rule_finding WHERE run_id = $1 AND seq > $2 ORDER BY seq"
-_NEXT = (
-    "SELECT id FROM household WHERE id > $1 AND status = 'active' "
-    "AND (city = $2 OR managing_unit = $2 OR township = $2 OR village = $2) ORDER BY id LIMIT $3"
-)
 
 
 async def ask(pg: Pg, caller: Caller, division: str, divisions: tuple[str, ...], now: datetime) -> UUID:
@@ -170,8 +166,7 @@ async def advance(registry: Registry) -> bool:
         )
         if run is None:
             return False
-        rows = await pg.fetch(_NEXT, run["last_id"], run["division"], CHUNK)
-        identifiers = [row["id"] for row in rows]
+        identifiers = await reading.active_in(pg, run["division"], after=run["last_id"], limit=CHUNK)
         households = await reading.several(pg, identifiers, registry.vault)
         day = today(registry)
         found = await in_spare_turns(
@@ -179,7 +174,7 @@ async def advance(registry: Registry) -> bool:
             lambda some: [(each, finding) for each in some for finding in catalogue.all_findings(facts_of(each, day))],
         )
         await _keep(pg, run["id"], found)
-        done = len(rows) < CHUNK
+        done = len(identifiers) < CHUNK
         await pg.execute(
             "UPDATE rule_run SET state = $2, last_id = $3, households = households + $4, finished_at = $5 "
             "WHERE id = $1",
