@@ -19,7 +19,7 @@ import xlsxwriter
 
 from services.registry.imports.refusals import fault_of
 from services.registry.imports.sheets import sandbox
-from services.registry.imports.sheets.cells import unwired
+from services.registry.imports.sheets.cells import from_json
 from services.registry.imports.sheets.groups import Meaning
 from services.registry.imports.sheets.headers import Header
 from services.registry.imports.sheets.refusals import RefusedFileError
@@ -40,7 +40,7 @@ async def read(content: bytes, max_rows: int = 100_000) -> tuple[sandbox.Reading
     """The rows of a file, in whatever households they were put."""
     async with sandbox.reading(whole(content), len(content), MEANING, max_rows) as reading:
         rows = [row async for batch in reading.batches() for group in batch for row in group.rows()]
-        return reading, [(number, [unwired(cell) for cell in cells]) for number, cells in rows]
+        return reading, [(number, [from_json(cell) for cell in cells]) for number, cells in rows]
 
 
 async def refusal(content: bytes, max_rows: int = 100_000) -> str:

@@ -17,7 +17,7 @@ from services.registry.households import collisions
 from services.registry.households.service import surroundings
 from services.registry.imports import store
 from services.registry.imports.records import Job, Status, Tally
-from services.registry.imports.registering import Ahead, Chapter, Registering
+from services.registry.imports.registering import Ahead, ChunkResult, Registering
 from services.registry.imports.sheets import sandbox
 from services.registry.imports.sheets.groups import Group
 from services.registry.imports.store import Remark
@@ -134,13 +134,13 @@ class InPieces:
                 raise TakenOverError
             await plan_anew(pg)
             around = await surroundings(pg, self.registry, store.caller_of(self.job))
-            chapter = await self.work.run(pg, around, piece.groups, await piece.ahead, before, changes, singly=singly)
-            await store.note_effects(pg, self.job.id, chapter.effects)
-            await _say(pg, self.registry, self.job.id, chapter, said, before)
-            await collisions.note(pg, self.registry, around.caller, chapter.collided)
-            await store.progress(pg, self.job.id, piece.position, chapter.tally)
+            result = await self.work.run(pg, around, piece.groups, await piece.ahead, before, changes, singly=singly)
+            await store.note_effects(pg, self.job.id, result.effects)
+            await _say(pg, self.registry, self.job.id, result, said, before)
+            await collisions.note(pg, self.registry, around.caller, result.collided)
+            await store.progress(pg, self.job.id, piece.position, result.tally)
             await statistics.count(pg, changes)
-        return chapter.tally
+        return result.tally
 
 
 @dataclass(slots=True)
@@ -179,13 +179,13 @@ class AtOnce:
             before = tally.model_copy()
             said = _passed_over(reading, position, piece.position, before)
             await plan_anew(pg)
-            chapter = await self.work.run(pg, around, piece.groups, await piece.ahead, before, changes)
-            await store.note_effects(pg, self.job.id, chapter.effects)
+            result = await self.work.run(pg, around, piece.groups, await piece.ahead, before, changes)
+            await store.note_effects(pg, self.job.id, result.effects)
             async with beside.transaction():
-                await collisions.note(beside, self.registry, around.caller, chapter.collided)
-                await _say(beside, self.registry, self.job.id, chapter, said, before)
-            await store.progress(beside, self.job.id, 0, chapter.tally)
-            tally, position = chapter.tally, piece.position
+                await collisions.note(beside, self.registry, around.caller, result.collided)
+                await _say(beside, self.registry, self.job.id, result, said, before)
+            await store.progress(beside, self.job.id, 0, result.tally)
+            tally, position = result.tally, piece.position
         last = tally.model_copy()
         said = _passed_over(reading, position, None, last) + _hidden(reading)
         await store.remark(beside, self.job.id, tally.errors + tally.remarks, said)
@@ -193,10 +193,10 @@ class AtOnce:
         return last
 
 
-async def _say(pg: Pg, registry: Registry, job: UUID, chapter: Chapter, said: list[Remark], before: Tally) -> None:
+async def _say(pg: Pg, registry: Registry, job: UUID, result: ChunkResult, said: list[Remark], before: Tally) -> None:
     first = before.errors + before.remarks - len(said)
-    await store.remark(pg, job, first, [*said, *chapter.remarks])
-    await store.reject(pg, registry.vault, job, chapter.rejected)
+    await store.remark(pg, job, first, [*said, *result.remarks])
+    await store.reject(pg, registry.vault, job, result.rejected)
 
 
 def _hidden(reading: sandbox.Reading) -> list[Remark]:

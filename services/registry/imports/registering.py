@@ -36,7 +36,7 @@ _KEPT = fault("", "kept", "the register holds something else and keeps it", "与
 
 
 @dataclass(slots=True)
-class Chapter:
+class ChunkResult:
     """What became of some households."""
 
     tally: Tally
@@ -82,7 +82,7 @@ class Registering:
         changes: PopulationChanges,
         *,
         singly: bool = False,
-    ) -> Chapter:
+    ) -> ChunkResult:
         """Register these households, read before; the tally goes on from ``before``.
 
         They are judged again where another thing holds now, in the transaction, than when they were read.
@@ -95,9 +95,9 @@ class Registering:
             judged = await in_turns(ahead.read, lambda some: judge_all(some, around))
         outcomes = await (self._one_by_one if singly else self._together)(pg, around, judged, changes)
         told = _Told(self, before)
-        told.chapter.collided = numbers_taken(outcomes)
+        told.result.collided = numbers_taken(outcomes)
         await in_turns(list(zip(groups, outcomes, strict=True)), partial(told.households, around))
-        return told.chapter
+        return told.result
 
     async def _together(
         self,
@@ -148,10 +148,10 @@ class _Told:
 
     def __init__(self, work: Registering, before: Tally) -> None:
         self._work = work
-        self.chapter = Chapter(before.model_copy())
+        self.result = ChunkResult(before.model_copy())
 
     def households(self, around: Surroundings, some: Iterable[_Came]) -> Iterable[None]:
-        """A few of them; nothing is to be gathered."""
+        """A few of them; nothing, as ``in_turns`` has nothing to gather."""
         for each in some:
             self._household(*each, around)
         return ()
@@ -162,7 +162,7 @@ class _Told:
         outcome: Upserted,
         around: Surroundings,
     ) -> None:
-        tally, effects = self.chapter.tally, self.chapter.effects
+        tally, effects = self.result.tally, self.result.effects
         tally.received += 1
         tally.rows += len(group.numbers)
         match outcome:
@@ -184,7 +184,7 @@ class _Told:
                 self._reject(group, [self._work.reader.locate(group, each) for each in outcome])
 
     def _notes(self, group: Group, outcome: Household | Updated, around: Surroundings) -> None:
-        if self.chapter.tally.remarks >= MAX_ERRORS:
+        if self.result.tally.remarks >= MAX_ERRORS:
             return
         household = outcome.household if isinstance(outcome, Updated) else outcome
         for finding in catalogue.notes(facts_of(household, around.today)):
@@ -198,7 +198,7 @@ class _Told:
             self._remark(self._work.reader.locate(group, held), "warning")
 
     def _reject(self, group: Group, located: Sequence[Located]) -> None:
-        tally, language = self.chapter.tally, self._work.language
+        tally, language = self.result.tally, self._work.language
         tally.rejected += 1
         tally.rejected_rows += len(group.numbers)
         for each in located:
@@ -206,10 +206,10 @@ class _Told:
         for number, cells in group.rows():
             wrong = [_sentence(each, language) for each in located if each.row == number]
             row = RejectedRow(number, cells, wrong or [_BESIDE[language]])
-            self.chapter.rejected.append(row)
+            self.result.rejected.append(row)
 
     def _remark(self, located: Located, severity: str) -> None:
-        tally = self.chapter.tally
+        tally = self.result.tally
         counted = tally.errors if severity == "error" else tally.remarks
         if counted >= MAX_ERRORS:
             return
@@ -218,7 +218,7 @@ class _Told:
         else:
             tally.remarks += 1
         text = located.message
-        self.chapter.remarks.append(Remark(located.row, located.column, located.code, text.en, text.zh, severity))
+        self.result.remarks.append(Remark(located.row, located.column, located.code, text.en, text.zh, severity))
 
 
 def _sentence(located: Located, language: Language) -> str:

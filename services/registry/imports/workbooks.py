@@ -15,7 +15,7 @@ from xlsxwriter.worksheet import Worksheet
 from services.registry.codes.service import code_lists
 from services.registry.imports.columns import COLUMNS, ERRORS, Column, by_header, by_name
 from services.registry.imports.layout import cell_at
-from services.registry.imports.sheets.cells import LONGEST, unwired
+from services.registry.imports.sheets.cells import LONGEST, from_json
 from services.registry.imports.sheets.headers import plain
 from services.registry.imports.store import RejectedRow
 from shared.errors import Language
@@ -162,8 +162,8 @@ async def rejected(names: Sequence[str], rows: AsyncIterator[RejectedRow], langu
     return target.getvalue()
 
 
-def _write_cell(sheet: Worksheet, row: int, index: int, wired: Any, formats: Mapping[str, Format]) -> None:
-    cell = unwired(wired)
+def _write_cell(sheet: Worksheet, row: int, index: int, value: Any, formats: Mapping[str, Format]) -> None:
+    cell = from_json(value)
     if isinstance(cell, str):  # a longer line of JSON is cut, and sent again it is found not to be JSON
         if cell:
             sheet.write_string(row, index, escaped(cell)[:LONGEST], formats["text"])

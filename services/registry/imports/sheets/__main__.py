@@ -54,7 +54,7 @@ def _limit(memory: int, seconds: int) -> None:
 
 
 def _answer(raw: io.BytesIO, request: dict[str, Any]) -> None:
-    meaning = Meaning.heard(request["meaning"])
+    meaning = Meaning.load(request["meaning"])
     table = read(raw, meaning.known())
     header = table.header
     _write(
@@ -80,7 +80,7 @@ def _tell(groups: Sequence[Group], passed_over: Sequence[tuple[int, str]]) -> No
     told: list[Any] = []
     size = 0
     for group in groups:
-        told.append(group.told())
+        told.append(group.dump())
         size += len(group.content) + len(group.cells)
         if size > LONG:
             _write({"groups": told, "passed_over": []})

@@ -34,13 +34,13 @@ def cell_of(value: Any) -> Cell:
     return ""
 
 
-def wired(cells: Sequence[Cell]) -> str:
+def to_json(cells: Sequence[Cell]) -> str:
     """The cells of a row as JSON."""
     return _encode(cells)
 
 
-def unwired(value: Any) -> Cell:
-    """A cell of those again."""
+def from_json(value: Any) -> Cell:
+    """A cell as ``to_json`` wrote it, once its JSON is parsed."""
     if isinstance(value, dict):
         return date.fromisoformat(value["d"]) if "d" in value else value
     cell: Cell = value

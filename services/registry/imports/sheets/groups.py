@@ -10,7 +10,7 @@ from typing import Any
 from services.registry.imports.columns import LINE, by_header
 from services.registry.imports.grouping import Grouper, Located, Reader, Rows, SheetRow
 from services.registry.imports.layout import Layout
-from services.registry.imports.sheets.cells import wired
+from services.registry.imports.sheets.cells import to_json
 from services.registry.imports.sheets.headers import Header, plain
 from services.registry.imports.values import EthnicityCodes, Vocabulary
 from services.registry.imports.villages import Village, Villages
@@ -31,18 +31,18 @@ class Group:
     """Of its rows, as JSON: they are sent back where it is refused."""
 
     def rows(self) -> list[tuple[int, list[Any]]]:
-        """The rows with their cells, wired."""
+        """The rows with their cells, as ``cells.to_json`` wrote them."""
         return list(zip(self.numbers, json.loads(self.cells), strict=True))
 
-    def told(self) -> list[Any]:
-        """As plain values, to be sent."""
+    def dump(self) -> list[Any]:
+        """As values that JSON has, to be sent between the processes."""
         faults = [[each.pointer, each.code, *each.message, each.row, each.column] for each in self.faults]
         return [self.numbers, self.content, faults, self.cells]
 
     @classmethod
-    def heard(cls, told: Sequence[Any]) -> "Group":
-        """Out of plain values again."""
-        numbers, content, faults, cells = told
+    def load(cls, dumped: Sequence[Any]) -> "Group":
+        """What ``dump`` made."""
+        numbers, content, faults, cells = dumped
         located = [Located(pointer, code, Text(en, zh), *place) for pointer, code, en, zh, *place in faults]
         return cls(numbers, content, located, cells)
 
@@ -60,14 +60,14 @@ class Meaning:
     villages: Sequence[Village]
     """Those that the caller may name."""
 
-    def told(self) -> dict[str, Any]:
-        """As plain values, to be sent."""
+    def dump(self) -> dict[str, Any]:
+        """As values that JSON has, to be sent between the processes."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @classmethod
-    def heard(cls, told: dict[str, Any]) -> "Meaning":
-        """Out of plain values again."""
-        return cls(**{**told, "villages": [Village(*each) for each in told["villages"]]})
+    def load(cls, dumped: dict[str, Any]) -> "Meaning":
+        """What ``dump`` made."""
+        return cls(**{**dumped, "villages": [Village(*each) for each in dumped["villages"]]})
 
     def known(self) -> set[str]:
         """The names that tell a header from other rows."""
@@ -108,7 +108,7 @@ class SheetGroups:
 
 
 def _group(rows: Sequence[SheetRow], content: dict[str, Any], faults: Sequence[Located]) -> Group:
-    cells = ",".join([wired(cells) for _, cells in rows])
+    cells = ",".join([to_json(cells) for _, cells in rows])
     return Group([number for number, _ in rows], _encode(content), faults, f"[{cells}]")
 
 
@@ -116,7 +116,7 @@ class LineGroups:
     """Groups of JSON lines: each is a household as it would be sent."""
 
     def add(self, rows: Sequence[SheetRow]) -> list[Group]:
-        return [Group([number], str(cells[0]), [], f"[{wired(cells)}]") for number, cells in rows]
+        return [Group([number], str(cells[0]), [], f"[{to_json(cells)}]") for number, cells in rows]
 
     def finish(self) -> list[Group]:
         return []

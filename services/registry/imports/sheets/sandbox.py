@@ -43,7 +43,7 @@ class Reading:
         """The households, once. Raises ``RefusedFileError`` where reading must end."""
         while "end" not in (message := await _message(self._process, self._patience)):
             self.passed_over += map(tuple, message["passed_over"])
-            yield [Group.heard(told) for told in message["groups"]]
+            yield [Group.load(dumped) for dumped in message["groups"]]
         self.hidden = message["end"]["hidden"]
 
 
@@ -54,7 +54,7 @@ async def reading(parts: AsyncIterable[bytes], size: int, meaning: Meaning, max_
     cpu = CPU_SECONDS + CPU_SECONDS_A_MB * megabytes
     patience = SILENT_SECONDS + cpu
     process = await _started(MEMORY + 3 * size, cpu)
-    request = {"max_rows": max_rows, "meaning": meaning.told()}
+    request = {"max_rows": max_rows, "meaning": meaning.dump()}
     feeding = asyncio.create_task(_feed(process, json.dumps(request).encode() + b"\n", parts))
     try:
         first = await _message(process, patience)
