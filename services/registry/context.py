@@ -110,7 +110,7 @@ def reaches_all(caller: Caller, tree: DivisionTree) -> bool:
 def scopes(tree: DivisionTree, codes: Iterable[str], day: date) -> tuple[str, ...]:
     """These divisions and those above them on a day: whoever has one of them in scope reaches one of these.
 
-    The city is above them all, be there none of them, or none that holds: a token may come without divisions.
+    The city is always among them: a token may come without divisions, or with some that hold no longer.
     """
     given = set(codes)
     found = given | tree.cities

@@ -75,7 +75,10 @@ def read_household(value: Any, faults: Sequence[Fault] = ()) -> Read:
 
 
 def _mended(value: Any, error: ValidationError, unknown: set[str]) -> list[Fault]:
-    """Put stand-ins where something is wrong and add that to what is unknown; what of it does not come of that."""
+    """Put stand-ins where something is wrong, and note those fields as unknown.
+
+    Returns what is wrong, but for what comes of a stand-in or of a field that was unknown before.
+    """
     entries = error.errors(include_input=False, include_url=False)
     known, found = frozenset(unknown), []
     for entry, told in zip(entries, faults_of(entries), strict=True):

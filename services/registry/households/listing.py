@@ -95,7 +95,10 @@ class _Query:
             self.conditions.append(f"household.recorded_at >= {self._argument(filters.updated_since, 'timestamptz')}")
 
     def _divisions(self, code: str, place: str, held: str) -> None:
-        """Where it is, now or on the day asked for. Of the rest, only those that moved need to be looked at twice."""
+        """Where it is, now or on the day asked for.
+
+        Those that lie elsewhere now and never moved are passed over without a look at their past.
+        """
         argument, columns = self._argument(code, "text"), _columns_of(code)
         # Not LIKE: it is not leakproof, and behind row-level security it would look at every row.
         operator = "=" if len(code) == 12 else "^@"

@@ -41,7 +41,7 @@ def scope(argument: int, table: str = "household") -> str:
 
 
 def once_in_scope(argument: int, table: str = "household") -> str:
-    """The same on where it lies, or ever lay: it may have lain there on the day asked for, which remains to be seen."""
+    """The same on where it lies, or ever lay: for questions as of a day, whose own place is then looked at as well."""
     former = f"{table}.former_divisions"
     moved = f"{former} <> '' AND string_to_array({former}, ' ') && ${argument}::text[]"
     return f"({scope(argument, table)} OR ({moved}))"

@@ -108,9 +108,9 @@ async def upsert(
 
 
 def _may_differ(outcome: Outcome, overwriting: Overwriting) -> bool:
-    """Whether a household is held and may be otherwise than given; also one registered as given may since have become.
+    """Whether a household is there and may differ from what is given.
 
-    Where nothing is ever overwritten, that need not be looked at.
+    One that was registered with this very content may have changed since; that matters only where a policy overwrites.
     """
     if isinstance(outcome, Existing):
         return overwriting != Overwriting()
@@ -163,7 +163,10 @@ class _Updating:
         return Updated(new, old.version, merged.kept, merged.positions)
 
     async def _against(self, old: Household, judged: Judged, found: Sequence[Fault]) -> list[Fault]:
-        """What speaks against a household that is there, of what does while it is taken for a new one."""
+        """What is wrong with a household that is there already, of what was found while it was taken for a new one.
+
+        That its own names and ID numbers are taken, by itself, is left out.
+        """
         taken = [each.index for each in found if isinstance(each, NumberTaken)]
         members = [member.id for member in old.members]
         anothers = await collisions.held(self.pg, self.registry, self.around.caller, taken, besides=members)

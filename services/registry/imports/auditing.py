@@ -13,7 +13,7 @@ from shared.db import Pg
 async def note(
     pg: Pg, registry: Registry, job: UUID, verb: str, *, key_id: UUID | None = None, outcome: str | None = None
 ) -> None:
-    """Tell the audit log what becomes of a job: by its sender, unless by another key; where the sender imports.
+    """Tell the audit log what becomes of a job: by its sender, or by another key; in the sender's divisions.
 
     The entry carries the blind index of the file: whoever has the file can have it recognised, nobody can guess it.
     """

@@ -83,11 +83,11 @@ async def file_of(database: Database, vault: Vault, job: UUID) -> AsyncIterator[
 
 
 class Sight(NamedTuple):
-    """Who looks at jobs."""
+    """Who looks at jobs: a caller with these divisions and this key."""
 
     divisions: Sequence[str]
     reached: Sequence[str]
-    """Of the divisions of senders those that lie in these."""
+    """Those divisions of senders that lie in the caller's today."""
     key_id: UUID
 
 
@@ -95,14 +95,15 @@ _DIVISIONS = "jsonb_array_elements_text(caller::jsonb -> 'divisions')"
 """Of the sender, as they were then."""
 _SENT = f"ARRAY(SELECT {_DIVISIONS})"
 _SEEN = f"(owners && $1::text[] OR ({_SENT} <@ $2::text[] AND ({_SENT} <> '{{}}' OR recorded_by = $3::uuid)))"
-"""Jobs whose sender reached no more than one of the divisions did alone then, or than all together do now.
+"""Jobs that are seen: of senders that reached no further than the caller does.
 
-A sender without divisions has nobody beside it.
+When the job was sent, one of the caller's divisions alone reached all of the sender's (``owners``); or today the
+caller's together do; that way, what a sender without divisions sent is seen by its own key alone.
 """
 
 
 async def sent_from(pg: Pg, job: UUID | None, divisions: Sequence[str]) -> list[str]:
-    """The divisions of the sender of a job, or of all senders there were, that reached further than each of these."""
+    """The divisions of the sender of a job, or of every sender, where none of these alone reached all of them."""
     rows = await pg.fetch(
         f"SELECT DISTINCT {_DIVISIONS} AS code FROM import_job "
         "WHERE ($1::uuid IS NULL OR id = $1) AND NOT owners && $2::text[]",
