@@ -1,28 +1,26 @@
 """What a change makes of a household. Decisions are pure; only new ID numbers are looked up."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import date
-from typing import Any, TypeVar
 from uuid import UUID
-
-from pydantic import ValidationError
 
 from services.registry.checks import catalogue
 from services.registry.context import Registry
-from services.registry.households import births, collisions, monitoring, responsibility, rules
-from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
+from services.registry.households import collisions, monitoring, responsibility, rules
+from services.registry.households.attributes import Cause, HouseholdAttributes
 from services.registry.households.facts import facts_of
 from services.registry.households.incomes import Income, with_income
-from services.registry.households.judging import Surroundings, day_faults, identify, year_faults
+from services.registry.households.judging import Surroundings, day_of, identify, year_faults
 from services.registry.households.monitoring import Monitored, Monitoring
+from services.registry.households.patching import birth_pointer, merged, patched_person
 from services.registry.households.problems import (
     ALREADY_REGISTERED,
     HOUSEHOLD_DEREGISTERED,
     PERSON_ERASED,
     UNKNOWN_VILLAGE,
 )
-from services.registry.households.records import Author, Household, Individual, Person
+from services.registry.households.records import Author, Household, Person
 from services.registry.households.registering import draw_numbers, new_person
 from services.registry.households.rules import NotValidThenError, Relation, Residences, Since, Standings
 from services.registry.households.schemas import (
@@ -30,17 +28,13 @@ from services.registry.households.schemas import (
     HouseholdPatch,
     MemberIn,
     MemberPatch,
-    PersonChanges,
     RelationChange,
 )
 from shared import errors
 from shared.contracts.household import Standing
 from shared.db import Pg
 from shared.errors import Problem, fault
-from shared.http.problems import faults_of
 
-A = TypeVar("A", HouseholdAttributes, PersonAttributes)
-P = TypeVar("P", bound=Individual)
 Decision = Callable[[Household, Surroundings], Household]
 
 
@@ -63,7 +57,7 @@ def patched(patch: HouseholdPatch) -> Decision:
         if patch.welfare is not None:
             new = replace(new, welfare=patch.welfare)
         if patch.attributes is not None:
-            new = replace(new, attributes=_merged(HouseholdAttributes, new.attributes, patch.attributes))
+            new = replace(new, attributes=merged(HouseholdAttributes, new.attributes, patch.attributes))
         return checked(old, _related(new, patch.relations), around)
 
     return decide
@@ -145,29 +139,6 @@ def present_member(household: Household, member_id: UUID, pointer: str) -> Perso
     return member
 
 
-def _merged(model: type[A], held: A, changes: Mapping[str, Any]) -> A:
-    """Attributes after a JSON merge patch (RFC 7396): objects are merged, null makes a field unknown."""
-    merged = _merge(held.model_dump(mode="json", exclude_defaults=True), changes)
-    try:
-        return model.model_validate(merged)
-    except ValidationError as error:
-        faults = faults_of(error.errors(include_input=False, include_url=False))
-        raise errors.invalid(*(each.below("/attributes") for each in faults)) from error
-
-
-def _merge(held: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(held)
-    for name, change in changes.items():
-        if change is None:
-            merged.pop(name, None)
-        elif isinstance(change, Mapping):
-            inner = merged.get(name)
-            merged[name] = _merge(inner if isinstance(inner, Mapping) else {}, change)
-        else:
-            merged[name] = change
-    return merged
-
-
 def income_set(income: Income) -> Decision:
     """A year's income, reported for the first time or anew. Raises 422 for a year that is locked or to come."""
 
@@ -219,69 +190,10 @@ def member_patched(member_id: UUID, patch: MemberPatch) -> Decision:
         if patch.status not in (None, "active") and changed.relation == "head":
             raise errors.invalid(fault("/status", "head_leaves", "name another head first", "须先变更户主"))
         members = tuple(changed if each is member else each for each in old.members)
-        pointer = _birth_pointer(patch) if patch.status is None else "/effective_on"
+        pointer = birth_pointer(patch) if patch.status is None else "/effective_on"
         return checked(old, replace(old, members=members), around, pointer=pointer)
 
     return decide
-
-
-_PLAIN = (
-    "name", "relation", "employable", "in_school", "disability_level", "phone", "disability_number", "bank_card"
-)  # fmt: skip
-_IDENTITY = frozenset({"id_number", "sex", "birth_date"})
-
-
-def patched_person(person: P, patch: PersonChanges, around: Surroundings, first: date) -> P:
-    """Attributes, identity, death, departure or return of anybody, who may have come on ``first``. Raises 422."""
-    corrected = _with_identity(_with_attributes(person, patch), patch, around)
-    changed = _with_status(births.followed(person, corrected, first), patch, around)
-    late = births.late(person, changed, _birth_pointer(patch))
-    if late:
-        raise errors.invalid(*late)
-    return changed
-
-
-def _birth_pointer(patch: PersonChanges) -> str:
-    """To the field that says when somebody was born."""
-    return "/birth_date" if "birth_date" in patch.model_fields_set else "/id_number"
-
-
-def _with_attributes(person: P, patch: PersonChanges) -> P:
-    given: dict[str, Any] = {name: getattr(patch, name) for name in _PLAIN if name in patch.model_fields_set}
-    if patch.attributes is not None:
-        given["attributes"] = _merged(PersonAttributes, person.attributes, patch.attributes)
-    return replace(person, **given)
-
-
-def _with_identity(person: P, patch: PersonChanges, around: Surroundings) -> P:
-    if not _IDENTITY & patch.model_fields_set:
-        return person
-    new_number = "id_number" in patch.model_fields_set
-    id_number = patch.id_number if new_number else person.id_number
-    # What is not stated follows a new number; without a number it stays as it was.
-    stays = not new_number or id_number is None
-    identity = identify(
-        id_number,
-        patch.sex or (person.sex if stays else None),
-        patch.birth_date or (person.birth_date if stays else None),
-        around,
-    )
-    if isinstance(identity, list):
-        raise errors.invalid(*identity)
-    return replace(person, id_number=identity.id_number, sex=identity.sex, birth_date=identity.birth_date)
-
-
-def _with_status(person: P, patch: PersonChanges, around: Surroundings) -> P:
-    if patch.status is None:
-        if patch.effective_on is not None:
-            raise errors.invalid(fault("/effective_on", "without_status", "goes with a status", "须与状态一并填写"))
-        return person
-    if patch.status == "active":
-        return replace(person, status="active", left_on=None)
-    if not person.present and patch.effective_on is None:
-        return replace(person, status=patch.status)
-    day = day_of("/effective_on", patch.effective_on, person.joined_on, around.today)
-    return replace(person, status=patch.status, left_on=day)
 
 
 async def with_member(
@@ -337,12 +249,3 @@ def _undecided(old: Household | None, new: Household) -> list[tuple[Standing | N
         for entry in new.standings
         if entry not in held
     ]
-
-
-def day_of(pointer: str, given: date | None, first: date, last: date) -> date:
-    """The day given, by default the last one possible. Raises 422 for a day outside."""
-    day = given or last
-    faults = day_faults(pointer, day, first, last)
-    if faults:
-        raise errors.invalid(*faults)
-    return day

@@ -16,6 +16,7 @@ from services.registry.households.rules import NotValidThenError, Sex, Since
 from services.registry.households.schemas import HouseholdIn, PersonFields
 from services.registry.households.unknown import holds, rests_on
 from services.registry.identity import Vault
+from shared import errors
 from shared.auth import Caller
 from shared.contracts.division import DivisionTree
 from shared.contracts.household import HouseholdState
@@ -224,3 +225,12 @@ def day_faults(pointer: str, day: date, first: date, last: date) -> list[Fault]:
     if first <= day <= last:
         return []
     return [fault(pointer, "day_out_of_range", f"between {first} and {last}", f"须在 {first} 至 {last} 之间")]
+
+
+def day_of(pointer: str, given: date | None, first: date, last: date) -> date:
+    """The day given, by default the last one possible. Raises 422 for a day outside."""
+    day = given or last
+    faults = day_faults(pointer, day, first, last)
+    if faults:
+        raise errors.invalid(*faults)
+    return day

@@ -12,13 +12,12 @@ from uuid import UUID
 from services.registry.households.attributes import HouseholdAttributes
 from services.registry.households.changing import (
     checked,
-    day_of,
     deregistered,
-    patched_person,
     present_member,
 )
-from services.registry.households.judging import Surroundings
+from services.registry.households.judging import Surroundings, day_of
 from services.registry.households.moves_schemas import HouseholdMerger, HouseholdSplit, MemberTransfer
+from services.registry.households.patching import patched_person
 from services.registry.households.problems import PERSON_ERASED, UNKNOWN_VILLAGE
 from services.registry.households.records import Author, Household, Individual, Person
 from services.registry.households.rules import NotValidThenError, Relation, Since, inherited, timeline

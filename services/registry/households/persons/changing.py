@@ -8,10 +8,11 @@ from uuid import UUID
 from services.registry.checks import catalogue
 from services.registry.checks.rules import Facts
 from services.registry.households.attributes import HouseholdAttributes
-from services.registry.households.changing import checked, day_of, patched_person, present_member
+from services.registry.households.changing import checked, present_member
 from services.registry.households.facts import person_facts
-from services.registry.households.judging import EARLIEST, Surroundings, day_faults, identify
+from services.registry.households.judging import EARLIEST, Surroundings, day_faults, day_of, identify
 from services.registry.households.moving import earliest, parted
+from services.registry.households.patching import patched_person
 from services.registry.households.persons.records import Unattached, latest_path
 from services.registry.households.persons.schemas import Departure, PersonIn, PersonPatch, Placement
 from services.registry.households.problems import UNKNOWN_VILLAGE
