@@ -22,9 +22,8 @@ P = TypeVar("P", bound=Individual)
 
 def merged(model: type[A], held: A, changes: Mapping[str, Any]) -> A:
     """Attributes after a JSON merge patch (RFC 7396): objects are merged, null makes a field unknown."""
-    merged = _merge(held.model_dump(mode="json", exclude_defaults=True), changes)
     try:
-        return model.model_validate(merged)
+        return model.model_validate(_merge(held.model_dump(mode="json", exclude_defaults=True), changes))
     except ValidationError as error:
         faults = faults_of(error.errors(include_input=False, include_url=False))
         raise errors.invalid(*(each.below("/attributes") for each in faults)) from error

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from services.registry.commands import command
 from services.registry.context import Importer, RegistryDep
-from services.registry.imports import auditing, mappings, service, store, workbooks
+from services.registry.imports import auditing, journal, mappings, service, workbooks
 from services.registry.imports.columns import LINE
 from services.registry.imports.records import Status
 from services.registry.imports.running import Runner
@@ -144,7 +144,7 @@ async def get_rejected_rows(job: Id, request: Request, caller: Importer, registr
         await auditing.note(pg, registry, job, "rejected_rows_downloaded", key_id=caller.key_id)
         names = found.layout.names if found.layout else []
         header = names if found.layout and found.layout.format != "jsonl" else [LINE]
-        rows = store.rejected(pg, registry.vault, job)
+        rows = journal.rejected(pg, registry.vault, job)
         content = await workbooks.rejected(header, rows, language_of(request))
     headers = {"Content-Disposition": f'attachment; filename="rejected-{job}.xlsx"', "Cache-Control": "no-store"}
     return Response(content, media_type=XLSX, headers=headers)

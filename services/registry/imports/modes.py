@@ -15,12 +15,12 @@ from services.registry.commands import attempted, command, plan_anew
 from services.registry.context import Registry
 from services.registry.households import collisions
 from services.registry.households.service import surroundings
-from services.registry.imports import store
+from services.registry.imports import journal, store
+from services.registry.imports.journal import Remark
 from services.registry.imports.records import Job, Status, Tally
 from services.registry.imports.registering import Ahead, ChunkResult, Registering
 from services.registry.imports.sheets import sandbox
 from services.registry.imports.sheets.groups import Group
-from services.registry.imports.store import Remark
 from services.registry.statistics import service as statistics
 from services.registry.statistics.service import PopulationChanges
 from shared import errors
@@ -121,7 +121,7 @@ class InPieces:
             await store.load(pg, self.job.id, lock=True)
             last = tally.model_copy()
             said += _passed_over(reading, position, None, last) + _hidden(reading)
-            await store.remark(pg, self.job.id, tally.errors + tally.remarks, said)
+            await journal.remark(pg, self.job.id, tally.errors + tally.remarks, said)
             await store.end(pg, self.registry, self.job.id, "completed", last)
 
     async def _commit(
@@ -135,7 +135,7 @@ class InPieces:
             await plan_anew(pg)
             around = await surroundings(pg, self.registry, store.caller_of(self.job))
             result = await self.work.run(pg, around, piece.groups, await piece.ahead, before, changes, singly=singly)
-            await store.note_effects(pg, self.job.id, result.effects)
+            await journal.note_effects(pg, self.job.id, result.effects)
             await _say(pg, self.registry, self.job.id, result, said, before)
             await collisions.note(pg, self.registry, around.caller, result.collided)
             await store.progress(pg, self.job.id, piece.position, result.tally)
@@ -154,8 +154,8 @@ class AtOnce:
     async def run(self, reading: sandbox.Reading, unknown: list[Remark]) -> None:
         runtime = self.registry.runtime
         async with runtime.database.driver() as beside:
-            await store.clear(beside, self.job.id)
-            await store.remark(beside, self.job.id, 0, unknown)
+            await journal.clear(beside, self.job.id)
+            await journal.remark(beside, self.job.id, 0, unknown)
             try:
                 async with command(runtime, dry_run=self.job.instruction.dry_run) as pg:
                     tally = await self._all(pg, beside, reading, Tally(remarks=len(unknown)))
@@ -180,7 +180,7 @@ class AtOnce:
             said = _passed_over(reading, position, piece.position, before)
             await plan_anew(pg)
             result = await self.work.run(pg, around, piece.groups, await piece.ahead, before, changes)
-            await store.note_effects(pg, self.job.id, result.effects)
+            await journal.note_effects(pg, self.job.id, result.effects)
             async with beside.transaction():
                 await collisions.note(beside, self.registry, around.caller, result.collided)
                 await _say(beside, self.registry, self.job.id, result, said, before)
@@ -188,15 +188,15 @@ class AtOnce:
             tally, position = result.tally, piece.position
         last = tally.model_copy()
         said = _passed_over(reading, position, None, last) + _hidden(reading)
-        await store.remark(beside, self.job.id, tally.errors + tally.remarks, said)
+        await journal.remark(beside, self.job.id, tally.errors + tally.remarks, said)
         await statistics.count(pg, changes)
         return last
 
 
 async def _say(pg: Pg, registry: Registry, job: UUID, result: ChunkResult, said: list[Remark], before: Tally) -> None:
     first = before.errors + before.remarks - len(said)
-    await store.remark(pg, job, first, [*said, *result.remarks])
-    await store.reject(pg, registry.vault, job, result.rejected)
+    await journal.remark(pg, job, first, [*said, *result.remarks])
+    await journal.reject(pg, registry.vault, job, result.rejected)
 
 
 def _hidden(reading: sandbox.Reading) -> list[Remark]:

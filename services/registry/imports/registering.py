@@ -18,12 +18,12 @@ from services.registry.households.records import Household
 from services.registry.households.registering import Existing
 from services.registry.households.service import author_of
 from services.registry.households.upserting import Kept, Updated, Upserted, upsert
-from services.registry.imports import store
+from services.registry.imports import journal
 from services.registry.imports.grouping import Located
 from services.registry.imports.households import HouseholdReader
+from services.registry.imports.journal import RejectedRow, Remark
 from services.registry.imports.records import Tally
 from services.registry.imports.sheets.groups import Group
-from services.registry.imports.store import RejectedRow, Remark
 from services.registry.reports import MAX_ERRORS
 from services.registry.statistics.service import PopulationChanges
 from services.registry.turns import in_spare_turns, in_turns
@@ -108,7 +108,7 @@ class Registering:
         in_chunk: frozenset[UUID] = frozenset(),
     ) -> list[Upserted]:
         async def made(households: Sequence[UUID]) -> frozenset[UUID]:
-            return in_chunk | await store.made(pg, self.job, households)
+            return in_chunk | await journal.made(pg, self.job, households)
 
         author = author_of(self.registry, around.caller, "导入")
         return await upsert(pg, self.registry, around, judged, author, changes, self.overwriting, made)

@@ -14,9 +14,10 @@ from services.registry.context import Registry
 from services.registry.households.collisions import QUOTA_EXCEEDED
 from services.registry.households.merging import Overwriting
 from services.registry.households.service import surroundings
-from services.registry.imports import store, undoing
+from services.registry.imports import journal, store, undoing
 from services.registry.imports.columns import by_name
 from services.registry.imports.households import HouseholdReader
+from services.registry.imports.journal import Remark
 from services.registry.imports.meaning import meaning_of
 from services.registry.imports.modes import AtOnce, InPieces, TakenOverError
 from services.registry.imports.records import FileStructure, Job, Tally
@@ -25,7 +26,6 @@ from services.registry.imports.registering import Registering
 from services.registry.imports.sheets import sandbox
 from services.registry.imports.sheets.groups import Meaning
 from services.registry.imports.sheets.refusals import RefusedFileError
-from services.registry.imports.store import Remark
 from shared import errors
 from shared.db import AWAY, CONTENDED
 from shared.errors import Fault, Problem, fault
@@ -119,7 +119,7 @@ async def _end_refused(registry: Registry, job: Job, faults: list[Fault], *, for
         held = await store.load(pg, job.id, lock=True)
         tally = held.tally.unwritten() if held.instruction.at_once and held.status == "running" else held.tally
         if forgetting:
-            await store.clear(pg, held.id)
+            await journal.clear(pg, held.id)
             tally = Tally()
         await store.end(pg, registry, held.id, "refused", tally, _told(faults))
 

@@ -12,7 +12,7 @@ from services.registry.commands import claim, command, complete
 from services.registry.context import Registry, scopes, today, within
 from services.registry.divisions.service import current_tree
 from services.registry.identity import Vault
-from services.registry.imports import auditing, mappings, store
+from services.registry.imports import auditing, journal, mappings, store
 from services.registry.imports.records import Instruction, Job, Status, Tally
 from services.registry.imports.schemas import ImportForm, ImportOut, LeftStanding, Progress, Refusal, Undoing
 from services.registry.imports.store import Sight
@@ -198,7 +198,7 @@ async def _report(pg: Pg, job: Job, language: Language, *, listed: bool) -> Impo
     if job.ended_at is None:
         return None
     tally, instruction = job.tally, job.instruction
-    remarks = [] if listed else await store.remarks(pg, job.id)
+    remarks = [] if listed else await journal.remarks(pg, job.id)
     nothing = job.status == "rejected" or (job.status == "refused" and not tally.wrote)
     return ImportReport(
         id=None if nothing or instruction.dry_run else job.id,
@@ -233,8 +233,8 @@ def _refusals(job: Job, language: Language) -> list[Refusal]:
 async def _undoing(pg: Pg, job: Job) -> Undoing | None:
     if job.status not in ("undoing", "undone"):
         return None
-    counts = await store.undone_counts(pg, job.id)
-    left = await store.left_standing(pg, job.id, MAX_ERRORS)
+    counts = await journal.undone_counts(pg, job.id)
+    left = await journal.left_standing(pg, job.id, MAX_ERRORS)
     return Undoing(
         undone=counts.get("undone", 0),
         left=sum(count for why, count in counts.items() if why != "undone"),

@@ -17,7 +17,7 @@ from services.registry.context import Registry
 from services.registry.households import changing, reading, store
 from services.registry.households.incomes import Income
 from services.registry.households.records import Author, Household, Person, next_version
-from services.registry.imports import auditing
+from services.registry.imports import auditing, journal
 from services.registry.imports import store as imports
 from services.registry.imports.records import Job
 from services.registry.statistics import service as statistics
@@ -46,10 +46,10 @@ async def _some(registry: Registry, job: Job, size: int) -> bool:
     async with command(registry.runtime) as pg:
         await imports.load(pg, job.id, lock=True)
         author = Author(job.undo_asked_by or job.recorded_by, registry.runtime.clock.now(), "撤销导入")
-        effects = await imports.effects_left(pg, job.id, size)
+        effects = await journal.effects_left(pg, job.id, size)
         if not effects:
             await imports.set_status(pg, job.id, "undone")
-            counts = await imports.undone_counts(pg, job.id)
+            counts = await journal.undone_counts(pg, job.id)
             outcome = " ".join(f"{what}={count}" for what, count in sorted(counts.items()))
             await auditing.note(pg, registry, job.id, "undone", key_id=author.key_id, outcome=outcome)
             return False
@@ -71,7 +71,7 @@ async def _some(registry: Registry, job: Job, size: int) -> bool:
         await store.change(pg, registry, pairs, changes)
         await statistics.count(pg, changes)
         for outcome, those in outcomes.items():
-            await imports.note_undone(pg, job.id, those, outcome)
+            await journal.note_undone(pg, job.id, those, outcome)
     return True
 
 
@@ -83,8 +83,8 @@ async def _leave(registry: Registry, job: Job) -> None:
     """The next household cannot be restored: another one holds a name of its now."""
     async with command(registry.runtime) as pg:
         await imports.load(pg, job.id, lock=True)
-        effects: Sequence[Effect] = await imports.effects_left(pg, job.id, 1)
-        await imports.note_undone(pg, job.id, [effect[0] for effect in effects], "name_taken")
+        effects: Sequence[Effect] = await journal.effects_left(pg, job.id, 1)
+        await journal.note_undone(pg, job.id, [effect[0] for effect in effects], "name_taken")
 
 
 async def _restored(pg: Pg, registry: Registry, household: Household, version: int | None) -> Household:

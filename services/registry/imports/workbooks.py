@@ -14,10 +14,10 @@ from xlsxwriter.worksheet import Worksheet
 
 from services.registry.codes.service import code_lists
 from services.registry.imports.columns import COLUMNS, ERRORS, Column, by_header, by_name
+from services.registry.imports.journal import RejectedRow
 from services.registry.imports.layout import cell_at
 from services.registry.imports.sheets.cells import LONGEST, from_json
 from services.registry.imports.sheets.headers import plain
-from services.registry.imports.store import RejectedRow
 from shared.errors import Language
 
 TEMPLATE_ROWS = 5_000
