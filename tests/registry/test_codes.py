@@ -10,8 +10,8 @@ from services.registry.codes.rules import Welfare, poverty_attribute
 from services.registry.codes.service import words
 from services.registry.households import attributes as a
 from services.registry.households.attributes import HouseholdAttributes, PersonAttributes
-from services.registry.households.records import Employable, PersonStatus
-from services.registry.households.rules import Relation, Sex
+from services.registry.households.records import PersonStatus
+from services.registry.households.rules import Employable, Relation, Sex
 from shared.contracts.household import Standing
 
 LISTS = {

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from services.registry.codes.rules import Welfare
 from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
 from services.registry.households.incomes import Income
-from services.registry.households.rules import Membership, Relation, Sex, age
+from services.registry.households.rules import Employable, Membership, Relation, Sex, age
 from shared.contracts.household import Standing
 from shared.errors import Fault, Text
 
@@ -34,7 +34,7 @@ class MemberFacts:
     id_number: str | None = field(repr=False)
     phone: str | None = field(repr=False)
     disability_number: str | None = field(repr=False)
-    employable: Literal["full", "partial", "lost", "none"]
+    employable: Employable
     in_school: bool
     disability_level: int | None
     attributes: PersonAttributes

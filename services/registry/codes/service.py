@@ -27,6 +27,12 @@ def code_lists() -> Mapping[str, CodeList]:
 
 
 @cache
+def labels(name: str) -> Mapping[str, str]:
+    """What the words of a list mean, in its order."""
+    return {term.code: term.label_zh for term in code_lists()[name].terms}
+
+
+@cache
 def words(name: str) -> frozenset[str]:
     """The words of a list, of all years."""
     return frozenset(term.code for term in code_lists()[name].terms)

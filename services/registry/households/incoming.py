@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from services.registry.households.schemas import HouseholdIn
-from services.registry.households.unknown import holds
+from services.registry.households.unread import holds
 from shared.errors import Fault
 from shared.http.problems import faults_of
 

@@ -14,7 +14,7 @@ from services.registry.households.incoming import PartlyRead, Read
 from services.registry.households.problems import UNKNOWN_VILLAGE
 from services.registry.households.rules import NotValidThenError, Sex, Since
 from services.registry.households.schemas import HouseholdIn, PersonFields
-from services.registry.households.unknown import holds, rests_on
+from services.registry.households.unread import holds, rests_on
 from services.registry.identity import Vault
 from shared import errors
 from shared.auth import Caller

@@ -12,12 +12,11 @@ from services.registry.households import rules
 from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
 from services.registry.households.incomes import Income
 from services.registry.households.monitoring import Monitored
-from services.registry.households.rules import Membership, Period, Relation, Residences, Sex, Standings
+from services.registry.households.rules import Employable, Membership, Period, Relation, Residences, Sex, Standings
 from shared.contracts.division import Path
 from shared.contracts.household import HouseholdEvent, HouseholdState, PersonEvent
 
 Verb = Literal["registered", "changed", "deregistered"]
-Employable = Literal["full", "partial", "lost", "none"]
 HouseholdStatus = Literal["active", "deregistered", "erased"]
 PersonStatus = Literal["active", "deceased", "moved_away", "deregistered", "erased", "transferred"]
 """transferred: went to another household of the register, or to none; a stay that ended, kept where it was."""

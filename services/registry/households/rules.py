@@ -10,6 +10,8 @@ from shared.contracts.division import DivisionTree, Path
 from shared.contracts.household import EXITED, STOCK, HouseholdState, Standing
 
 Sex = Literal["unknown", "male", "female", "unspecified"]
+Employable = Literal["full", "partial", "lost", "none"]
+"""劳动能力."""
 Relation = Literal[
     "head", "spouse", "son", "daughter", "daughter_in_law", "son_in_law", "grandson", "granddaughter",
     "daughters_son", "daughters_daughter", "father", "mother", "wifes_father", "wifes_mother", "husbands_father",

@@ -12,8 +12,8 @@ from services.registry.freetext import FreeText
 from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
 from services.registry.households.incomes import IncomeOut, Incomes
 from services.registry.households.monitoring import Monitoring
-from services.registry.households.records import Employable, HouseholdStatus, PersonStatus
-from services.registry.households.rules import Relation, Sex
+from services.registry.households.records import HouseholdStatus, PersonStatus
+from services.registry.households.rules import Employable, Relation, Sex
 from shared.contracts.base import Instant
 from shared.contracts.division import Path
 from shared.contracts.household import HouseholdEvent, HouseholdState, Standing

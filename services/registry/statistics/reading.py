@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, TypeVar, get_args
 
+from services.registry.codes.service import labels
 from services.registry.households import known
 from services.registry.households.monitoring import LABELS
 from services.registry.statistics import denominators, rules, units
@@ -174,7 +175,7 @@ async def rural_people(pg: Pg, tree: DivisionTree, code: str, day: date) -> int 
 
 async def causes(pg: Pg, asked: Asked, among: Among) -> ProfileStatistics:
     """Main causes of poverty of a population on a day."""
-    return await _profile(pg, asked, among, _CAUSES, rules.CAUSES)
+    return await _profile(pg, asked, among, _CAUSES, {**labels("cause"), "": "未填写"})
 
 
 async def welfare(pg: Pg, asked: Asked, among: Among) -> ProfileStatistics:
@@ -182,9 +183,9 @@ async def welfare(pg: Pg, asked: Asked, among: Among) -> ProfileStatistics:
     return await _profile(pg, asked, among, _WELFARE, rules.WELFARE)
 
 
-async def _profile(pg: Pg, asked: Asked, among: Among, sums: str, labels: Mapping[str, str]) -> ProfileStatistics:
+async def _profile(pg: Pg, asked: Asked, among: Among, sums: str, terms: Mapping[str, str]) -> ProfileStatistics:
     counted = await _counted(pg, asked, sums, sorted(rules.POPULATIONS[among]))
-    return ProfileStatistics(as_of=asked.day, among=among, **await _broken_down(asked, counted, labels))
+    return ProfileStatistics(as_of=asked.day, among=among, **await _broken_down(asked, counted, terms))
 
 
 async def monitoring(pg: Pg, asked: Asked) -> MonitoringStatistics:
@@ -196,13 +197,13 @@ async def monitoring(pg: Pg, asked: Asked) -> MonitoringStatistics:
     return MonitoringStatistics(as_of=asked.day, **await _broken_down(asked, counted, LABELS))
 
 
-async def _broken_down(asked: Asked, counted: Iterable[Any], labels: Mapping[Any, str]) -> dict[str, Any]:
-    """Counts by unit and code, in the order of the labels, with what every answer has."""
+async def _broken_down(asked: Asked, counted: Iterable[Any], terms: Mapping[Any, str]) -> dict[str, Any]:
+    """Counts by unit and code, in the order of ``terms`` (labels by code), with what every answer has."""
     by_unit = _ByUnit(asked.division.code)
     for unit, code, households, people in counted:
         by_unit.add(unit, code, households, people)
-    # A list may have grown since the labels were written.
-    codes = {**labels, **{part: part for part in by_unit.of(asked.division.code) if part not in labels}}
+    # A list may have grown since the terms were written.
+    codes = {**terms, **{part: part for part in by_unit.of(asked.division.code) if part not in terms}}
 
     def row_of(unit: dict[str, Any], code: str) -> ProfileRow:
         counts = by_unit.of(code)

@@ -13,12 +13,6 @@ POPULATIONS: Mapping[Among, frozenset[str]] = {
 """The standings of the households that belong to each."""
 _POOR = POPULATIONS["stock"]
 
-CAUSES: Mapping[str, str] = {
-    "illness": "因病", "disability": "因残", "schooling": "因学", "disaster": "因灾", "lack_of_land": "缺土地",
-    "lack_of_water": "缺水", "lack_of_skills": "缺技术", "lack_of_labour": "缺劳力", "lack_of_funds": "缺资金",
-    "poor_transport": "交通条件落后", "lack_of_motivation": "自身发展动力不足", "other": "其他", "": "未填写",
-}  # fmt: skip
-"""主要致贫原因 in the order of AAC007 (domain.md 1.1); empty: none stated."""
 WELFARE: Mapping[str, str] = {
     "none": "无", "dibao": "低保", "tekun": "特困", "dibao_and_tekun": "低保和特困"
 }  # fmt: skip
