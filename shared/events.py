@@ -13,6 +13,8 @@ from typing import Any
 
 MAX_BYTES = 64 * 1024
 _ATTRIBUTE = re.compile(r"[a-z0-9]{1,20}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""What no attribute may hold (CloudEvents 1.0, "String"); signatures part attributes by a line feed."""
 _PREFIX = "ce_"
 
 
@@ -108,7 +110,7 @@ def _event(attributes: dict[str, str], data: bytes | None, content_type: str, tr
     required: dict[str, Any] = {}
     for name in ("id", "source", "type"):
         required[name] = attributes.pop(name, "")
-        if not required[name] or len(required[name]) > 255 or "\x00" in required[name]:
+        if not required[name] or len(required[name]) > 255 or _CONTROL.search(required[name]):
             raise NotACloudEventError(f"attribute_{name}")
     time = attributes.pop("time", None)
     if time is not None and not _is_instant(time):

@@ -125,6 +125,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
     exchange = Exchange(registry, callback_networks())
     imports = Runner(registry, import_max_rows())
     keys_to_us = submission_keys.watched_keys(registry.vault)
+    submitters = sources(settings)
     runtime.consumers.append(
         Consumer(
             settings=settings,
@@ -132,7 +133,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             clock=clock,
             group=GROUP,
             topics=(HOUSEHOLD_SUBMISSIONS,),
-            handle=Intake(settings, sources(), HouseholdDesk(registry, keys_to_us)),
+            handle=Intake(settings, submitters, HouseholdDesk(registry, keys_to_us)),
             allowance=OriginQuota(),
             max_records=MAX_RECORDS,
             after_batch=runtime.wake_relay,
@@ -143,6 +144,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
     async def seed() -> None:
         async with command(runtime) as pg:
             await agree_on_keys(pg, registry.vault)
+            await submitters.get(pg)
             await exchange.start(pg)
             await submission_keys.ensure(pg, registry.vault, clock.now())
             await warn_unless_bound(pg)

@@ -22,13 +22,19 @@ class Importer:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.handler = Intake(world.assistance.runtime.settings, sources(), ActionDesk(world.assistance))
+        self.handler = Intake(
+            world.assistance.runtime.settings, sources(world.runtime.settings), ActionDesk(world.assistance)
+        )
         self._offset = 0
 
-    async def register(self, name: str = SOURCE, *, mode: str = "live", divisions: tuple[str, ...] = (XIXIA,)) -> None:
-        body = {"name": name, "label": "测试", "divisions": list(divisions), "mode": mode}
+    async def register(
+        self, name: str = SOURCE, *, mode: str = "live", divisions: tuple[str, ...] = (XIXIA,), **more: str
+    ) -> dict[str, Any]:
+        body = {"name": name, "label": "测试", "divisions": list(divisions), "mode": mode, **more}
         answer = await self.world.send("POST", "/v1/sources", body=body)
         assert answer.status_code == 201, answer.text
+        made: dict[str, Any] = answer.json()
+        return made
 
     def message(self, ce_id: str, *, source: str = SOURCE, age: timedelta = timedelta(), **data: Any) -> Record:
         said = {
