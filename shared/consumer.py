@@ -120,8 +120,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                     await self._session()
                 except DeadLetterLimitError as error:
                     self._stop(str(error))
-                except UnreadableError:
-                    logger.warning("%s fetched a record that cannot be read: looks for it", self.group)
+                except UnreadableError as error:
+                    logger.warning("%s fetched what cannot be read (%s): looks for it", self.group, error)
                     self._fetching.look_closely()
                 except (KafkaError, *_TRANSIENT) as error:
                     self._failed(error)
@@ -184,7 +184,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         now = self._clock.now()
         records = [_record(message, now) for messages in fetched.values() for message in messages]
         unreadable = {
-            i: Poison("header_name_encoding")
+            i: Poison("unreadable")
             for i, record in enumerate(records if passed_over else ())
             if (record.topic, record.partition) in passed_over
         }
