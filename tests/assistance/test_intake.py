@@ -126,6 +126,18 @@ POISON: list[tuple[bytes | None, str]] = [
 ]
 
 
+@pytest.mark.parametrize(
+    "value", [b"a\x00b", b"a\x1fb", "\u0085".encode(), b"x" * 1025], ids=["NUL", "control", "C1", "long"]
+)
+async def test_an_attribute_that_cannot_be_kept_is_a_dead_letter(importer: Importer, value: bytes) -> None:
+    """PostgreSQL keeps no NUL, and a receipt that carried a megabyte could not be sent."""
+    record = importer.message("1")
+    strange = record._replace(headers=[*record.headers, ("ce_correlationid", value)])
+    verdicts = await importer.submit(strange, importer.message("2"))
+    assert {index: str(verdict) for index, verdict in verdicts.items()} == {0: "not_a_cloudevent:attribute_value"}
+    assert (await importer.outcome("2"))["outcome"] == "accepted"
+
+
 async def test_what_cannot_be_read_is_poison(importer: Importer) -> None:
     records = [importer.raw(value, ce_id=str(number)) for number, (value, _) in enumerate(POISON)]
     verdicts = await importer.submit(*records, importer.message("good"))

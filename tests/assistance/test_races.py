@@ -7,7 +7,7 @@ from typing import Any
 from asyncpg import DeadlockDetectedError, SerializationError
 
 from services.assistance.intake.service import ActionDesk
-from shared.consumer import Handler
+from shared.handling import Handler
 from shared.intake.handler import Intake
 from shared.intake.sources import sources
 from tests.assistance.test_intake import Importer

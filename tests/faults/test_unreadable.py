@@ -1,16 +1,20 @@
-"""Records that the Kafka client itself fails on: they are written off, and hold nobody up."""
+"""Records that the client or a handler fails on: they are written off, and hold nobody up (architecture rule 4)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from deploy.local.broker import EmbeddedBroker
-from shared import broker
+from shared import broker, deadletter
+from shared.db import Pg
 from shared.events import CloudEvent, encode
+from shared.handling import together
+from shared.record import Record, Verdict
 from shared.settings import Settings
 from tests.faults import sample
 from tests.faults.conftest import Plumbing
@@ -44,7 +48,7 @@ def batch_builder(make: type = _DefaultRecordBatchBuilderPy, codec: int = 0) -> 
     return make(2, codec, 0, -1, -1, -1, 2**16)
 
 
-async def send(settings: Settings, *more: Headers, builder: object = None) -> None:
+async def send(settings: Settings, *more: Headers, builder: object = None, version: int = 1) -> None:
     """Put new things on the sample topic in one batch, one for each of these further headers."""
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap_servers)
     await producer.start()
@@ -52,8 +56,10 @@ async def send(settings: Settings, *more: Headers, builder: object = None) -> No
         batch = producer.create_batch()
         batch._builder = builder or batch_builder()
         for further in more:
-            thing = Thing(id=uuid4(), version=1)
-            event = CloudEvent(f"{thing.id}:1", "sample", sample.THING.types[0], thing.to_json(), subject=str(thing.id))
+            thing = Thing(id=uuid4(), version=version)
+            event = CloudEvent(
+                f"{thing.id}:{version}", "sample", sample.THING.types[0], thing.to_json(), subject=str(thing.id)
+            )
             value, headers = encode(event)
             assert batch.append(timestamp=None, key=str(thing.id).encode(), value=value, headers=[*headers, *further])
         await (await producer.send_batch(batch, settings.topic(sample.THING.name), partition=0))
@@ -95,3 +101,42 @@ async def test_a_batch_that_cannot_be_unpacked(plumbing: Plumbing) -> None:
     async with running(sample.consumer(settings, database).run()):
         await until_equal(lambda: counted(database), 3, what="all others are counted")
     assert await dead_letters(plumbing) == ["unreadable"] * 3
+
+
+async def test_what_a_handler_fails_on_is_found_and_written_off(plumbing: Plumbing) -> None:
+    """A number that the database has no room for, among many records and alone; also where a person replays it."""
+    settings, database = plumbing.settings, plumbing.database
+    await broker.ensure_topics(settings, [sample.THING])
+    await send(settings, [], [])
+    await send(settings, [], [], version=2**31)
+    await send(settings, [])
+    async with running(sample.relay(settings, database).run(), sample.consumer(settings, database).run()):
+        await until_equal(lambda: counted(database), 3, what="all others are counted")
+        await send(settings, [], version=2**31)
+        await change_many(database, settings, 1)
+        await until_equal(lambda: counted(database), 4, what="and what follows")
+        async with database.driver() as pg:
+            letters = await pg.fetch("SELECT id FROM dead_letter")
+            assert await deadletter.replay(pg, [row["id"] for row in letters]) == 3
+        await until_equal(lambda: parked(plumbing), 0, what="those replayed are decided again")
+        await change_many(database, settings, 1)
+        await until_equal(lambda: counted(database), 5, what="and the consumer works on")
+    async with database.driver() as pg:
+        again = await pg.fetch("SELECT cause, status FROM dead_letter")
+    assert [tuple(row) for row in again] == [("unprocessable", "open")] * 3
+
+
+async def parked(plumbing: Plumbing) -> int:
+    async with plumbing.database.driver() as pg:
+        number: int = await pg.fetchval("SELECT count(*) FROM parked_record")
+    return number
+
+
+async def test_our_own_faults_are_written_off_on_no_record(plumbing: Plumbing) -> None:
+    async def broken(pg: Pg, _: Sequence[Record]) -> Mapping[int, Verdict]:
+        await pg.execute("SELECT no_such_column FROM thing")
+        return {}
+
+    async with plumbing.database.driver() as pg:
+        with pytest.raises(asyncpg.UndefinedColumnError):
+            await together(broken, pg, [])
