@@ -26,6 +26,11 @@ _HEADERS = {
         "ce_partitionkey": {"type": "string"},
         "ce_aggregateversion": {"type": "string", "description": "Apply a higher version, ignore the rest."},
         "ce_correlationid": {"type": "string"},
+        "ce_signature": {
+            "type": "string",
+            "description": "Of submissions, where their source signs: `v1,` and the base64 of an HMAC-SHA256 over "
+            "ce_source, ce_id and ce_type, each followed by a line feed, and then the value as it is sent.",
+        },
         "ce_causationid": {"type": "string"},
         "content-type": {"type": "string", "const": "application/json"},
         "traceparent": {"type": "string", "description": "W3C trace context."},

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
@@ -22,6 +22,7 @@ from shared.contracts.base import Topic
 from shared.db import AWAY, CONTENDED, Database, Pg
 from shared.deadletter import Allowance, DeadLetterLimitError
 from shared.fetching import Fetched, Fetching, UnreadableError, polled
+from shared.handling import Handler, Read, UnprocessableError, one_by_one, together
 from shared.log import LogWatch
 from shared.record import Park, Poison, Record, Verdict
 from shared.settings import Settings
@@ -34,21 +35,6 @@ COMMIT_LIMIT = 5.0
 """Seconds the broker may take over an offset."""
 PARKED_POLL_SECONDS = 0.25
 _TRANSIENT = (*AWAY, *CONTENDED)
-
-
-class Handler(Protocol):
-    """What a service does with a batch."""
-
-    async def __call__(self, pg: Pg, batch: Any, /) -> Mapping[int, Verdict]:
-        """Take a batch in, as it was read, within the open transaction of ``pg``.
-
-        Returns a verdict by index for each record that was not taken in. Whatever it raises undoes the batch.
-        """
-        ...
-
-
-Read = Callable[[Sequence[Record]], Any]
-"""Takes the records of a batch apart, before they are taken in: while the batch before is being stored. Pure."""
 
 
 def as_they_are(records: Sequence[Record]) -> Sequence[Record]:
@@ -120,8 +106,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                     await self._session()
                 except DeadLetterLimitError as error:
                     self._stop(str(error))
-                except UnreadableError:
-                    logger.warning("%s fetched a record that cannot be read: looks for it", self.group)
+                except UnreadableError as error:
+                    logger.warning("%s fetched what cannot be read (%s): looks for it", self.group, error)
                     self._fetching.look_closely()
                 except (KafkaError, *_TRANSIENT) as error:
                     self._failed(error)
@@ -184,7 +170,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         now = self._clock.now()
         records = [_record(message, now) for messages in fetched.values() for message in messages]
         unreadable = {
-            i: Poison("header_name_encoding")
+            i: Poison("unreadable")
             for i, record in enumerate(records if passed_over else ())
             if (record.topic, record.partition) in passed_over
         }
@@ -195,17 +181,20 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         return _Batch(records, read, offsets, generation, unreadable)
 
     async def _take_in(self, client: AIOKafkaConsumer, batch: _Batch) -> None:
+        singly = False
         while True:
             try:
                 async with self._attempt:
                     if batch.generation != self._generation:
                         raise _RebalancedError
                     started = time.monotonic()
-                    await self._in_transaction(batch)
+                    await self._in_transaction(batch, singly)
                     await self._commit(client, batch.offsets)
                 break
             except _RebalancedError:
                 return
+            except UnprocessableError:
+                singly = True
             except _TRANSIENT as error:
                 self._failed(error)
                 await self._hold(client)
@@ -221,12 +210,18 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             client.seek(partition, messages[0].offset)  # came with a rebalance, not paused: to be read again
         client.resume(*(assigned & client.assignment()))
 
-    async def _in_transaction(self, batch: _Batch) -> None:
+    async def _in_transaction(self, batch: _Batch, singly: bool) -> None:
         async with self._database.driver() as pg, pg.transaction():
-            verdicts = await self._handle(pg, batch.read)
+            verdicts = await self._verdicts(pg, batch.records, batch.read, singly)
             await self._settle(pg, batch.records, {**verdicts, **batch.unreadable})
             places = [(topic, partition, offset) for (topic, partition), offset in sorted(batch.offsets.items())]
             await pg.execute(_POSITION, self.group, *zip(*places, strict=True))
+
+    async def _verdicts(self, pg: Pg, records: Sequence[Record], read: Any, singly: bool) -> Mapping[int, Verdict]:
+        """What is to become of records that are not taken in. Raises ``UnprocessableError`` unless ``singly``."""
+        if singly:
+            return await one_by_one(self._handle, self._read, pg, records)
+        return await together(self._handle, pg, read)
 
     async def _settle(self, pg: Pg, records: Sequence[Record], verdicts: Mapping[int, Verdict]) -> None:
         poisoned = [(records[i], v) for i, v in verdicts.items() if isinstance(v, Poison)]
@@ -295,16 +290,21 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
     # Parked records
 
     async def _run_parked(self) -> None:
+        singly = False
         while True:
             try:
-                tried = await self.retry_parked()
+                tried = await self.retry_parked(singly=singly)
+                singly = False
+            except UnprocessableError:
+                singly = True
+                continue
             except (*_TRANSIENT, DeadLetterLimitError) as error:
                 logger.info("%s parked records wait: %s", self.group, type(error).__name__)
                 tried = 0
             if tried == 0:
                 await asyncio.sleep(PARKED_POLL_SECONDS)
 
-    async def retry_parked(self) -> int:
+    async def retry_parked(self, *, singly: bool = False) -> int:
         """Try parked records that are due once more; returns how many were settled."""
         now = self._clock.now()
         async with self._database.driver() as pg, pg.transaction():
@@ -312,7 +312,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             if not tried:
                 return 0
             records = [each.record for each in tried]
-            verdicts = await self._handle(pg, self._read(records))
+            verdicts = await self._verdicts(pg, records, self._read(records), singly)
             again = {i for i, verdict in verdicts.items() if isinstance(verdict, Park)}
             await self._settle(pg, records, {i: verdict for i, verdict in verdicts.items() if i not in again})
             settled = [each for i, each in enumerate(tried) if i not in again]

@@ -98,7 +98,9 @@ def headers_from_json(stored: str) -> list[tuple[str, bytes]]:
 
 
 async def store(pg: Pg, settings: Settings, group: str, failed: Sequence[Failed], *, with_content: bool = True) -> int:
-    """Keep records with the cause of each; returns how many are new (a redelivered one is kept once).
+    """Keep records with the cause of each; returns how many are new (a redelivered one is kept once) or open again.
+
+    Open again is what was replayed and failed once more.
 
     Without content a letter holds place and cause alone: it cannot be replayed, only sent again by whoever sent it.
     """
@@ -108,7 +110,9 @@ async def store(pg: Pg, settings: Settings, group: str, failed: Sequence[Failed]
         'INSERT INTO dead_letter (id, group_name, topic, partition, "offset", digest, key, value, headers, '
         "timestamp_ms, cause, origin) SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], "
         "$5::bigint[], $6::bytea[], $7::bytea[], $8::bytea[], $9::text[], $10::bigint[], $11::text[], $12::text[]) "
-        'ON CONFLICT DO NOTHING RETURNING id, topic, partition, "offset", value, cause',
+        'ON CONFLICT (group_name, topic, partition, "offset", digest) DO UPDATE '
+        "SET status = 'open', cause = excluded.cause, changed_at = now() WHERE dead_letter.status = 'replayed' "
+        'RETURNING id, topic, partition, "offset", value, cause',
         *_columns(group, failed),
     )
     copies = [_copy(settings, row) for row in kept]

@@ -13,6 +13,11 @@ from typing import Any
 
 MAX_BYTES = 64 * 1024
 _ATTRIBUTE = re.compile(r"[a-z0-9]{1,20}")
+_LONGEST = 1024
+"""Characters an attribute may have: those that are passed on must not make an event too large to send."""
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What no attribute may hold (CloudEvents 1.0, "String"): PostgreSQL keeps no NUL, UTF-8 has no surrogates, signatures
+part by line feeds."""
 _PREFIX = "ce_"
 
 
@@ -108,8 +113,10 @@ def _event(attributes: dict[str, str], data: bytes | None, content_type: str, tr
     required: dict[str, Any] = {}
     for name in ("id", "source", "type"):
         required[name] = attributes.pop(name, "")
-        if not required[name] or len(required[name]) > 255 or "\x00" in required[name]:
+        if not required[name] or len(required[name]) > 255 or _FORBIDDEN.search(required[name]):
             raise NotACloudEventError(f"attribute_{name}")
+    if any(len(each) > _LONGEST for each in attributes.values()) or _FORBIDDEN.search("".join(attributes.values())):
+        raise NotACloudEventError("attribute_value")
     time = attributes.pop("time", None)
     if time is not None and not _is_instant(time):
         raise NotACloudEventError("attribute_time")

@@ -1,7 +1,7 @@
 """Fetching records, also past those that the client cannot read.
 
-aiokafka decodes the names of headers by itself, and fails on one that is not UTF-8; brokers take any. A single record
-like that would hold its partition up for good, and with it the group.
+aiokafka fails on the name of a header that is not UTF-8, and on a batch that its codec cannot unpack; not every broker
+refuses them. A single one would hold its partition up for good, and with it the group.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 Fetched = Mapping[TopicPartition, Sequence[Any]]
@@ -66,8 +67,10 @@ async def polled(client: AIOKafkaConsumer, *partitions: TopicPartition, **limits
     """
     try:
         fetched: Fetched = await client.getmany(*partitions, **limits)
-    except UnicodeDecodeError as error:
-        raise UnreadableError from error
+    except KafkaError:
+        raise
+    except Exception as error:  # what it, zlib and cramjam raise over a record has no name in common
+        raise UnreadableError(type(error).__name__) from error
     return fetched
 
 

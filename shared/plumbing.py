@@ -134,6 +134,22 @@ ALTER TABLE dead_letter ADD COLUMN origin text NOT NULL DEFAULT '';
 COMMENT ON COLUMN dead_letter.origin IS 'The registered source it came from; empty for all others';
 """
 
+SIGNATURES = """
+ALTER TABLE source ADD COLUMN signature text NOT NULL DEFAULT 'optional' CHECK (signature IN ('optional', 'required'));
+
+CREATE TABLE source_secret (
+    source_id uuid NOT NULL REFERENCES source,
+    number int NOT NULL,
+    digest bytea NOT NULL,
+    issued_at timestamptz NOT NULL,
+    until timestamptz,
+    PRIMARY KEY (source_id, number)
+);
+COMMENT ON TABLE source_secret IS 'Secrets that sources sign with: made from BANGFU_SIGNING_SECRETS, not kept';
+COMMENT ON COLUMN source_secret.digest IS 'SHA-256 of the secret: tells what it was made from';
+COMMENT ON COLUMN source_secret.until IS 'Set once another one was issued: it signs until then';
+"""
+
 
 class Migration(Protocol):
     """The part of ``alembic.op`` this needs."""
@@ -149,6 +165,11 @@ def create(op: Migration) -> None:
 def add_origin(op: Migration) -> None:
     """Dead letters remember whose they are, for quotas; called by each service's second migration."""
     _execute(op, ORIGIN)
+
+
+def add_signatures(op: Migration) -> None:
+    """Sources may sign what they submit; called by the migrations of services that have an intake."""
+    _execute(op, SIGNATURES)
 
 
 def _execute(op: Migration, statements: str) -> None:

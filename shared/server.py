@@ -203,7 +203,7 @@ async def _dead_letters(settings: Settings, arguments: argparse.Namespace) -> in
     pg = await asyncpg.connect(settings.database_url, server_settings=SESSION_SETTINGS)
     try:
         if arguments.action == "list":
-            await _list(pg, arguments.status, arguments.limit)
+            await _list(pg, settings.service, arguments.status, arguments.limit)
             return 0
         if not arguments.ids:
             complain(f"which ones? Give {arguments.action} ids as list shows them, or all")
@@ -225,13 +225,13 @@ async def _dead_letters(settings: Settings, arguments: argparse.Namespace) -> in
         await pg.close()
 
 
-async def _list(pg: Pg, status: str, limit: int) -> None:
+async def _list(pg: Pg, service: str, status: str, limit: int) -> None:
     rows = await deadletter.listed(pg, status, limit)
     for row in rows:
         print(row["id"], row["created_at"].isoformat(timespec="seconds"), row["group_name"],
               f"{row['topic']}/{row['partition']}/{row['offset']}", row["cause"], row["origin"])  # fmt: skip
     if not rows:
-        complain(f"no {status} dead letters")
+        complain(f"no {status} dead letters in {service}")
 
 
 async def _chosen(pg: Pg, given: Sequence[str]) -> tuple[Sequence[asyncpg.Record], Sequence[str]]:

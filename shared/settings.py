@@ -30,7 +30,7 @@ class Settings(BaseModel):
     three services), else from its default.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     service: ServiceName
     database_url: str = Field(description="postgresql://user:password@host:port/database, PostgreSQL 18 or later")
@@ -50,6 +50,9 @@ class Settings(BaseModel):
     )
     demonstration: bool = Field(default=False, description="mark everything shown as demonstration data 演示数据")
     cursor_secret: SecretStr = Field(default=SecretStr(""), description="signs cursors; default: drawn at start")
+    signing_secrets: Annotated[tuple[Annotated[SecretStr, Field(min_length=32)], ...], Words] = Field(
+        default=(), description="what secrets of sources are made from: the first makes new ones, all make them again"
+    )
     max_body_mb: int = Field(default=64, ge=1, description="largest bulk request body in MB")
     log_level: str = Field(default="INFO")
     oidc_issuer: str | None = Field(

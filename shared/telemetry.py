@@ -29,6 +29,9 @@ BATCH_SECONDS = Histogram("bangfu_consumer_batch_seconds", "Time a batch took, c
 CONSUMER_STOPPED = Gauge("bangfu_consumer_stopped", "1 when a consumer stopped at its dead-letter limit", ["group"])
 PARKED = Gauge("bangfu_parked_records", "Records waiting for what they refer to", ["group"])
 BODY_CLASHES = Counter("bangfu_version_clashes_total", "Equal version, other body: somebody forges or forks", ["topic"])
+BAD_SIGNATURES = Counter(
+    "bangfu_bad_signatures_total", "Submissions unsigned or signed wrongly: somebody forges, or signs anew", ["topic"]
+)
 LOG_REFILLS = Counter("bangfu_log_refills_total", "Re-sends after the broker's log was replaced", ["service"])
 
 _traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)

@@ -77,6 +77,9 @@ def _migrate(service: str, database_url: str) -> None:
         thread.submit(migrate, settings, fill).result()
 
 
+SIGNING_SECRET = "the-secrets-of-sources-are-made-from-this"
+
+
 class Stack:
     """The services as real processes, each with its own fresh database, on one broker under one topic prefix.
 
@@ -96,6 +99,7 @@ class Stack:
             "BANGFU_KAFKA_FETCH_WAIT_MS": "20" if isinstance(broker, EmbeddedBroker) else "500",
             "BANGFU_KAFKA_PREFIX": prefix,
             "BANGFU_BOOTSTRAP_KEY": self.api_key,
+            "BANGFU_SIGNING_SECRETS": SIGNING_SECRET,
             "BANGFU_REGISTRY_DATA_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
             **{f"BANGFU_{name}_DATABASE_URL".upper(): url for name, url in self.databases.items()},
         }

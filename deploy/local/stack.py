@@ -66,6 +66,7 @@ class Stack:
             "BANGFU_BOOTSTRAP_KEY": secrets.api_key,
             "BANGFU_REGISTRY_DATA_KEY": secrets.registry_data_key,
             "BANGFU_CURSOR_SECRET": secrets.cursor_secret,
+            "BANGFU_SIGNING_SECRETS": secrets.signing_secret,
             **embedded,
             **self.configuration.settings,
             "BANGFU_DEMONSTRATION": str(self.configuration.demonstration is not None).lower(),

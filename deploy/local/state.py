@@ -34,6 +34,7 @@ class Secrets:
     api_key: str
     registry_data_key: str
     cursor_secret: str
+    signing_secret: str
 
     @classmethod
     def generate(cls) -> "Secrets":
@@ -41,6 +42,7 @@ class Secrets:
             api_key=f"bf_{secrets.token_hex(6)}.{secrets.token_urlsafe(32)}",
             registry_data_key=base64.b64encode(secrets.token_bytes(32)).decode(),
             cursor_secret=secrets.token_urlsafe(32),
+            signing_secret=secrets.token_urlsafe(32),
         )
 
 
@@ -118,10 +120,12 @@ class State:
             yield
 
     def secrets(self) -> Secrets:
-        """The secrets, made at first use."""
-        if not self._secrets.exists():
-            _write_private(self._secrets, json.dumps(asdict(Secrets.generate()), indent=2))
-        return Secrets(**json.loads(self._secrets.read_text()))
+        """The secrets, made at first use; those that an earlier version did not know are added."""
+        kept = json.loads(self._secrets.read_text()) if self._secrets.exists() else {}
+        found = Secrets(**{**asdict(Secrets.generate()), **kept})
+        if asdict(found) != kept:
+            _write_private(self._secrets, json.dumps(asdict(found), indent=2))
+        return found
 
     def configuration(self) -> Configuration:
         """How the stack was last started; the defaults before that."""

@@ -50,6 +50,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
     relay = Relay(settings, database, PUBLISHED, republish=republisher(settings, clock))
     runtime = Runtime(settings, database, relay, clock)
     assistance = Assistance(runtime, catalogue.catalogue(), mirror.divisions())
+    submitters = sources(settings)
     runtime.consumers += [
         Consumer(
             settings=settings,
@@ -67,7 +68,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
             clock=clock,
             group=GROUP,
             topics=(ACTION_SUBMISSIONS,),
-            handle=Intake(settings, sources(), ActionDesk(assistance)),
+            handle=Intake(settings, submitters, ActionDesk(assistance)),
             allowance=OriginQuota(),
             max_records=MAX_RECORDS,
             after_batch=runtime.wake_relay,
@@ -76,6 +77,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
 
     async def seed() -> None:
         async with database.driver() as pg:
+            await submitters.get(pg)
             await catalogue.seed(pg, settings, clock.now())
 
     recording = Recording(assistance)

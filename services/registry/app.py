@@ -1,5 +1,6 @@
 """The registry service: divisions, households and persons, API keys, statistics."""
 
+from collections.abc import Mapping
 from functools import partial
 
 from fastapi import FastAPI
@@ -72,10 +73,12 @@ from shared.deadletter import OriginQuota
 from shared.http.idempotency import REUSED
 from shared.intake import api as intake_api
 from shared.intake.handler import Intake
-from shared.intake.sources import sources
+from shared.intake.sources import Source, sources
 from shared.relay import Relay
 from shared.settings import Settings
+from shared.watched import Watched
 
+Submitters = Watched[Mapping[str, Source]]
 PUBLISHED = (DIVISION, HOUSEHOLD, PERSON, STANDING, KEY, HOUSEHOLD_OUTCOMES)
 CITY = "411300000000"
 DESCRIPTION = """The register 建档立卡 of households and persons, divisions 行政区划, API keys 密钥 and statistics 统计.
@@ -155,7 +158,8 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
     exchange = Exchange(registry, callback_networks())
     imports = Runner(registry, import_max_rows())
     keys_to_us = submission_keys.watched_keys(registry.vault)
-    runtime.consumers.append(_submissions(registry, HouseholdDesk(registry, keys_to_us)))
+    submitters = sources(settings)
+    runtime.consumers.append(_submissions(runtime, submitters, HouseholdDesk(registry, keys_to_us)))
     app = create_app(
         runtime,
         title="Bangfu registry 建档立卡",
@@ -165,7 +169,7 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
         reads=(HOUSEHOLD_SUBMISSIONS,),
         kinds=KINDS,
         tags=TAGS,
-        on_start=[partial(_begin, registry, exchange)],
+        on_start=[partial(_begin, registry, submitters, exchange)],
         jobs=[
             partial(rule_runs.work, registry),
             partial(tasks.run, exchange),
@@ -187,16 +191,15 @@ def build(settings: Settings, role: Role = "all", clock: Clock | None = None) ->
     return app, runtime
 
 
-def _submissions(registry: Registry, desk: HouseholdDesk) -> Consumer:
+def _submissions(runtime: Runtime, submitters: Submitters, desk: HouseholdDesk) -> Consumer:
     """What takes in the households that other systems submit."""
-    runtime = registry.runtime
     return Consumer(
         settings=runtime.settings,
         database=runtime.database,
         clock=runtime.clock,
         group=GROUP,
         topics=(HOUSEHOLD_SUBMISSIONS,),
-        handle=Intake(runtime.settings, sources(), desk),
+        handle=Intake(runtime.settings, submitters, desk),
         allowance=OriginQuota(),
         max_records=MAX_RECORDS,
         after_batch=runtime.wake_relay,
@@ -214,11 +217,12 @@ async def _republish(pg: Pg, registry: Registry) -> int:
     return count + await households.republish(pg, registry)
 
 
-async def _begin(registry: Registry, exchange: Exchange) -> None:
-    """Before requests are served: the keys there must be, of our own and the launcher's."""
+async def _begin(registry: Registry, submitters: Submitters, exchange: Exchange) -> None:
+    """Before requests are served: the keys there must be, of our own, of submitters and the launcher's."""
     runtime = registry.runtime
     async with command(runtime) as pg:
         await agree_on_keys(pg, registry.vault)
+        await submitters.get(pg)
         await exchange.start(pg)
         await submission_keys.ensure(pg, registry.vault, runtime.clock.now())
         await warn_unless_bound(pg)

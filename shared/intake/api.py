@@ -22,7 +22,7 @@ from shared.http.listing import ListQuery
 from shared.http.pagination import Page, page_of
 from shared.intake import inbox, sources
 from shared.intake.contracts import Receipt
-from shared.intake.sources import Noted, SourceContent, SourceIn, SourceOut
+from shared.intake.sources import NewSecretOut, Noted, SecretIn, SourceContent, SourceIn, SourceOut
 from shared.watched import Watched
 
 routes = router("intake")
@@ -164,6 +164,41 @@ async def change_source(
         await noted(pg, "changed", made, caller.key_id, now)
     set_etag(response, made.version)
     return made
+
+
+@routes.post(
+    "/sources/{source_id}/secrets",
+    operation_id="issue_source_secret",
+    summary="Issue a signing secret 签发签名密钥",
+    status_code=201,
+    response_model=NewSecretOut,
+    responses={**NOT_FOUND_RESPONSE, **CONFLICT_RESPONSE, **VERSION_RESPONSES},
+)
+async def issue_source_secret(
+    source_id: Id,
+    content: SecretIn,
+    response: Response,
+    caller: Admin,
+    expected: Annotated[int, Depends(required_version)],
+    runtime: RuntimeDep,
+    reach: ReachDep,
+    noted: NotedDep,
+) -> NewSecretOut:
+    """Let a source sign its records where others may write to the broker too; then set `signature` to `required`.
+
+    `ce_signature` of a record is `v1,` and the base64 of an HMAC-SHA256 over `ce_source`, `ce_id` and `ce_type`, each
+    followed by a line feed, and then the record's value as it is sent. The secret is shown in this answer and never
+    again. Where a signature is wrong, or missing and required, the record is a dead letter and gets no receipt.
+    """
+    now = runtime.clock.now()
+    await _find(source_id, caller, runtime, reach)
+    async with runtime.database.driver() as pg, pg.transaction():
+        made, secret = await sources.issue_secret(
+            pg, runtime.settings, source_id, content, expected=expected, by=caller.key_id, now=now
+        )
+        await noted(pg, "secret_issued", made, caller.key_id, now)
+    set_etag(response, made.version)
+    return NewSecretOut(**made.model_dump(), secret=secret)
 
 
 async def _find(source_id: UUID, caller: Caller, runtime: RuntimeDep, reach: Reach) -> SourceOut:

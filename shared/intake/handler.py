@@ -12,12 +12,16 @@ from shared.db import Pg
 from shared.intake import inbox
 from shared.intake.contracts import Receipt
 from shared.intake.receiving import UNREGISTERED, Received, receive_all
+from shared.intake.signing import BAD_SIGNATURE, UNSIGNED, count_failures
 from shared.intake.sources import Source
 from shared.outbox import Event
 from shared.record import Park, Poison, Record, Verdict
 from shared.settings import Settings
 from shared.telemetry import BODY_CLASHES
 from shared.watched import Watched
+
+_BY_SOURCE = frozenset({UNREGISTERED, UNSIGNED, BAD_SIGNATURE})
+"""What is no submission by what we know of its source."""
 
 
 class Submission(Protocol):
@@ -83,14 +87,14 @@ class Intake(Generic[S, R]):
         return verdicts
 
     async def _receive(self, pg: Pg, records: Sequence[Record]) -> tuple[list[Received], dict[int, Verdict]]:
-        """Submissions, and the verdicts on what is none. A source may have been registered a moment ago."""
+        """Submissions, and the verdicts on what is none. A source may have been changed a moment ago."""
         sources = await self._sources.get(pg)
         received, poisoned = receive_all(records, sources)
-        if any(poison.code == UNREGISTERED for poison in poisoned.values()):
-            self._sources.expire()
-            present = await self._sources.get(pg)
+        if any(poison.code in _BY_SOURCE for poison in poisoned.values()):
+            present = await self._sources.latest(pg)
             if present is not sources:
                 received, poisoned = receive_all(records, present)
+        count_failures(list(poisoned.values()), self._desk.submissions.name)
         return received, dict(poisoned)
 
     def _first_of_each(self, submissions: Iterable[S], verdicts: dict[int, Verdict]) -> tuple[list[S], dict[int, int]]:

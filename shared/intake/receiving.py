@@ -65,7 +65,7 @@ def receive_all(records: Sequence[Record], sources: Mapping[str, Source]) -> tup
 
 
 def _receive(index: int, record: Record, sources: Mapping[str, Source]) -> Received:
-    """Raises ``Poison``: no CloudEvent, no registered source, no JSON, or no record named."""
+    """Raises ``Poison``: no CloudEvent, no registered source or not signed by it, no JSON, or no record named."""
     event = cloud_event(record)
     version = _MAJOR_VERSION.search(event.type)
     if version is not None and version.group(1) != "1":
@@ -73,6 +73,7 @@ def _receive(index: int, record: Record, sources: Mapping[str, Source]) -> Recei
     source = sources.get(event.source)
     if source is None:
         raise Poison(UNREGISTERED)
+    source.signing.check(record, event)
     correlation = event.extension("correlationid")
     if holds_id_number(event.id) or holds_id_number(correlation or ""):
         raise Poison(PERSONAL, source.name)

@@ -151,6 +151,7 @@ REGISTRY = {
     "list_sources": only("admin", lists="source"),
     "read_source": only("admin", of="source"),
     "change_source": only("admin", of="source", body=_SOURCE),
+    "issue_source_secret": only("admin", of="source", body={"keep_previous_days": 0}),
     "read_submission": readers(of="submission"),
     "list_locked_years": readers(),
     "lock_year": only("admin", citywide=True),
@@ -238,6 +239,7 @@ ASSISTANCE = {
     "list_sources": only("admin", lists="source"),
     "read_source": only("admin", of="source"),
     "change_source": only("admin", of="source", body=_SOURCE),
+    "issue_source_secret": only("admin", of="source", body={"keep_previous_days": 0}),
     "read_submission": readers(of="submission"),
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from services.assistance.intake.contracts import ActionOutcome
 from services.registry.submissions.contracts import HouseholdOutcome
@@ -23,6 +24,7 @@ from tests.access.expectations import ROLES
 from tests.assistance import world as assistance
 from tests.ranking import world as ranking
 from tests.registry.conftest import CITY, OTHER_VILLAGE, VILLAGE, XIXIA, household
+from tests.stack import SIGNING_SECRET
 
 Parameters = dict[str, str]
 """Path parameters that name an object."""
@@ -61,7 +63,10 @@ class World:
 
 
 def application(service: ServiceName, url: str = "postgresql://nobody@127.0.0.1:1/none") -> FastAPI:
-    settings = Settings(service=service, database_url=url, kafka_bootstrap_servers="127.0.0.1:1", database_pool=4)
+    settings = Settings(
+        service=service, database_url=url, kafka_bootstrap_servers="127.0.0.1:1", database_pool=4,
+        signing_secrets=(SecretStr(SIGNING_SECRET),),
+    )  # fmt: skip
     app: FastAPI = import_module(f"services.{service}.app").build(settings, "api")[0]
     return app
 

@@ -5,10 +5,12 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from services.assistance.app import build
 from shared.settings import Settings
 from tests.assistance.world import World
+from tests.stack import SIGNING_SECRET
 
 
 @asynccontextmanager
@@ -26,7 +28,10 @@ async def _running(settings: Settings) -> AsyncIterator[World]:
 @pytest.fixture
 async def world(database_url: Callable[[str | None], str]) -> AsyncIterator[World]:
     settings = Settings(
-        service="assistance", database_url=database_url("assistance"), kafka_bootstrap_servers="127.0.0.1:1"
+        service="assistance",
+        database_url=database_url("assistance"),
+        kafka_bootstrap_servers="127.0.0.1:1",
+        signing_secrets=(SecretStr(SIGNING_SECRET),),
     )
     async with _running(settings) as made:
         yield made

@@ -22,13 +22,19 @@ class Importer:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.handler = Intake(world.assistance.runtime.settings, sources(), ActionDesk(world.assistance))
+        self.handler = Intake(
+            world.assistance.runtime.settings, sources(world.runtime.settings), ActionDesk(world.assistance)
+        )
         self._offset = 0
 
-    async def register(self, name: str = SOURCE, *, mode: str = "live", divisions: tuple[str, ...] = (XIXIA,)) -> None:
-        body = {"name": name, "label": "测试", "divisions": list(divisions), "mode": mode}
+    async def register(
+        self, name: str = SOURCE, *, mode: str = "live", divisions: tuple[str, ...] = (XIXIA,), **more: str
+    ) -> dict[str, Any]:
+        body = {"name": name, "label": "测试", "divisions": list(divisions), "mode": mode, **more}
         answer = await self.world.send("POST", "/v1/sources", body=body)
         assert answer.status_code == 201, answer.text
+        made: dict[str, Any] = answer.json()
+        return made
 
     def message(self, ce_id: str, *, source: str = SOURCE, age: timedelta = timedelta(), **data: Any) -> Record:
         said = {
@@ -118,6 +124,18 @@ POISON: list[tuple[bytes | None, str]] = [
     (b"[" * 100_000, "not_json"),
     (b'"\\ud800"', "unusable_value"),
 ]
+
+
+@pytest.mark.parametrize(
+    "value", [b"a\x00b", b"a\x1fb", "\u0085".encode(), b"x" * 1025], ids=["NUL", "control", "C1", "long"]
+)
+async def test_an_attribute_that_cannot_be_kept_is_a_dead_letter(importer: Importer, value: bytes) -> None:
+    """PostgreSQL keeps no NUL, and a receipt that carried a megabyte could not be sent."""
+    record = importer.message("1")
+    strange = record._replace(headers=[*record.headers, ("ce_correlationid", value)])
+    verdicts = await importer.submit(strange, importer.message("2"))
+    assert {index: str(verdict) for index, verdict in verdicts.items()} == {0: "not_a_cloudevent:attribute_value"}
+    assert (await importer.outcome("2"))["outcome"] == "accepted"
 
 
 async def test_what_cannot_be_read_is_poison(importer: Importer) -> None:

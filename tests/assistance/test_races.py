@@ -7,7 +7,7 @@ from typing import Any
 from asyncpg import DeadlockDetectedError, SerializationError
 
 from services.assistance.intake.service import ActionDesk
-from shared.consumer import Handler
+from shared.handling import Handler
 from shared.intake.handler import Intake
 from shared.intake.sources import sources
 from tests.assistance.test_intake import Importer
@@ -76,7 +76,7 @@ async def test_two_consumers_and_http_meet_in_one_record(world: World) -> None:
     importer = Importer(world)
     await importer.register()
     messages = [importer.message(f"m{n}", external_id=f"e{n % 5}") for n in range(30)]
-    other = Intake(world.assistance.runtime.settings, sources(), ActionDesk(world.assistance))
+    other = Intake(world.assistance.runtime.settings, sources(world.runtime.settings), ActionDesk(world.assistance))
 
     async def consume(handler: Handler, batch: list[Any]) -> None:
         while True:

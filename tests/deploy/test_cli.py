@@ -261,7 +261,7 @@ async def test_dead_letters_are_named_and_those_that_are_none_too(launcher: Laun
     def command(*arguments: str) -> tuple[int, str, str]:
         return launcher.run("dead-letters", *arguments, "--service", "ranking")
 
-    assert command("list") == (0, "", "bangfu: no open dead letters\n")
+    assert command("list") == (0, "", "bangfu: no open dead letters in ranking\n")
     code, out, err = command("show")
     assert (code, out, one_line(err), "ids as list shows them, or all" in err) == (2, "", True, True), err
     none, url = str(uuid7()), launcher.status()["databases"]["ranking"]

@@ -1,7 +1,9 @@
 """What the stack remembers between commands, and who may read it."""
 
+import json
 import os
 import socket
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,16 @@ def test_secrets_are_made_once_and_private(state: State) -> None:
     prefix, _, secret = first.api_key.partition(".")
     assert prefix
     assert len(secret) >= 43  # 256 bits in base64
+
+
+def test_secrets_of_an_earlier_version_are_kept_and_new_ones_added(state: State) -> None:
+    first = asdict(state.secrets())
+    file = state.directory / "secrets.json"
+    file.write_text(json.dumps({name: text for name, text in first.items() if name != "signing_secret"}))
+    later = asdict(state.secrets())
+    assert {name for name in first if first[name] != later[name]} == {"signing_secret"}
+    assert asdict(state.secrets()) == later
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_configuration_is_private_and_read_back(state: State) -> None:

@@ -19,12 +19,22 @@ Headers = list[tuple[str, str | bytes | None]]
 class Importer:
     """A registered source with a producer."""
 
-    def __init__(self, city: City, *, mode: str = "live", divisions: tuple[str, ...] = ("411300000000",)) -> None:
+    def __init__(
+        self,
+        city: City,
+        *,
+        mode: str = "live",
+        divisions: tuple[str, ...] = ("411300000000",),
+        signature: str = "optional",
+    ) -> None:
         self.city = city
         self.source = f"https://importer.example/{uuid.uuid4().hex[:8]}"
-        body = {"name": self.source, "label": "测试来源", "divisions": divisions, "mode": mode}
+        body = {
+            "name": self.source, "label": "测试来源", "divisions": divisions, "mode": mode, "signature": signature
+        }  # fmt: skip
         answer = city.post("assistance", "/v1/sources", body)
         assert answer.status_code == 201, answer.text
+        self.id: str = answer.json()["id"]
         settings = {
             "bootstrap.servers": city.stack.broker.bootstrap_servers,
             "compression.type": "zstd",

@@ -1,5 +1,8 @@
 """Bad records, numbered as in reliability.md, section 3: written off once with their cause; what follows flows."""
 
+import base64
+import hashlib
+import hmac
 import json
 import time
 import uuid
@@ -12,7 +15,7 @@ import pytest
 from confluent_kafka import Producer
 
 from tests.e2e.city import City, Json, now, visit
-from tests.e2e.importer import PARTITIONS, Headers, Importer
+from tests.e2e.importer import PARTITIONS, SUBMITTED, Headers, Importer
 from tests.faults.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("city")
@@ -99,6 +102,29 @@ def test_bad_records_are_dead_letters_once_and_what_follows_flows(city: City, im
         name: causes[name] for name, (_, cause) in BAD.items() if not any(c in causes[name] for c in cause.split("|"))
     }
     assert not wrong
+
+
+def test_73_a_record_in_the_name_of_a_source_that_signs(city: City, home: Json) -> None:
+    """Whoever may write to the broker may name any source; what is not signed with its secret is written off."""
+    signing = Importer(city, signature="required")
+    issued = city.client("assistance").post(
+        f"/v1/sources/{signing.id}/secrets", json={"keep_previous_days": 0}, headers={"If-Match": '"1"'}
+    )
+    assert issued.status_code == 201, issued.text
+    said = submission(home)
+
+    def sent(ce_id: str, secret: str) -> str:
+        value = json.dumps(said).encode()
+        named = "".join(f"{part}\n" for part in (signing.source, ce_id, SUBMITTED)).encode()
+        digest = hmac.new(secret.encode(), named + value, hashlib.sha256).digest()
+        return signing.submit(value, ce_id=ce_id, ce_signature=f"v1,{base64.b64encode(digest).decode()}")
+
+    forged = [signing.submit(said, ce_id="unsigned"), sent("forged", "guessed")]
+    assert signing.outcome(sent("genuine", issued.json()["secret"]))["outcome"] == "accepted"
+    eventually(lambda: {"unsigned", "bad_signature"} <= set(_causes(city)), what="written off")
+    for ce_id in forged:
+        answer = city.client("assistance").get(f"/v1/submissions/{signing.source}/{ce_id}")
+        assert answer.status_code == 404, "no receipt for what is not the source's"
 
 
 def test_a_header_without_value_is_no_fault(importer: Importer, home: Json) -> None:

@@ -9,19 +9,17 @@ from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from shared import broker
 from shared.consumer import Consumer
 from shared.db import Pg
 from shared.deadletter import DeadLetterLimit, OriginQuota
-from shared.events import CloudEvent, encode
 from shared.record import Poison, Record, Verdict
 from shared.settings import Settings
 from tests.faults import sample
 from tests.faults.conftest import Plumbing
 from tests.faults.process import Armed
-from tests.faults.sample import Recording, Thing, change, change_many, counted, outbox_rows
+from tests.faults.sample import Recording, change, change_many, counted, outbox_rows
 from tests.faults.waiting import PATIENCE, running, until, until_equal
 
 
@@ -210,51 +208,6 @@ async def test_poison_is_a_dead_letter_once_and_stops_nothing(plumbing: Plumbing
     assert await dead_letters(plumbing) == ["not_a_cloudevent:specversion"] * 4
     async with sample.Reader(settings, sample.THING.dead_letters, partitions=1) as copies:
         await until_equal(lambda: _values(copies), 4, what="a copy of each on the dead-letter topic")
-
-
-class _Latin1Name(str):
-    """A header's name as a client may write it that does not care for UTF-8."""
-
-    def encode(self, *_: str) -> bytes:
-        return super().encode("latin-1")
-
-
-async def send_batch(settings: Settings, *records: tuple[Thing, Sequence[tuple[str, bytes | None]]]) -> None:
-    """Put things on the sample topic in one batch, each with further headers, which need not be good ones."""
-    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap_servers)
-    await producer.start()
-    try:
-        batch = producer.create_batch()
-        batch._builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, -1, 2**16)  # the one in C takes plain str alone
-        for thing, more in records:
-            event = CloudEvent(f"{thing.id}:1", "sample", sample.THING.types[0], thing.to_json(), subject=str(thing.id))
-            value, headers = encode(event)
-            assert batch.append(timestamp=None, key=str(thing.id).encode(), value=value, headers=[*headers, *more])
-        await (await producer.send_batch(batch, settings.topic(sample.THING.name), partition=0))
-    finally:
-        await producer.stop()
-
-
-async def test_a_header_that_nobody_can_read_stops_nothing(plumbing: Plumbing) -> None:
-    """Its name is no UTF-8, which our client fails on: that record alone is written off. Without value it says nothing.
-
-    With it goes what its sender put behind it into the same batch; all else is counted once.
-    """
-    settings, database = plumbing.settings, plumbing.database
-    await broker.ensure_topics(settings, [sample.THING])
-    things = [Thing(id=uuid4(), version=1) for _ in range(8)]
-    strange: dict[int, Sequence[tuple[str, bytes | None]]] = {
-        1: [("ce_nothing", None)], 3: [(_Latin1Name("größe"), b"1")], 4: [(_Latin1Name("größe"), b"1")],
-    }  # fmt: skip
-    async with running(sample.relay(settings, database).run()):
-        await change_many(database, settings, 10)
-        await send_batch(settings, *[(thing, strange.get(i, [])) for i, thing in enumerate(things)])
-        await send_batch(settings, *[(Thing(id=uuid4(), version=1), []) for _ in range(4)])
-        async with running(sample.consumer(settings, database).run()):
-            await until_equal(lambda: counted(database), 10 + 3 + 4, what="all others are counted")
-            await change_many(database, settings, 1)
-            await until_equal(lambda: counted(database), 18, what="and what follows")
-    assert await dead_letters(plumbing) == ["header_name_encoding"] * 5
 
 
 async def _all_twice(handle: Recording) -> bool:

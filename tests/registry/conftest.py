@@ -13,6 +13,7 @@ import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from services.registry import instants
 from services.registry.app import build
@@ -28,7 +29,7 @@ from shared.idnumbers import check_digit
 from shared.ids import uuid7
 from shared.settings import Settings
 from tests.registry.recording import guarded, telling
-from tests.stack import Databases
+from tests.stack import SIGNING_SECRET, Databases
 
 KEY = "bf_test." + "bootstrap-secret-of-the-tests-" * 2
 DATA_KEY = base64.b64encode(bytes(range(32))).decode()
@@ -44,7 +45,7 @@ FILLED = (
     "api_key, key_version, data_key, idempotency, locked_year, rule_run, rule_finding, outbox, "
     "exchange_key, exchange_party, exchange_message, exchange_request, exchange_task, exchange_subscription, "
     "exchange_change, standing_decision, certificate, certificate_counter, quota_use, "
-    "source, inbox, submitted_household, submission_key, dead_letter, parked_record"
+    "source, source_secret, inbox, submitted_household, submission_key, dead_letter, parked_record"
 )
 
 
@@ -119,6 +120,7 @@ def app_on(url: str, clock: Clock | None = None, *, demonstration: bool = False)
         kafka_bootstrap_servers="127.0.0.1:1",
         database_pool=8,
         demonstration=demonstration,
+        signing_secrets=(SecretStr(SIGNING_SECRET),),
     )
     app = build(settings, "api", clock)[0]
     app.state.registry.divisions._load = divisions.loader(_untouched())

@@ -64,6 +64,7 @@ LEAVES = {
     "split_division": "division.registered",
     "issue_key": "key.issued", "revoke_key": "key.revoked",
     "register_source": "source.registered", "change_source": "source.changed",
+    "issue_source_secret": "source.secret_issued",
     "register_exchange_party": "party.registered", "replace_exchange_party": "party.changed",
     "dci_token": "party.token_issued", "dci_sync_search": "person.looked_up", "dci_search": "exchange.searched",
     "dci_subscribe": "exchange.subscribed", "dci_unsubscribe": "exchange.unsubscribed",
@@ -315,6 +316,8 @@ async def _sources(client: httpx.AsyncClient) -> None:
     made = await done(await client.post("/v1/sources", json={**content, "name": "https://fupin.xixia.example"}))
     changed = {**content, "status": "disabled"}
     await done(await client.put(f"/v1/sources/{made['id']}", json=changed, headers=matching(made["version"])))
+    secrets = f"/v1/sources/{made['id']}/secrets"
+    await done(await client.post(secrets, json={"keep_previous_days": 0}, headers=matching(2)))
 
 
 async def test_every_route_that_changes_something_leaves_an_entry(own_app: FastAPI) -> None:

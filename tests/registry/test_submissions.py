@@ -17,7 +17,18 @@ from services.registry.households.schemas import MemberIn
 from services.registry.submissions import keys
 from services.registry.submissions.contracts import IDENTITY, MemberIdentity, SubmittedMember
 from shared.record import Park, Poison
-from tests.registry.conftest import OTHER_VILLAGE, VILLAGE, events, household, id_number, make, member
+from tests.assistance.test_signatures import signed
+from tests.registry.conftest import (
+    OTHER_VILLAGE,
+    VILLAGE,
+    XIXIA,
+    events,
+    household,
+    id_number,
+    make,
+    matching,
+    member,
+)
 from tests.registry.submissions import SOURCE, Importer, Json, errors, sealed
 
 PEOPLE = [
@@ -98,6 +109,26 @@ async def test_corrected_and_revoked(importer: Importer) -> None:
     assert (await importer.decided(importer.revocation("h-1", "r-2"), "r-2"))["outcome"] == "unchanged"
     undead = importer.message("h-1", ce_id="c-7", op="correct", members=PEOPLE, reason="再改")
     assert errors(await importer.decided(undead, "c-7")) == {("/external_id", "household_deregistered")}
+
+
+async def test_a_signed_correction_is_still_signed_when_its_turn_comes(importer: Importer) -> None:
+    """It is checked again after waiting; registry keeps no keys of records, and those are not signed."""
+    content = {"label": "测试", "divisions": [XIXIA], "signature": "required"}
+    source = (await importer.client.post("/v1/sources", json={**content, "name": "urn:signing"})).json()
+    issued = await importer.client.post(
+        f"/v1/sources/{source['id']}/secrets", json={"keep_previous_days": 0}, headers=matching(1)
+    )
+    assert issued.status_code == 201, issued.text
+    secret = issued.json()["secret"]
+    data = importer.data("h-1", op="correct", cause="schooling", source="urn:signing")
+    early = signed(importer.raw(data, ce_id="c-1", key=b"row 17", source="urn:signing"), secret)
+    assert isinstance((await importer.submit(early))[0], Park)
+    record = importer.message("h-1", source="urn:signing")
+    [verdict] = (await importer.submit(record)).values()
+    assert (str(verdict), isinstance(verdict, Poison) and verdict.origin) == ("unsigned", "")
+    assert await importer.submit(signed(record, secret)) == {}
+    assert await importer.consumer.retry_parked() == 1
+    assert (await importer.outcome("c-1", "urn:signing"))["version"] == 2
 
 
 async def test_a_record_said_again_is_unchanged_and_said_otherwise_refused(importer: Importer) -> None:

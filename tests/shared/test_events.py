@@ -26,7 +26,7 @@ EVENT = CloudEvent(
     ),
 )
 
-attribute = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=40)
+attribute = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40)
 
 
 @given(attribute, attribute, attribute, st.binary(max_size=200))
@@ -90,6 +90,7 @@ def test_a_header_without_value_says_nothing() -> None:
         ([], "specversion"),
         ([("ce_specversion", b"0.3"), ("ce_id", b"1")], "specversion"),
         ([("ce_specversion", b"1.0"), ("ce_source", b"s"), ("ce_type", b"t")], "attribute_id"),
+        ([("ce_specversion", b"1.0"), ("ce_id", b"1\n2"), ("ce_source", b"s"), ("ce_type", b"t")], "attribute_id"),
         ([("ce_specversion", b"1.0"), ("ce_id", b"\xff"), ("ce_source", b"s"), ("ce_type", b"t")], "header_encoding"),
         ([("ce_specversion", b"1.0"), ("ce_id", b"1"), ("ce_source", b"s"), ("ce_type", b"t"), ("ce_time", b"now")],
          "attribute_time"),

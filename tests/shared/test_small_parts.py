@@ -75,6 +75,14 @@ def test_missing_settings_are_named() -> None:
         Settings.load("registry", {})
 
 
+def test_what_a_wrong_setting_says_is_not_told_back() -> None:
+    """It may be a secret, and goes to the log."""
+    given = {"BANGFU_DATABASE_URL": "postgresql://x:hidden@y", "BANGFU_SIGNING_SECRETS": "too-short-to-sign"}
+    with pytest.raises(ValidationError, match="signing_secrets") as caught:
+        Settings.load("registry", given)
+    assert not any(secret in str(caught.value) for secret in ("hidden", "too-short"))
+
+
 LIST = "/v1/households"
 
 

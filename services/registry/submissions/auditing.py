@@ -1,7 +1,6 @@
 """What the audit log learns of sources: who let which system submit, and within which divisions."""
 
 from datetime import datetime
-from typing import Literal
 from uuid import UUID
 
 from services.registry.audit import service as audit
@@ -9,13 +8,13 @@ from services.registry.audit.rules import Entry, digest_of
 from services.registry.context import Registry, scopes
 from shared.clock import local_day
 from shared.db import Pg
-from shared.intake.sources import SourceOut
+from shared.intake.sources import SourceOut, Verb
 
 
 async def note_source(
     registry: Registry,
     pg: Pg,
-    verb: Literal["registered", "changed"],
+    verb: Verb,
     source: SourceOut,
     changed_by: UUID,
     now: datetime,
