@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.contracts.household import EXITED, Standing
+from shared.contracts.household import Standing
 
 Welfare = Literal["none", "dibao", "tekun", "dibao_and_tekun"]
 """Social assistance 社会救助: kept apart from standing, for the national code mixes the two."""
 Subject = Literal["household", "person"]
-_NOT_POOR: frozenset[Standing] = EXITED | {"ordinary"}
+_EXITED: frozenset[Standing] = frozenset({"exited_supported", "exited", "ordinary"})
 _RENAMED = 2019
 """Since this year a household may be of both kinds of welfare (domain.md 1.1)."""
 
@@ -53,4 +53,4 @@ def poverty_attribute(standing: Standing, welfare: Welfare, year: int) -> str:
     """
     kind = "tekun" if welfare == "dibao_and_tekun" and year < _RENAMED else welfare
     pair = {"none": ("01", "05"), "dibao": ("04", "02"), "tekun": ("06", "03"), "dibao_and_tekun": ("07", "08")}[kind]
-    return pair[standing in _NOT_POOR]
+    return pair[standing in _EXITED]
