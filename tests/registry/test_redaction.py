@@ -11,7 +11,16 @@ from fastapi import FastAPI
 from services.registry.audit.command import verify_audit
 from services.registry.households import erasing
 from tests.registry.audit import entries
-from tests.registry.conftest import OTHER_VILLAGE, VILLAGE, client_of, issue_revealing, make, matching, member
+from tests.registry.conftest import (
+    OTHER_VILLAGE,
+    VILLAGE,
+    client_of,
+    id_number,
+    issue_revealing,
+    make,
+    matching,
+    member,
+)
 from tests.registry.standing import DOCUMENT, INSURED, Office, able, app_in_2018
 
 NAME, CARD = "测试金丝雀", "6217000000000000018"
@@ -159,6 +168,26 @@ async def test_entries_that_stand_under_numbers_are_told_of(
     version = (await client.get(url)).json()["version"]
     erased = await client.post(f"{url}/members/{head['id']}/erasure", json=REASON, headers=matching(version))
     assert set(erased.json()["audit_entries"]) == told
+
+
+async def test_a_look_up_is_told_of_with_all_whom_it_found(office: Office, app: FastAPI) -> None:
+    """And with what it was asked; another look-up, which did not find them, is about others."""
+    client = office.client
+    numbers = [id_number(), id_number("19700601", 2)]
+    home = await make(client, members=[member(name=NAME, id_number=numbers[0])])
+    await make(client, members=[member(birth_date="1970-06-01", sex="female", id_number=numbers[1])])
+    for reason, sought in ((f"核对{NAME}一户", numbers), (f"核对{NAME}的亲属", numbers[1:])):
+        asked = {"purpose": "verification", "reason": reason, "id_numbers": sought}
+        answer = await client.post("/v1/persons/lookup", json=asked)
+        assert answer.status_code == 200, answer.text
+    told = [each["operation"] for each in await entries(client, app) if NAME in (each["reason"] or "")]
+    assert sorted(told) == ["person.looked_up"] * 3 + ["persons.looked_up"] * 2
+    erasure = f"/v1/households/{home['id']}/members/{home['members'][0]['id']}/erasure"
+    erased = await client.post(erasure, json=REASON, headers=matching(1))
+    assert erased.status_code == 200, erased.text
+    named = set(erased.json()["audit_entries"])
+    listed = [each["operation"] for each in await entries(client, app) if each["id"] in named]
+    assert sorted(listed) == ["person.looked_up"] * 2 + ["persons.looked_up"]
 
 
 async def test_so_does_that_about_somebody_without_a_household(office: Office, app: FastAPI) -> None:

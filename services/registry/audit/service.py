@@ -20,10 +20,18 @@ _SEAL = (
     "FROM unnest($1::uuid[], $2::bigint[], $3::bytea[]) AS given (id, position, hash) "
     "WHERE audit_entry.id = given.id AND audit_entry.position IS NULL"
 )
-_REASONED = [
-    f"object_id = ANY($1::text[]) AND reason IS NOT NULL AND position IS {sealed} NULL" for sealed in ("NOT", "")
-]
-"""Each half of the log has an index of its own."""
+_HALVES = ("position IS NOT NULL", "position IS NULL")
+"""Sealed and waiting to be: each half of the log has indexes of its own."""
+_REASONS = " UNION ALL ".join(
+    f"SELECT id, object_id, reason, key_id, recorded_at FROM audit_entry "
+    f"WHERE object_id = ANY($1::text[]) AND reason IS NOT NULL AND {half}"
+    for half in _HALVES
+)
+_OF_ONE_ACT = " UNION ALL ".join(
+    "SELECT id FROM audit_entry WHERE (key_id, recorded_at, reason) "
+    f"IN (SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::text[])) AND {half}"
+    for half in _HALVES
+)
 _HEAD = "SELECT position, hash FROM audit_anchor ORDER BY position DESC LIMIT 1"
 
 
@@ -34,10 +42,26 @@ async def record(pg: Pg, entries: Sequence[Entry]) -> None:
         await pg.copy_records_to_table("audit_entry", records=rows, columns=(*Entry._fields, "id"))
 
 
-async def reasons(pg: Pg, objects: Sequence[str]) -> list[tuple[UUID, str, str]]:
-    """Entries of these objects that state a reason, sealed or waiting to be: their id, the object, the reason."""
-    halves = (f"SELECT id, object_id, reason FROM audit_entry WHERE {half}" for half in _REASONED)
-    return [(row["id"], row["object_id"], row["reason"]) for row in await pg.fetch(" UNION ALL ".join(halves), objects)]
+class Stated(NamedTuple):
+    """An entry that states a reason."""
+
+    id: UUID
+    object_id: str
+    reason: str
+    key_id: UUID | None
+    recorded_at: datetime
+
+
+async def reasons(pg: Pg, objects: Sequence[str]) -> list[Stated]:
+    """Entries of these objects that state a reason, sealed or waiting to be."""
+    return [Stated(*row) for row in await pg.fetch(_REASONS, objects)]
+
+
+async def of_one_act(pg: Pg, stated: Sequence[Stated]) -> list[UUID]:
+    """These entries, and those that the same requests left beside them: a look-up says why for all whom it found."""
+    acts = [[each.key_id for each in stated], [each.recorded_at for each in stated], [each.reason for each in stated]]
+    beside = [row["id"] for row in await pg.fetch(_OF_ONE_ACT, *acts)]
+    return list(dict.fromkeys([*(each.id for each in stated), *beside]))
 
 
 async def seal(pg: Pg, now: datetime) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from services.registry.audit import service as audit
+from services.registry.audit.service import Stated
 from services.registry.certificates import service as certificates
 from services.registry.households.records import Author
 from services.registry.identities.traces import Traces
@@ -66,7 +67,8 @@ async def redact(pg: Pg, persons: Mapping[UUID, Traces], author: Author) -> Reda
     decisions = await standing.forget(pg, households, author)
     named = await _entries(pg, {**persons, **members, **households, **decisions}, author)
     moved = await _entries(pg, {name: others[name] for name in others.keys() - households.keys()}, author)
-    return Redacted(author, [entry for entry, _ in named] + [entry for entry, said in moved if said in reasons])
+    told = named + [entry for entry in moved if entry.reason in reasons]
+    return Redacted(author, await audit.of_one_act(pg, told))
 
 
 def _joined(pairs: Iterable[tuple[UUID, Traces]]) -> dict[UUID, Traces]:
@@ -107,8 +109,8 @@ def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
 
 
-async def _entries(pg: Pg, about: Mapping[UUID, Traces], author: Author) -> list[tuple[UUID, str]]:
-    """The audit log's entries of these households, persons and decisions whose reason names somebody; with the reason.
+async def _entries(pg: Pg, about: Mapping[UUID, Traces], author: Author) -> list[Stated]:
+    """The audit log's entries of these households, persons and decisions whose reason names somebody.
 
     They stand under ids; under numbers where somebody asked by number and was denied, or printed a certificate.
     """
@@ -118,4 +120,4 @@ async def _entries(pg: Pg, about: Mapping[UUID, Traces], author: Author) -> list
     years = range(_FIRST_YEAR, author.now.year + 2)
     objects |= {f"{name}/{year}": traces for name, traces in about.items() for year in years}  # incomes
     found = await audit.reasons(pg, list(objects))
-    return [(entry, reason) for entry, name, reason in found if objects[name].in_text(reason, inside=True)]
+    return [entry for entry in found if objects[entry.object_id].in_text(entry.reason, inside=True)]
