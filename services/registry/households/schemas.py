@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal, Self, TypeVar
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from services.registry.checks.rules import Severity
@@ -12,6 +12,7 @@ from services.registry.freetext import FreeText
 from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
 from services.registry.households.incomes import IncomeOut, Incomes
 from services.registry.households.monitoring import Monitoring
+from services.registry.households.numbers import BankCard, DisabilityNumber, IdNumber, Number, Phone
 from services.registry.households.records import Employable, HouseholdStatus, PersonStatus
 from services.registry.households.rules import Relation, Sex
 from shared.contracts.base import Instant
@@ -19,16 +20,9 @@ from shared.contracts.division import Path
 from shared.contracts.household import HouseholdEvent, HouseholdState, Standing
 from shared.errors import unfit
 from shared.http.fields import Day, Division, ExternalName, Id, Name
-from shared.idnumbers import normalised_id_number
 
 MAX_MEMBERS = 50
 T = TypeVar("T")
-
-Number = Annotated[str, StringConstraints(pattern=r"^[0-9]{14}$")]
-IdNumber = Annotated[str, StringConstraints(min_length=1, max_length=40), AfterValidator(normalised_id_number)]
-Phone = Annotated[str, StringConstraints(pattern=r"^1[0-9]{10}$")]
-DisabilityNumber = Annotated[str, StringConstraints(min_length=1, max_length=40), AfterValidator(normalised_id_number)]
-BankCard = Annotated[str, StringConstraints(pattern=r"^[0-9]{12,19}$")]
 
 
 def _refuse_null(value: object) -> object:
