@@ -159,8 +159,8 @@ class Household:
         assert state.path.village is not None  # of households, always
         return state.path.village
 
-    def poverty_attribute(self, day: date) -> str:
-        """贫困户属性 AAC006 as of a day, by the labels of its year."""
+    def poverty_attribute(self, day: date) -> str | None:
+        """贫困户属性 AAC006 as of a day, by the labels of its year; None where the year has no code for such."""
         standing = rules.value_on(self.standings, day)
         return poverty_attribute(standing, self.welfare, day.year)  # type: ignore[arg-type]  # entered as one, stored as text
 

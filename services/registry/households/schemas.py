@@ -45,7 +45,10 @@ class PersonFields(BaseModel):
     id_number: IdNumber | None = Field(default=None, description="Citizen ID number 公民身份号码; encrypted.")
     sex: Sex | None = Field(default=None, description="Sex 性别; taken from the ID number when there is one.")
     birth_date: Day | None = Field(default=None, description="Day of birth 出生日期; as with sex.")
-    employable: Employable = Field(default="none", description="Labour ability 劳动能力: full, partial, lost, none.")
+    employable: Employable = Field(
+        default="none",
+        description="Labour ability 劳动能力: full (技能劳动力 02: with the attribute `skilled`), partial, lost, none.",
+    )
     in_school: bool | None = Field(default=None, description="In school 在校; default: as `schooling` says, else no.")
     disability_level: int | None = Field(default=None, ge=1, le=4, description="Disability level 残疾等级, 1 worst.")
     phone: Phone | None = Field(default=None, description="Mobile phone 手机; encrypted.")
@@ -295,7 +298,11 @@ class FindingOut(BaseModel):
 class HouseholdDetail(HouseholdOut):
     """A household with its members."""
 
-    poverty_attribute: str = Field(description="贫困户属性 AAC006 of the day 当日属性.", examples=["04"])
+    poverty_attribute: str | None = Field(
+        description="贫困户属性 AAC006 of the day 当日属性; since 2019 null for `ordinary` and `welfare_only`, "
+        "for which it has no code.",
+        examples=["04"],
+    )
     attributes: HouseholdAttributes
     incomes: list[IncomeOut] = Field(description="Incomes by year 家庭年收入, oldest first.")
     monitoring: list[Monitoring] = Field(description="Stretches of monitoring 监测情况, oldest first.")
