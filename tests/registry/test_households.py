@@ -201,6 +201,18 @@ async def test_deregistration_ends_membership_and_frees_the_id_number(registry: 
     await make(registry, registered_on="2018-12-01", members=[member(id_number=number)])
 
 
+@pytest.mark.parametrize("status", ["deceased", "moved_away"])
+async def test_who_lives_alone_is_not_asked_for_another_head(registry: httpx.AsyncClient, status: str) -> None:
+    """As most supported as destitute 五保 do; with such a death the household ends."""
+    made = await make(registry)
+    url, alone = f"/v1/households/{made['id']}", made["members"][0]["id"]
+    left = await registry.patch(f"{url}/members/{alone}", json={"status": status}, headers=matching(1))
+    assert faults(left) == {("/status", "last_member")}
+    body = {"effective_on": "2018-10-01", "reason": "户主去世"}
+    ended = await registry.post(f"{url}/deregistration", json=body, headers=matching(1))
+    assert (ended.status_code, ended.json()["people"], ended.json()["valid_to"]) == (200, 0, "2018-10-01")
+
+
 async def test_members_come_change_and_go(registry: httpx.AsyncClient, app: FastAPI) -> None:
     made = await make(registry)
     url = f"/v1/households/{made['id']}"

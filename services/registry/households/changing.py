@@ -30,7 +30,7 @@ from services.registry.households.schemas import (
 from shared import errors
 from shared.contracts.household import Standing
 from shared.db import Pg
-from shared.errors import Problem, fault
+from shared.errors import Fault, Problem, fault
 from shared.http.problems import faults_of
 
 DEREGISTERED = errors.kind(
@@ -214,12 +214,19 @@ def member_patched(member_id: UUID, patch: MemberPatch) -> Decision:
             raise Problem(ERASED)
         changed = patched_person(member, patch, around, old.registered_on)
         if patch.status not in (None, "active") and changed.relation == "head":
+            if [each.id for each in old.members if each.present] == [member_id]:
+                raise errors.invalid(last_member("/status"))
             raise errors.invalid(fault("/status", "head_leaves", "name another head first", "须先变更户主"))
         members = tuple(changed if each is member else each for each in old.members)
         pointer = _birth_pointer(patch) if patch.status is None else "/effective_on"
         return checked(old, replace(old, members=members), around, pointer=pointer)
 
     return decide
+
+
+def last_member(pointer: str) -> Fault:
+    """Nobody dies or leaves without a household to stay behind: it goes off the register, for the same reason."""
+    return fault(pointer, "last_member", "deregister the household instead", "户内仅此一人,请改为注销该户")
 
 
 _PLAIN = (
