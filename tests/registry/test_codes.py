@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from services.registry.codes.rules import Welfare, poverty_attribute
-from services.registry.codes.service import words
+from services.registry.codes.service import code_lists, words
 from services.registry.households import attributes as a
 from services.registry.households.attributes import HouseholdAttributes, PersonAttributes
 from services.registry.households.records import Employable, PersonStatus
@@ -39,6 +39,13 @@ def test_a_field_takes_the_words_of_its_list(name: str) -> None:
     schema = model.model_json_schema()["properties"][field]
     taken = schema.get("enum") or next(each["enum"] for each in schema["anyOf"] if "enum" in each)
     assert set(taken) == words(name)
+
+
+@pytest.mark.parametrize("name", [*LISTS, *FIELDS])
+@pytest.mark.parametrize("year", [2014, 2018, 2019])
+def test_a_word_that_is_taken_in_a_year_is_in_the_list_of_the_year(name: str, year: int) -> None:
+    """Models take their words whatever the year: what changes over the years are codes and labels."""
+    assert {term.code for term in code_lists()[name].in_year(year).terms} == words(name)
 
 
 @pytest.mark.parametrize(
