@@ -14,7 +14,7 @@ from services.registry.households import births, holders, monitoring, responsibi
 from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
 from services.registry.households.facts import facts_of
 from services.registry.households.incomes import Income, with_income
-from services.registry.households.judging import Surroundings, day_faults, identify, year_faults
+from services.registry.households.judging import Surroundings, day_faults, identify, relocation_faults, year_faults
 from services.registry.households.monitoring import Monitored, Monitoring
 from services.registry.households.records import Author, Household, Individual, Person
 from services.registry.households.registering import TAKEN, draw_numbers, new_person
@@ -59,6 +59,10 @@ def patched(patch: HouseholdPatch) -> Decision:
             new = replace(new, welfare=patch.welfare)
         if patch.attributes is not None:
             new = replace(new, attributes=_merged(HouseholdAttributes, new.attributes, patch.attributes))
+            if new.attributes.relocation != old.attributes.relocation:
+                village = new.residences[-1].value
+                if wrong := list(relocation_faults(new.attributes.relocation, village, around)):
+                    raise errors.invalid(*wrong)
         return checked(old, _related(new, patch.relations), around)
 
     return decide
