@@ -107,6 +107,6 @@ class DisabilityCard(NamedTuple):
 def read_disability_number(given: str) -> DisabilityCard | None:
     """ID number, kind and level; None when it is no such number. A reissued card ends in B and a digit."""
     match = _CARD.fullmatch(normalised_id_number(given))
-    if match is None:
+    if match is None or not _valid(match.group(1)):
         return None
     return DisabilityCard(match.group(1), _KINDS[int(match.group(2)) - 1], int(match.group(3)))

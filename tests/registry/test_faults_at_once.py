@@ -46,7 +46,7 @@ async def test_a_clerk_is_told_everything_at_once(registry: httpx.AsyncClient) -
         (2, "工资性收入(元)", "number"),
         (2, "与户主关系", "one_spouse"),
         (3, "身份证号码", "id_number_check"),
-        (3, "联系电话", "string_pattern_mismatch"),
+        (3, "联系电话", "phone_format"),
         (4, "姓名", "missing"),
         (4, "身份证号码", "number_as_text"),
         (5, "姓名", "identity"),

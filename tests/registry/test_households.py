@@ -201,6 +201,18 @@ async def test_deregistration_ends_membership_and_frees_the_id_number(registry: 
     await make(registry, registered_on="2018-12-01", members=[member(id_number=number)])
 
 
+@pytest.mark.parametrize("status", ["deceased", "moved_away"])
+async def test_who_lives_alone_is_not_asked_for_another_head(registry: httpx.AsyncClient, status: str) -> None:
+    """As most supported as destitute 五保 do; with such a death the household ends."""
+    made = await make(registry)
+    url, alone = f"/v1/households/{made['id']}", made["members"][0]["id"]
+    left = await registry.patch(f"{url}/members/{alone}", json={"status": status}, headers=matching(1))
+    assert faults(left) == {("/status", "last_member")}
+    body = {"effective_on": "2018-10-01", "reason": "户主去世"}
+    ended = await registry.post(f"{url}/deregistration", json=body, headers=matching(1))
+    assert (ended.status_code, ended.json()["people"], ended.json()["valid_to"]) == (200, 0, "2018-10-01")
+
+
 async def test_members_come_change_and_go(registry: httpx.AsyncClient, app: FastAPI) -> None:
     made = await make(registry)
     url = f"/v1/households/{made['id']}"
@@ -372,3 +384,35 @@ async def test_identity_data_is_in_no_event_and_no_column_in_plain(registry: htt
     for canary in (number, name, phone):
         assert canary.encode() not in dump
         assert canary not in (await registry.get(f"/v1/households/{made['id']}")).text
+
+
+RELOCATED = {"method": "individual", "resettlement": "concentrated", "site": "county_seat"}
+
+
+@pytest.mark.parametrize(
+    ("more", "wrong"),
+    [
+        ({"lives_in": "411323000000", "moved_on": "2018-06-01"}, None),
+        ({"lives_in": "410928000000"}, None),  # of another city, which this register does not know
+        ({"lives_in": "411323999999"}, ("/attributes/relocation/lives_in", "division_unknown")),
+        ({"moved_on": "2100-01-01"}, ("/attributes/relocation/moved_on", "day_out_of_range")),
+    ],
+)
+async def test_a_relocated_household_lives_somewhere_since_a_day(
+    registry: httpx.AsyncClient, more: dict[str, Any], wrong: tuple[str, str] | None
+) -> None:
+    """Apart from its responsible village 责任村, which stays; when registered and when changed."""
+    attributes = {"relocation": RELOCATED | more}
+    made = await make(registry)
+    answers = [
+        await registry.post("/v1/households", json=household(attributes=attributes)),
+        await registry.patch(
+            f"/v1/households/{made['id']}", json={"attributes": attributes, "reason": "搬迁"}, headers=matching(1)
+        ),
+    ]
+    for answer in answers:
+        if wrong is not None:
+            assert faults(answer) == {wrong}
+        else:
+            assert answer.is_success, answer.text
+            assert answer.json()["village"] == made["village"]

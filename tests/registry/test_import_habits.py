@@ -93,6 +93,15 @@ def said(column: str, cell: Any, header: str = "", codes: Any = None) -> Any:
         ("relation", "子", "son"),
         ("relation", "妻子", "spouse"),
         ("health", "残疾,长期慢性病", ["disabled", "chronic_disease"]),
+        ("employable", "技能劳动力", "skilled"),
+        ("employable", "02", "skilled"),
+        ("employable", 2, "skilled"),
+        ("presence", "正常", "active"),
+        ("presence", 4, "active"),
+        ("presence", "2", "not_present"),
+        ("presence", "转出", "not_present"),
+        ("presence", "13", "not_present"),
+        ("presence", "不详", "unknown_code"),
         ("poverty_attribute", "低保贫困户", "dibao"),
         ("ethnicity", "汉", "01"),
         ("ethnicity", "维吾尔族", "05"),
@@ -357,3 +366,13 @@ async def test_a_sheet_as_clerks_keep_it(registry: httpx.AsyncClient) -> None:
     assert counts(again) == {"received": 1, "created": 1}
     items = (await registry.get("/v1/households?division=411323102217")).json()["items"]
     assert [item["people"] for item in items] == [2, 1]
+
+
+async def test_who_died_or_left_does_not_come_back_to_life_in_a_sheet(registry: httpx.AsyncClient) -> None:
+    """Sheets of the national register list them among the members, with their presence 生存状态 (domain.md 1.3)."""
+    header = (*HEADER, "生存状态")
+    rows = [[*head(), "正常"], [*wife(), "死亡"], [*head(sequence=2, id_number=id_number(sequence=7)), "4"]]
+    job = await imported(registry, workbook(rows, header), mode="each")
+    assert counts(job) == {"received": 2, "created": 1, "rejected": 1}
+    assert found(job) == {(3, "生存状态", "not_present")}
+    assert found(job, "warning") == set()

@@ -184,7 +184,7 @@ ALL: Told = {
     ("/incomes/0/year", "year_locked"),
     ("/incomes/1/year", "year_out_of_range"),
     ("/members", "one_head"),
-    ("/members/0/phone", "string_pattern_mismatch"),
+    ("/members/0/phone", "phone_format"),
     ("/members/1/name", "string_too_short"),
     ("/members/2/id_number", "id_number_format"),
     ("/members/3", "identity"),

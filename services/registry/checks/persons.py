@@ -90,8 +90,9 @@ def works_without_labour(facts: Facts) -> Iterator[str]:
 )  # fmt: skip
 def pay_unusual(facts: Facts) -> Iterator[str]:
     for member in facts.members:
-        pay = member.attributes.work.monthly_fen
-        if pay is not None and not 100 * YUAN <= pay <= 30_000 * YUAN:
+        pay, months = member.attributes.work.monthly_fen, member.attributes.work.months
+        without_work = pay == 0 and months == 0  # as forms have it of those who stay at home
+        if pay is not None and not without_work and not 100 * YUAN <= pay <= 30_000 * YUAN:
             yield f"{member.pointer}/attributes/work/monthly_fen"
 
 

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.contracts.household import Standing
+from shared.contracts.household import STOCK, Standing
 
 Welfare = Literal["none", "dibao", "tekun", "dibao_and_tekun"]
 """Social assistance 社会救助: kept apart from standing, for the national code mixes the two."""
 Subject = Literal["household", "person"]
-_EXITED: frozenset[Standing] = frozenset({"exited_supported", "exited", "ordinary"})
+_NEVER_POOR: frozenset[Standing] = frozenset({"ordinary", "welfare_only"})
 _RENAMED = 2019
-"""Since this year a household may be of both kinds of welfare (domain.md 1.1)."""
+"""Since this year a household may be of both kinds of welfare, and 02, 03 and 05 say that it exited (domain.md 1.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,15 @@ class CodeList:
         return CodeList(self.name, self.label_zh, self.field, self.describes, terms)
 
 
-def poverty_attribute(standing: Standing, welfare: Welfare, year: int) -> str:
+def poverty_attribute(standing: Standing, welfare: Welfare, year: int) -> str | None:
     """贫困户属性 AAC006 of a year: welfare category and exit state in one code (domain.md 1.1).
 
     Exit maps 01 to 05, 04 to 02, 06 to 03 and 07 to 08; relapse reverses. Until 2018 there was no code for both
-    kinds of welfare: 五保 came first.
+    kinds of welfare: 五保 came first. Who never was registered as poor was 05 一般农户, 02 低保户 or 03 五保户 then;
+    since 2019 these codes are those of exited households, and there is none: None.
     """
+    if standing in _NEVER_POOR and year >= _RENAMED:
+        return None
     kind = "tekun" if welfare == "dibao_and_tekun" and year < _RENAMED else welfare
     pair = {"none": ("01", "05"), "dibao": ("04", "02"), "tekun": ("06", "03"), "dibao_and_tekun": ("07", "08")}[kind]
-    return pair[standing in _EXITED]
+    return pair[standing not in STOCK]

@@ -77,7 +77,7 @@ class DivisionIn(BaseModel):
         json_schema_extra={
             "examples": [
                 {
-                    "code": "411323102298",
+                    "code": "411323102098",
                     "name": "下营社区",
                     "level": "village",
                     "parent": "411323102000",

@@ -11,7 +11,7 @@ from services.registry.households import collisions, monitoring, responsibility,
 from services.registry.households.attributes import Cause, HouseholdAttributes
 from services.registry.households.facts import facts_of
 from services.registry.households.incomes import Income, with_income
-from services.registry.households.judging import Surroundings, day_of, identify, year_faults
+from services.registry.households.judging import Surroundings, day_of, identify, relocation_faults, year_faults
 from services.registry.households.monitoring import Monitored, Monitoring
 from services.registry.households.patching import birth_pointer, merged, patched_person
 from services.registry.households.problems import (
@@ -33,7 +33,7 @@ from services.registry.households.schemas import (
 from shared import errors
 from shared.contracts.household import Standing
 from shared.db import Pg
-from shared.errors import Problem, fault
+from shared.errors import Fault, Problem, fault
 
 Decision = Callable[[Household, Surroundings], Household]
 
@@ -58,6 +58,10 @@ def patched(patch: HouseholdPatch) -> Decision:
             new = replace(new, welfare=patch.welfare)
         if patch.attributes is not None:
             new = replace(new, attributes=merged(HouseholdAttributes, new.attributes, patch.attributes))
+            if new.attributes.relocation != old.attributes.relocation:
+                village = new.residences[-1].value
+                if wrong := list(relocation_faults(new.attributes.relocation, village, around)):
+                    raise errors.invalid(*wrong)
         return checked(old, _related(new, patch.relations), around)
 
     return decide
@@ -188,12 +192,19 @@ def member_patched(member_id: UUID, patch: MemberPatch) -> Decision:
             raise Problem(PERSON_ERASED)
         changed = patched_person(member, patch, around, old.registered_on)
         if patch.status not in (None, "active") and changed.relation == "head":
+            if [each.id for each in old.members if each.present] == [member_id]:
+                raise errors.invalid(last_member("/status"))
             raise errors.invalid(fault("/status", "head_leaves", "name another head first", "须先变更户主"))
         members = tuple(changed if each is member else each for each in old.members)
         pointer = birth_pointer(patch) if patch.status is None else "/effective_on"
         return checked(old, replace(old, members=members), around, pointer=pointer)
 
     return decide
+
+
+def last_member(pointer: str) -> Fault:
+    """Nobody dies or leaves without a household to stay behind: it goes off the register, for the same reason."""
+    return fault(pointer, "last_member", "deregister the household instead", "户内仅此一人,请改为注销该户")
 
 
 async def with_member(

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from services.registry.audit import service as audit
 from services.registry.audit.rules import Entry
+from services.registry.checks.numbers import id_number_taken
 from services.registry.commands import command
 from services.registry.context import Registry
 from services.registry.households import identifying
@@ -20,7 +21,7 @@ from services.registry.households.records import Individual
 from shared import errors
 from shared.auth import Caller
 from shared.db import Pg
-from shared.errors import Fault, Problem, Text, fault
+from shared.errors import Fault, Problem, fault
 
 QUOTA_EXCEEDED = fault(
     "", "lookup_quota_exceeded", "too many of its ID numbers are of people registered elsewhere: try again in an hour",
@@ -37,7 +38,7 @@ class NumberTaken(Fault):
 
 
 def taken_at(pointer: str, index: bytes) -> NumberTaken:
-    return NumberTaken(pointer, "id_number_taken", Text("registered already", "已登记"), index)
+    return NumberTaken(pointer, id_number_taken.code, id_number_taken.message, index)
 
 
 def numbers_taken(outcomes: Iterable[Any]) -> set[bytes]:

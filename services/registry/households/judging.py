@@ -8,6 +8,7 @@ from services.registry.checks import catalogue
 from services.registry.checks.rules import Facts, MemberFacts, pointer_of
 from services.registry.checks.standings import by_decision
 from services.registry.households import rules
+from services.registry.households.attributes import Relocation
 from services.registry.households.facts import stay_of
 from services.registry.households.incomes import Income
 from services.registry.households.incoming import PartlyRead, Read
@@ -111,6 +112,8 @@ def judge(given: HouseholdIn | PartlyRead, around: Surroundings) -> Judged | lis
         if not rests_on(unknown, finding.pointer, finding.rule.reads):
             (if_new if finding.rule is by_decision else found).append(finding.fault())
     found += (each for each in _income_faults(content, around) if not holds(unknown, each.pointer))
+    resettled = relocation_faults(content.attributes.relocation, content.village, around)
+    found += (each for each in resettled if not rests_on(unknown, each.pointer, ("village",)))
     if holds(unknown, "/number") or holds(unknown, "/external_id"):
         return found
     digest = around.vault.index(content.model_dump_json(exclude_defaults=True), "content")
@@ -181,6 +184,20 @@ def year_faults(pointer: str, year: int, around: Surroundings) -> list[Fault]:
     if year > around.today.year:
         return [fault(pointer, "year_out_of_range", "the year has not begun", "该年度尚未开始")]
     return []
+
+
+def relocation_faults(relocation: Relocation | None, village: str, around: Surroundings) -> Iterator[Fault]:
+    """What speaks against where a household is said to live now 现居住地, and since when 入住日期.
+
+    Other cities' divisions are not known here; those of the responsible village's city are.
+    """
+    if relocation is None:
+        return
+    place, day = relocation.lives_in, relocation.moved_on
+    if place is not None and place[:4] == village[:4] and around.tree.get(place) is None:
+        yield fault("/attributes/relocation/lives_in", "division_unknown", "no such division", "无此行政区划")
+    if day is not None and day > around.today:
+        yield fault("/attributes/relocation/moved_on", "day_out_of_range", "not after today", "不得晚于今日")
 
 
 def _states(content: HouseholdIn, day: date, around: Surroundings) -> tuple[HouseholdState, ...]:

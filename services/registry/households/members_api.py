@@ -92,6 +92,8 @@ async def change_member(
 ) -> HouseholdDetail:
     """Attributes, identity, death, departure, return. To change the head, patch the household's `relations`.
 
+    Where nobody else is left, deregister the household: with the last member's death or departure it ends 销户.
+
     Who moved away and is back is `active` from `effective_on` on: a second stay, and two versions, the first of which
     keeps the stay that ended. `active` without a day undoes a death or departure that was entered by mistake.
 

@@ -5,8 +5,9 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.registry.freetext import FreeText
+from services.registry.households.numbers import Number
 from services.registry.households.rules import Relation
-from services.registry.households.schemas import MAX_MEMBERS, HouseholdDetail, Number, RelationChange
+from services.registry.households.schemas import MAX_MEMBERS, HouseholdDetail, RelationChange
 from shared.contracts.household import Standing
 from shared.http.fields import Day, Division
 

@@ -161,8 +161,8 @@ class Household:
         assert state.path.village is not None  # of households, always
         return state.path.village
 
-    def poverty_attribute(self, day: date) -> str:
-        """贫困户属性 AAC006 as of a day, by the labels of its year."""
+    def poverty_attribute(self, day: date) -> str | None:
+        """贫困户属性 AAC006 as of a day, by the labels of its year; None where the year has no code for such."""
         return poverty_attribute(rules.value_on(self.standings, day), self.welfare, day.year)
 
     def member(self, person_id: UUID) -> Person | None:

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal, Self, TypeVar
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from services.registry.checks.rules import Severity
@@ -12,6 +12,7 @@ from services.registry.freetext import FreeText
 from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
 from services.registry.households.incomes import IncomeOut, Incomes
 from services.registry.households.monitoring import Monitoring
+from services.registry.households.numbers import BankCard, DisabilityNumber, IdNumber, Number, Phone
 from services.registry.households.records import HouseholdStatus, PersonStatus
 from services.registry.households.rules import Employable, Relation, Sex
 from shared.contracts.base import Instant
@@ -19,16 +20,9 @@ from shared.contracts.division import Path
 from shared.contracts.household import HouseholdEvent, HouseholdState, Standing
 from shared.errors import unfit
 from shared.http.fields import Day, Division, ExternalName, Id, Name
-from shared.idnumbers import normalised_id_number
 
 MAX_MEMBERS = 50
 T = TypeVar("T")
-
-Number = Annotated[str, StringConstraints(pattern=r"^[0-9]{14}$")]
-IdNumber = Annotated[str, StringConstraints(min_length=1, max_length=40), AfterValidator(normalised_id_number)]
-Phone = Annotated[str, StringConstraints(pattern=r"^1[0-9]{10}$")]
-DisabilityNumber = Annotated[str, StringConstraints(min_length=1, max_length=40), AfterValidator(normalised_id_number)]
-BankCard = Annotated[str, StringConstraints(pattern=r"^[0-9]{12,19}$")]
 
 
 def _refuse_null(value: object) -> object:
@@ -51,7 +45,10 @@ class PersonFields(BaseModel):
     id_number: IdNumber | None = Field(default=None, description="Citizen ID number 公民身份号码; encrypted.")
     sex: Sex | None = Field(default=None, description="Sex 性别; taken from the ID number when there is one.")
     birth_date: Day | None = Field(default=None, description="Day of birth 出生日期; as with sex.")
-    employable: Employable = Field(default="none", description="Labour ability 劳动能力: full, partial, lost, none.")
+    employable: Employable = Field(
+        default="none",
+        description="Labour ability 劳动能力: full (技能劳动力 02: with the attribute `skilled`), partial, lost, none.",
+    )
     in_school: bool | None = Field(default=None, description="In school 在校; default: as `schooling` says, else no.")
     disability_level: int | None = Field(default=None, ge=1, le=4, description="Disability level 残疾等级, 1 worst.")
     phone: Phone | None = Field(default=None, description="Mobile phone 手机; encrypted.")
@@ -301,7 +298,11 @@ class FindingOut(BaseModel):
 class HouseholdDetail(HouseholdOut):
     """A household with its members."""
 
-    poverty_attribute: str = Field(description="贫困户属性 AAC006 of the day 当日属性.", examples=["04"])
+    poverty_attribute: str | None = Field(
+        description="贫困户属性 AAC006 of the day 当日属性; since 2019 null for `ordinary` and `welfare_only`, "
+        "for which it has no code.",
+        examples=["04"],
+    )
     attributes: HouseholdAttributes
     incomes: list[IncomeOut] = Field(description="Incomes by year 家庭年收入, oldest first.")
     monitoring: list[Monitoring] = Field(description="Stretches of monitoring 监测情况, oldest first.")

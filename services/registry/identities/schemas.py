@@ -7,9 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.registry.codes.rules import Welfare
 from services.registry.freetext import FreeText
+from services.registry.households.numbers import IdNumber
 from services.registry.households.persons.schemas import PersonOut
 from services.registry.households.records import PersonStatus
-from services.registry.households.schemas import HouseholdDetail, IdNumber
+from services.registry.households.schemas import HouseholdDetail
 from shared.contracts.household import Standing
 from shared.http.fields import Day
 

@@ -15,7 +15,7 @@ Subject = Literal["household", "member", "income", "place", "aside"]
 """Whom a column describes; ``income``: one year's income of the household; ``aside``: known, but not taken in."""
 Kind = Literal[
     "text", "identifier", "phone", "name", "code", "codes", "flag", "day", "yuan", "decimal", "integer", "level",
-    "welfare", "employable", "ethnicity",
+    "welfare", "employable", "ethnicity", "presence",
 ]  # fmt: skip
 
 ERRORS: Mapping[Language, str] = {"zh": "错误说明", "en": "Errors"}
@@ -159,6 +159,7 @@ COLUMNS: tuple[Column, ...] = (
     _of("member", "attributes.in_service", "现役军人", "flag", "是否现役军人"),
     _of("member", "attributes.political_status", "政治面貌", "code", codes="political_status"),
     _of("member", "joined_on", "加入日期", "day", "增加日期", "加入时间"),
+    Column("presence", "生存状态", "aside", "presence", (), ("人员状态", "成员状态"), "presence"),
     Column("sequence", "序号", "aside", "text", (), ("编号", "号")),
     Column("remark", "备注", "aside", "text", (), ("说明", "附注")),
     Column("errors", ERRORS["zh"], "aside", "text", (), (ERRORS["en"],)),

@@ -170,7 +170,19 @@ class Reader:
     def _member(self, row: SheetRow, place: int, found: list[Located]) -> dict[str, Any]:
         member: dict[str, Any] = {"attributes": {}}
         self._fill(member, self.layout.of_subject("member"), row, found, place)
+        self._check_present(row, place, found)
         return member
+
+    def _check_present(self, row: SheetRow, place: int, found: list[Located]) -> None:
+        """What a sheet says of its members' presence 生存状态 is not taken in: they all are to be present."""
+        number, cells = row
+        for binding in self.layout.of_subject("aside"):
+            if binding.column.kind != "presence" or blank(cell_at(cells, binding.index)):
+                continue
+            try:
+                binding.parse(cell_at(cells, binding.index))
+            except CellError as error:
+                found.append(_located(number, binding.header, Fault(f"/members/{place}", error.code, error.text)))
 
     def _check_alike(self, row: SheetRow, found: list[Located]) -> None:
         """Two columns that say one thing of the household, as 社会救助类别 and 贫困户属性 do, do not contradict."""

@@ -33,8 +33,8 @@ _MORE_WORDS: Mapping[str, Mapping[str, str]] = {
     "health": {"良好": "healthy", "大病": "serious_disease", "慢性病": "chronic_disease",
                "患有慢性病": "chronic_disease"},
     "road": {"泥土": "dirt", "砂石": "gravel", "水泥": "cement", "沥青": "asphalt", "柏油路": "asphalt"},
-    "employable": {"技能劳动力": "skilled", "02": "skilled", "半劳动力": "partial", "弱劳动力": "partial",
-                   "弱劳动力半劳动力": "partial", "普通": "full", "丧失": "lost", "无": "none"},
+    "employable": {"技能劳动力": "skilled", "02": "skilled", "2": "skilled", "半劳动力": "partial",
+                   "弱劳动力": "partial", "弱劳动力半劳动力": "partial", "普通": "full", "丧失": "lost", "无": "none"},
     "political_status": {"中共党员": "party_member", "团员": "league_member"},
 }  # fmt: skip
 
@@ -78,7 +78,7 @@ def vocabulary() -> Vocabulary:
 
 
 def _words(name: str) -> Mapping[str, str]:
-    """Word, national code, label, label without 之, and what clerks say."""
+    """Word, national code, label, label without 之, and what clerks say, which goes before them."""
     found: dict[str, str] = {}
     for term in code_lists()[name].terms:
         for said in (
@@ -90,4 +90,4 @@ def _words(name: str) -> Mapping[str, str]:
         ):
             if said:
                 found.setdefault(key(said), term.code)
-    return {key(said): code for said, code in _MORE_WORDS.get(name, {}).items()} | found
+    return found | {key(said): code for said, code in _MORE_WORDS.get(name, {}).items()}

@@ -85,6 +85,8 @@ def parser(column: Column, unit: str, vocabulary: Vocabulary, ethnicity_codes: E
             return lambda cell: _WELFARE[_code(cell, words)]
         case "ethnicity":
             return lambda cell: _ethnicity(cell, words, ethnicity_codes)
+        case "presence":
+            return lambda cell: _present(cell, words)
         case "yuan":
             factor = _UNITS.get(unit, 100)
             return lambda cell: _fen(cell, factor)
@@ -144,6 +146,18 @@ def _code(cell: Cell, words: Mapping[str, str]) -> str:
     found = found or words.get(key(as_text(cell)))
     if found is None:
         raise CellError("unknown_code", "not a word, code or label of this list", "不在代码表中")
+    return found
+
+
+def _present(cell: Cell, words: Mapping[str, str]) -> str:
+    """The national register's sheets keep those who died or left among the members, where they are members no more."""
+    found = _code(cell, words)
+    if found != "active":
+        raise CellError(
+            "not_present",
+            "no member any more: leave the row out, and record a death or departure as a change",
+            "该人员已不在户(死亡、转出或清退):请删除该行,死亡、转出请办理人员变更",
+        )
     return found
 
 

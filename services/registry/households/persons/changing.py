@@ -8,7 +8,7 @@ from uuid import UUID
 from services.registry.checks import catalogue
 from services.registry.checks.rules import Facts
 from services.registry.households.attributes import HouseholdAttributes
-from services.registry.households.changing import checked, present_member
+from services.registry.households.changing import checked, last_member, present_member
 from services.registry.households.facts import person_facts
 from services.registry.households.judging import EARLIEST, Surroundings, day_faults, day_of, identify
 from services.registry.households.moving import earliest, parted
@@ -96,7 +96,7 @@ def departed(left: Household, member: UUID, body: Departure, around: Surrounding
     """The household without a member, and the member without a household. Raises 422."""
     person = present_member(left, member, "/member")
     if sum(each.present for each in left.members) == 1:
-        raise errors.invalid(fault("/member", "last_member", "deregister the household instead", "请改为注销该户"))
+        raise errors.invalid(last_member("/member"))
     day = day_of("/effective_on", body.effective_on, person.joined_on, around.today)
     residences = (Since(day, body.village or left.village_on(day)),)
     path = _path(residences, around)
