@@ -9,10 +9,11 @@ import pytest
 from fastapi import FastAPI
 
 from services.registry.rule_runs import service
-from tests.registry.conftest import OTHER_VILLAGE, XIXIA, faults, issue, make, matching, member
+from tests.registry.conftest import OTHER_VILLAGE, VILLAGE, XIXIA, faults, issue, make, matching, member
 from tests.registry.test_checks import broken
 
 CITY = {"division": "411300000000"}
+ALONE = {"village": VILLAGE, "name": "测试丙", "sex": "male", "birth_date": "1950-02-03", "registered_on": "2018-05-01"}
 
 
 async def completed(registry: httpx.AsyncClient, division: str) -> dict[str, Any]:
@@ -38,6 +39,7 @@ async def test_a_run_finds_what_stands_in_the_register(registry: httpx.AsyncClie
     assert page["count"] == 2
     assert page["items"][0] == {
         "household_number": road["number"],
+        "person_number": None,
         "village": road["village"],
         "rule": "far_from_road",
         "severity": "warning",
@@ -57,9 +59,9 @@ async def test_the_findings_are_a_table_to_download(registry: httpx.AsyncClient)
     answer = await registry.get(f"/v1/rule-runs/{run['id']}/findings", headers=headers)
     assert answer.content.startswith("\ufeff".encode())
     rows = list(csv.reader(io.StringIO(answer.text.removeprefix("\ufeff"))))
-    assert rows[0] == ["户编号", "责任村", "规则", "级别", "位置", "提示"]
+    assert rows[0] == ["户编号", "无户人员编号", "责任村", "规则", "级别", "位置", "提示"]
     where = "/attributes/housing/danger"
-    assert rows[1:] == [[made["number"], made["village"], "dangerous_housing", "exit_blocker", where, "住房为危房"]]
+    assert rows[1:] == [[made["number"], "", made["village"], "dangerous_housing", "exit_blocker", where, "住房为危房"]]
 
 
 async def test_a_run_goes_on_where_it_was(
@@ -73,6 +75,39 @@ async def test_a_run_goes_on_where_it_was(
     assert run["households"] == 5
     assert run["rules"] == [{"rule": "cause_missing", "severity": "warning", "findings": 5}]
     assert not await service.advance(app.state.registry)
+
+
+async def test_who_has_no_household_is_looked_at_after_the_households(
+    registry: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the rules that read one person; not who died, left or lives elsewhere. One by one tells the same in place."""
+    monkeypatch.setattr(service, "CHUNK", 1)
+    home = await make(registry, standing="poor", cause=None, members=[member()])
+    attributes = {"education": "junior_middle", "health": ["healthy"]}
+    idle = {"attributes": attributes, "employable": "none", "birth_date": "1980-01-01"}
+    people = []
+    for more in (idle, {}, idle, {**idle, "village": OTHER_VILLAGE}):
+        answer = await registry.post("/v1/persons", json={**ALONE, **more})
+        assert answer.status_code == 201, answer.text
+        people.append(answer.json())
+    gone = {"status": "deceased", "reason": "病故"}
+    died = await registry.patch(f"/v1/persons/{people[2]['id']}", json=gone, headers=matching(1))
+    assert (died.status_code, died.json()["findings"]) == (200, None), died.text
+    run = await completed(registry, XIXIA)
+    assert (run["households"], run["persons"]) == (1, 2)
+    found = (await registry.get(f"/v1/rule-runs/{run['id']}/findings")).json()["items"]
+    assert [(each["household_number"], each["person_number"], each["rule"]) for each in found] == [
+        (home["number"], None, "cause_missing"),
+        (None, people[0]["number"], "healthy_without_labour"),
+    ]
+    told = {"rule": "healthy_without_labour", "severity": "warning", "pointer": "/employable"}
+    assert people[0]["findings"] == [told]
+    assert told.items() <= found[1].items()
+    assert found[1]["village"] == people[0]["village"]
+    assert people[1]["findings"] == []
+    placed = {"household": {"number": home["number"]}, "relation": "other", "reason": "落户"}
+    joined = await registry.post(f"/v1/persons/{people[0]['id']}/placement", json=placed, headers=matching(1))
+    assert (joined.status_code, joined.json()["findings"]) == (200, None), joined.text
 
 
 async def test_others_divisions_are_out_of_reach(registry: httpx.AsyncClient) -> None:

@@ -1,9 +1,10 @@
-"""A household as the rules of the catalogue read it. Pure."""
+"""A household, or somebody without one, as the rules of the catalogue read them. Pure."""
 
 from collections.abc import Sequence
 from datetime import date
 
 from services.registry.checks.rules import Facts, MemberFacts, pointer_of
+from services.registry.households.attributes import HouseholdAttributes
 from services.registry.households.records import Household, Individual
 from services.registry.households.rules import Membership, Relation, value_on
 from shared.contracts.household import Standing
@@ -34,6 +35,19 @@ def facts_of(household: Household, day: date, undecided: Sequence[tuple[Standing
 def stay_of(joined_on: date, left_on: date | None, birth_date: date, registered_on: date) -> Membership:
     """When somebody belonged to a household: who was registered with it belonged to it before, from birth on."""
     return Membership(birth_date if joined_on <= registered_on else joined_on, left_on)
+
+
+def facts_alone(person: Individual, day: date) -> Facts:
+    """Somebody without a household, judged as on a day; pointers lead into the person."""
+    return Facts(
+        day=day,
+        standing="ordinary",
+        welfare="none",
+        cause=None,
+        attributes=HouseholdAttributes(),
+        incomes=(),
+        members=[person_facts(person, None, "")],
+    )
 
 
 def person_facts(person: Individual, relation: Relation | None, pointer: str) -> MemberFacts:

@@ -1,10 +1,12 @@
 """Households and members as others may see them: masked, born in a year rather than on a day."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 from typing import Any
 
 from services.registry.checks import catalogue
+from services.registry.checks.rules import Finding
 from services.registry.households import monitoring
 from services.registry.households.facts import facts_of
 from services.registry.households.incomes import IncomeOut
@@ -79,7 +81,7 @@ def detailed(household: Household, known_on: date, day: date | None = None) -> H
         incomes=[IncomeOut.of(income) for income in household.incomes if day is None or income.year <= day.year],
         monitoring=list(household.monitoring if day is None else monitoring.as_of(household.monitoring, day)),
         members=[member(each) for each in members],
-        findings=_findings(household, known_on) if day is None else [],
+        findings=found_by_rules(catalogue.all_findings(facts_of(household, known_on))) if day is None else [],
     )
 
 
@@ -105,11 +107,9 @@ def _members_on(household: Household, day: date | None) -> list[Person]:
     ]
 
 
-def _findings(household: Household, day: date) -> list[FindingOut]:
-    return [
-        FindingOut(rule=each.rule.code, severity=each.rule.severity, pointer=each.pointer)
-        for each in catalogue.all_findings(facts_of(household, day))
-    ]
+def found_by_rules(findings: Iterable[Finding]) -> list[FindingOut]:
+    """What the rules found, as it is shown."""
+    return [FindingOut(rule=each.rule.code, severity=each.rule.severity, pointer=each.pointer) for each in findings]
 
 
 def member(person: Person) -> MemberOut:

@@ -145,7 +145,7 @@ async def erase_person(
     """As of a member, for good, in every version; also of somebody off the register. Members are erased there: 409."""
     changed, entries = await persons_erasing.erase(registry, caller, person, expected, body.reason)
     set_etag(response, changed.version)
-    return ErasedPersonOut(**dict(persons.shown(alone(changed))), audit_entries=entries)
+    return ErasedPersonOut(**dict(persons.shown(alone(changed), today(registry))), audit_entries=entries)
 
 
 @routes.post(

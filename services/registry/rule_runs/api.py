@@ -37,7 +37,8 @@ async def start_rule_run(
 ) -> RuleRunOut:
     """Every rule of `/v1/rules` over every household registered in a division of yours; `Location` tells how it goes.
 
-    A run survives restarts, and sees each household as it is when its turn comes.
+    Then those that read one person, over everybody there who has no household. A run survives restarts, and sees each
+    as they are when their turn comes.
     """
     if tree.get(body.division) is None or not within(caller, tree, body.division, today(registry)):
         raise errors.invalid(fault("/division", "division_unknown", "no such division of yours", "辖区内无此区划"))
@@ -112,7 +113,7 @@ async def list_findings(
     tree: Divisions,
     registry: RegistryDep,
 ) -> Page[FindingRow] | Response:
-    """Findings in the order they were made, so far; numbers of households, never names. Tables are audited."""
+    """Findings in the order they were made, so far; numbers, never names. Tables are audited."""
     whole = await get_rule_run(run, caller, tree, registry)
     language = language_of(request)
     if CSV in request.headers.get("accept", ""):

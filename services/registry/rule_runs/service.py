@@ -14,12 +14,13 @@ from services.registry.checks import catalogue
 from services.registry.checks.rules import Finding
 from services.registry.context import Registry, today
 from services.registry.households import reading
-from services.registry.households.facts import facts_of
-from services.registry.households.records import Household
+from services.registry.households.facts import facts_alone, facts_of
+from services.registry.households.persons import reading as persons
 from services.registry.rule_runs.schemas import FindingRow, RuleCount, RuleRunOut
 from services.registry.turns import in_spare_turns
 from shared import errors
 from shared.auth import Caller
+from shared.contracts.division import Path
 from shared.db import Pg
 from shared.errors import Language, Problem
 from shared.ids import uuid7
@@ -33,7 +34,9 @@ _SHOWN = (
     "SELECT run.*, (SELECT jsonb_object_agg(rule, count) FROM (SELECT rule, count(*) FROM rule_finding "
     "WHERE run_id = run.id GROUP BY rule) AS counted) AS found FROM rule_run AS run "
 )
-_FINDINGS = "SELECT seq, number, village, rule, pointer FROM rule_finding WHERE run_id = $1 AND seq > $2 ORDER BY seq"
+_FINDINGS = (
+    "SELECT seq, number, alone, village, rule, pointer FROM rule_finding WHERE run_id = $1 AND seq > $2 ORDER BY seq"
+)
 
 
 async def ask(pg: Pg, caller: Caller, division: str, divisions: tuple[str, ...], now: datetime) -> UUID:
@@ -98,6 +101,7 @@ def _shown(row: Any) -> RuleRunOut:
         requested_by=row["requested_by"],
         finished_at=row["finished_at"],
         households=row["households"],
+        persons=row["persons"],
         rules=[
             RuleCount(rule=rule.code, severity=rule.severity, findings=found[rule.code])
             for rule in catalogue.CATALOGUE
@@ -117,13 +121,13 @@ async def findings(pg: Pg, run_id: UUID, after: int, limit: int, language: Langu
 
 async def as_csv(registry: Registry, run_id: UUID, language: Language) -> AsyncIterator[bytes]:
     """Every finding of a run as CSV in UTF-8 with a byte order mark, as spreadsheets expect it."""
-    header = ["户编号", "责任村", "规则", "级别", "位置", "提示"]
+    header = ["户编号", "无户人员编号", "责任村", "规则", "级别", "位置", "提示"]
     yield "\ufeff".encode() + _lines([header])
     async with registry.runtime.database.driver() as pg, pg.transaction(isolation="repeatable_read", readonly=True):
         await pg.execute("SET LOCAL idle_in_transaction_session_timeout = '5min'")  # a reader may pause
         lines: list[list[str]] = []
         async for row in pg.cursor(_FINDINGS, run_id, 0, prefetch=STREAM_ROWS):
-            lines.append([str(value) for value in _finding(row, language).model_dump().values()])
+            lines.append([value or "" for value in _finding(row, language).model_dump().values()])
             if len(lines) == STREAM_ROWS:
                 yield _lines(lines)
                 lines = []
@@ -133,7 +137,8 @@ async def as_csv(registry: Registry, run_id: UUID, language: Language) -> AsyncI
 def _finding(row: Any, language: Language) -> FindingRow:
     rule = _RULES[row["rule"]]
     return FindingRow(
-        household_number=row["number"],
+        household_number=None if row["alone"] else row["number"],
+        person_number=row["number"] if row["alone"] else None,
         village=row["village"],
         rule=rule.code,
         severity=rule.severity,
@@ -159,41 +164,74 @@ async def work(registry: Registry) -> None:
 
 
 async def advance(registry: Registry) -> bool:
-    """Look at the next households of the oldest run that nobody works on; whether there was one."""
+    """Look at what comes next in the oldest run that nobody works on; whether there was one."""
     async with registry.runtime.database.driver() as pg, pg.transaction():
         run = await pg.fetchrow(
             "SELECT * FROM rule_run WHERE state <> 'completed' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED"
         )
         if run is None:
             return False
-        identifiers = await reading.active_in(pg, run["division"], after=run["last_id"], limit=CHUNK)
-        households = await reading.several(pg, identifiers, registry.vault)
-        day = today(registry)
-        found = await in_spare_turns(
-            households,
-            lambda some: [(each, finding) for each in some for finding in catalogue.all_findings(facts_of(each, day))],
-        )
-        await _keep(pg, run["id"], found)
-        done = len(identifiers) < CHUNK
-        await pg.execute(
-            "UPDATE rule_run SET state = $2, last_id = $3, households = households + $4, finished_at = $5 "
-            "WHERE id = $1",
-            run["id"],
-            "completed" if done else "running",
-            identifiers[-1] if identifiers else run["last_id"],
-            len(households),
-            registry.runtime.clock.now() if done else None,
-        )
+        if not await _households(pg, registry, run) and not await _persons(pg, registry, run):
+            await pg.execute(
+                "UPDATE rule_run SET state = 'completed', finished_at = $2 WHERE id = $1",
+                run["id"],
+                registry.runtime.clock.now(),
+            )
     return True
 
 
-async def _keep(pg: Pg, run_id: UUID, found: Sequence[tuple[Household, Finding]]) -> None:
+async def _households(pg: Pg, registry: Registry, run: Any) -> int:
+    """Look at the next households; how many there were."""
+    identifiers = await reading.active_in(pg, run["division"], after=run["last_id"], limit=CHUNK)
+    households = await reading.several(pg, identifiers, registry.vault)
+    day = today(registry)
+    found = await in_spare_turns(
+        households,
+        lambda some: [(each, finding) for each in some for finding in catalogue.all_findings(facts_of(each, day))],
+    )
+    await _keep(pg, run["id"], [(home.number, home.latest.path, finding) for home, finding in found], alone=False)
+    if identifiers:
+        await pg.execute(
+            "UPDATE rule_run SET state = 'running', last_id = $2, households = households + $3 WHERE id = $1",
+            run["id"],
+            identifiers[-1],
+            len(households),
+        )
+    return len(identifiers)
+
+
+async def _persons(pg: Pg, registry: Registry, run: Any) -> int:
+    """Look at the next persons without a household; how many there were."""
+    people = await persons.present_in(pg, run["division"], registry.vault, after=run["last_person"], limit=CHUNK)
+    day = today(registry)
+    found = await in_spare_turns(
+        people,
+        lambda some: [
+            (each.number, each.path, finding)
+            for each in some
+            for finding in catalogue.all_findings_alone(facts_alone(each, day))
+        ],
+    )
+    await _keep(pg, run["id"], found, alone=True)
+    if people:
+        await pg.execute(
+            "UPDATE rule_run SET state = 'running', last_person = $2, persons = persons + $3 WHERE id = $1",
+            run["id"],
+            people[-1].id,
+            len(people),
+        )
+    return len(people)
+
+
+async def _keep(pg: Pg, run_id: UUID, found: Sequence[tuple[str, Path, Finding]], *, alone: bool) -> None:
+    """Write findings about households, or about persons who have none, by number."""
     await pg.execute(
-        "INSERT INTO rule_finding (run_id, number, village, rule, pointer) "
-        "SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::text[])",
+        "INSERT INTO rule_finding (run_id, alone, number, village, rule, pointer) "
+        "SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::text[], $6::text[])",
         run_id,
-        [household.number for household, _ in found],
-        [household.latest.path.village for household, _ in found],
-        [finding.rule.code for _, finding in found],
-        [finding.pointer for _, finding in found],
+        alone,
+        [number for number, _, _ in found],
+        [path.village for _, path, _ in found],
+        [finding.rule.code for _, _, finding in found],
+        [finding.pointer for _, _, finding in found],
     )

@@ -69,7 +69,7 @@ async def register_person(
     else:
         response.headers["Location"] = f"/v1/persons/{person.id}"
     set_etag(response, person.version)
-    return presenting.shown(reading.alone(person))
+    return presenting.shown(reading.alone(person), today(registry))
 
 
 @routes.get("/persons", operation_id="list_persons", summary="List persons without a household 查询无户人员")
@@ -88,7 +88,8 @@ async def list_persons(
         rows = await reading.page(pg, filters, caller, registry.vault, after=after, limit=query.limit + 1)
         count = await reading.count(pg, filters, caller) if query.count else None
     kept, cursor = page_of(rows, limit=query.limit, key=lambda p: [str(p.id)], request=request, response=response)
-    items = [presenting.shown(reading.alone(person)) for person in kept]
+    day = today(registry)
+    items = [presenting.shown(reading.alone(person), day) for person in kept]
     return Page[PersonOut](items=items, next_cursor=cursor, count=count)
 
 
@@ -101,7 +102,7 @@ async def get_person(person: str, response: Response, caller: Reader, registry: 
     async with scoped(registry.runtime, caller) as pg:
         found = await reading.find(pg, person, caller, registry.vault)
     set_etag(response, found.person.version)
-    return presenting.shown(found)
+    return presenting.shown(found, today(registry))
 
 
 @routes.patch(
@@ -119,7 +120,7 @@ async def change_person(
     """
     changed = await service.change(registry, caller, person, expected, changing.patched(body), body.reason)
     set_etag(response, changed.version)
-    return presenting.shown(reading.alone(changed))
+    return presenting.shown(reading.alone(changed), today(registry))
 
 
 @routes.post(
@@ -134,7 +135,7 @@ async def deregister_person(
     """From a day on; the past stays, and the ID number is free again."""
     gone = await service.change(registry, caller, person, expected, changing.deregistered(body), body.reason)
     set_etag(response, gone.version)
-    return presenting.shown(reading.alone(gone))
+    return presenting.shown(reading.alone(gone), today(registry))
 
 
 @routes.post(
@@ -149,7 +150,7 @@ async def place_person(
     """From a day on the person is a member of the household, which gets a new version; id and number stay."""
     found = await service.place(registry, caller, person, expected, body)
     set_etag(response, found.person.version)
-    return presenting.shown(found)
+    return presenting.shown(found, today(registry))
 
 
 @routes.post(
@@ -174,5 +175,6 @@ async def release_member(
     left, alone = await service.depart(registry, caller, household, member, expected, body)
     set_etag(response, left.version)
     return DepartedOut(
-        household=households.detailed(left, today(registry)), person=presenting.shown(reading.alone(alone))
+        household=households.detailed(left, today(registry)),
+        person=presenting.shown(reading.alone(alone), today(registry)),
     )

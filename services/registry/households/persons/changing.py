@@ -2,14 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
 from uuid import UUID
 
 from services.registry.checks import catalogue
-from services.registry.checks.rules import Facts
-from services.registry.households.attributes import HouseholdAttributes
 from services.registry.households.changing import checked, last_member, present_member
-from services.registry.households.facts import person_facts
+from services.registry.households.facts import facts_alone
 from services.registry.households.judging import EARLIEST, Surroundings, day_faults, day_of, identify
 from services.registry.households.moving import earliest, parted
 from services.registry.households.patching import patched_person
@@ -22,7 +19,7 @@ from services.registry.households.rules import NotValidThenError, Residences, Si
 from services.registry.households.schemas import Deregistration
 from shared import errors
 from shared.contracts.division import Path
-from shared.errors import Fault, fault
+from shared.errors import fault
 
 Decision = Callable[[Unattached, Surroundings], Unattached]
 
@@ -126,21 +123,8 @@ def _settled(person: Unattached, residences: Residences, around: Surroundings) -
 
 def _checked(old: Unattached | None, new: Unattached, around: Surroundings) -> Unattached:
     """Raises 422 where a change breaks a rule of the catalogue; what was wrong before does not stand in its way."""
-    before = set() if old is None else set(_found(old, around.today))
-    faults = [each for each in _found(new, around.today) if each not in before]
+    before = set() if old is None else set(catalogue.errors_alone(facts_alone(old, around.today)))
+    faults = [each.fault() for each in catalogue.errors_alone(facts_alone(new, around.today)) if each not in before]
     if faults:
         raise errors.invalid(*faults)
     return new
-
-
-def _found(person: Unattached, day: date) -> list[Fault]:
-    facts = Facts(
-        day=day,
-        standing="ordinary",
-        welfare="none",
-        cause=None,
-        attributes=HouseholdAttributes(),
-        incomes=(),
-        members=[person_facts(person, None, "")],
-    )
-    return [each.fault() for each in catalogue.errors_alone(facts)]

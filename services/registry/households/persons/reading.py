@@ -113,6 +113,18 @@ async def count(pg: Pg, filters: Filters, caller: Caller) -> int:
     return int(await pg.fetchval(f"SELECT count(*) {_LISTED}", *_arguments(filters, caller)))
 
 
+async def present_in(pg: Pg, division: str, vault: Vault, *, after: UUID, limit: int) -> list[Unattached]:
+    """The next persons without a household who are in a division now, in order of id, whoever asks."""
+    rows = await pg.fetch(
+        "SELECT * FROM person WHERE household_id IS NULL AND status = 'active' AND id > $1 "
+        "AND (city = $2 OR managing_unit = $2 OR township = $2 OR village = $2) ORDER BY id LIMIT $3",
+        after,
+        division,
+        limit,
+    )
+    return [unattached_of(row, vault) for row in rows]
+
+
 def _arguments(filters: Filters, caller: Caller) -> Sequence[Any]:
     return list(caller.divisions), filters.division, filters.status, filters.number, filters.updated_since
 

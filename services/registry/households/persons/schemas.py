@@ -8,6 +8,7 @@ from services.registry.freetext import FreeText
 from services.registry.households.moves_schemas import Joining
 from services.registry.households.rules import Relation
 from services.registry.households.schemas import (
+    FindingOut,
     Given,
     HouseholdDetail,
     PersonChanges,
@@ -102,6 +103,10 @@ class PersonOut(PersonShown):
     since: Day = Field(description="In this household, or without one, since this day.")
     until: Day | None = Field(description="First day of no longer: deceased, moved away, or off the register.")
     changed_at: Instant
+    findings: list[FindingOut] | None = Field(
+        description="What the rules find 疑点, with pointers into the person; null for a member, whose household has "
+        "them, and for who is gone."
+    )
 
 
 class DepartedOut(BaseModel):
