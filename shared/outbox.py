@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from shared.contracts.base import Contract, Topic, rfc3339
 from shared.db import Pg
+from shared.events import MAX_BYTES
 from shared.settings import Settings
 from shared.telemetry import current_traceparent
 
@@ -17,6 +18,10 @@ COLUMNS = (
     "id, aggregatetype, aggregateid, type, source, time, dataschema, aggregateversion, "
     "correlationid, causationid, traceparent, payload"
 )
+
+
+class EventTooLargeError(ValueError):
+    """A command would publish more than an event may hold: it is refused, or the relay could never send it."""
 
 
 class Event(NamedTuple):
@@ -37,7 +42,13 @@ class Event(NamedTuple):
 
 
 def row(source: str, event: Event) -> tuple[Any, ...]:
-    """The outbox row of an event, in the order of ``COLUMNS``; ``source`` is the address of the service."""
+    """The outbox row of an event, in the order of ``COLUMNS``; ``source`` is the address of the service.
+
+    Raises ``EventTooLargeError``.
+    """
+    payload = event.body.to_json()
+    if len(payload) > MAX_BYTES:
+        raise EventTooLargeError(f"{len(payload)} bytes of {event.topic.name}")
     return (
         event.id or f"{event.key}:{event.version}",
         event.topic.name,
@@ -50,7 +61,7 @@ def row(source: str, event: Event) -> tuple[Any, ...]:
         event.correlation,
         event.causation,
         event.traceparent or current_traceparent(),
-        event.body.to_json(),
+        payload,
     )
 
 

@@ -18,6 +18,7 @@ from starlette.routing import Match
 from shared import errors
 from shared.db import AWAY, CONTENDED
 from shared.errors import Fault, Language, Problem, ProblemKind, Text
+from shared.outbox import EventTooLargeError
 
 logger = logging.getLogger("bangfu.http")
 RETRY_AFTER = {"Retry-After": "2"}
@@ -163,7 +164,7 @@ _BY_STATUS = {
     401: errors.UNAUTHENTICATED, 403: errors.FORBIDDEN, 404: errors.NOT_FOUND, 405: errors.METHOD_NOT_ALLOWED,
     413: errors.TOO_LARGE, 415: errors.UNSUPPORTED, 416: errors.RANGE, 422: errors.INVALID, 429: errors.TOO_MANY,
 }  # fmt: skip
-_INPUT_FAULTS = (asyncpg.DataError,)
+_INPUT_FAULTS = (asyncpg.DataError, EventTooLargeError)
 
 
 def problem_of(error: Exception) -> Problem | None:
@@ -183,6 +184,8 @@ def problem_of(error: Exception) -> Problem | None:
         return Problem(errors.CONFLICT, Text("another request holds it, try again", "其他请求正在处理,请重试"))
     if isinstance(error, asyncpg.IntegrityConstraintViolationError):
         return Problem(errors.CONFLICT)
+    if isinstance(error, EventTooLargeError):
+        return Problem(errors.TOO_LARGE)
     if isinstance(error, _INPUT_FAULTS):
         return Problem(errors.INVALID)
     return Problem(errors.UNAVAILABLE, headers=RETRY_AFTER) if isinstance(error, AWAY) else None

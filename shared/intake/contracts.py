@@ -1,5 +1,7 @@
 """What submissions of every kind say, and the receipt each of them gets (interfaces.md, "For batch importers")."""
 
+from collections.abc import Iterable
+from itertools import accumulate
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -43,6 +45,18 @@ class OutcomeError(Contract):
         return cls(pointer=found.pointer, code=found.code, message=found.message.zh, message_en=found.message.en)
 
 
+_ROOM = 48 * 1024
+"""Bytes that the errors of a receipt may take, so that its event is not too large to send."""
+
+
+def told(faults: Iterable[Fault]) -> tuple[list[OutcomeError], int]:
+    """Faults as a receipt names them, as many as it has room for; and how many it leaves out."""
+    found = [OutcomeError.of(each) for each in faults]
+    taken = accumulate(len(each.to_json()) + 1 for each in found)
+    kept = sum(1 for size in taken if size <= _ROOM)
+    return found[:kept], len(found) - kept
+
+
 class Receipt(Contract):
     """What every receipt 回执 says."""
 
@@ -56,4 +70,5 @@ class Receipt(Contract):
     )
     mode: Literal["live", "test"] = Field(description="A test source is checked and never counted.")
     errors: list[OutcomeError] = Field(default=[], description="As the HTTP API names them.")
+    errors_left_out: int = Field(default=0, description="Further errors, for which a receipt has no room.")
     decided_at: Instant

@@ -146,6 +146,17 @@ async def test_what_is_no_programme(world: World) -> None:
         assert [each["pointer"] for each in answer.json()["errors"]] == [pointer]
 
 
+async def test_a_programme_too_large_to_publish_is_refused(world: World) -> None:
+    """Its event could never be sent, and would hold up all that come behind it."""
+    words = {"title": "词", "type": "string", "enum": [f"选项 {number}" for number in range(6000)]}
+    schema = {"type": "object", "additionalProperties": False, "properties": {"word": words}}
+    kinds = [{"code": "joined", "label_zh": "参与", "details_schema": schema}]
+    answer = await world.send("POST", "/v1/programmes", body=_fungi(kinds=kinds))
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+    assert (await world.send("GET", "/v1/programmes/edible_fungi")).status_code == 404
+    assert await world.value("SELECT count(*) FROM outbox WHERE aggregateid = 'edible_fungi'") == 0
+
+
 async def test_the_catalogue_is_listed_by_class_sector_and_tag(world: World) -> None:
     async def codes(query: str) -> list[str]:
         answer = await world.send("GET", f"/v1/programmes?limit=500&{query}", by="reader")

@@ -15,7 +15,8 @@ from joserfc.jwk import ECKey, OctKey
 
 from services.registry.households.schemas import MemberIn
 from services.registry.submissions import keys
-from services.registry.submissions.contracts import IDENTITY, MemberIdentity, SubmittedMember
+from services.registry.submissions.contracts import HOUSEHOLD_OUTCOMES, IDENTITY, MemberIdentity, SubmittedMember
+from shared.events import MAX_BYTES
 from shared.record import Park, Poison
 from tests.assistance.test_signatures import signed
 from tests.registry.conftest import (
@@ -109,6 +110,18 @@ async def test_corrected_and_revoked(importer: Importer) -> None:
     assert (await importer.decided(importer.revocation("h-1", "r-2"), "r-2"))["outcome"] == "unchanged"
     undead = importer.message("h-1", ce_id="c-7", op="correct", members=PEOPLE, reason="再改")
     assert errors(await importer.decided(undead, "c-7")) == {("/external_id", "household_deregistered")}
+
+
+async def test_a_receipt_of_many_errors_is_not_too_large_to_send(importer: Importer) -> None:
+    """A receipt that cannot be sent would hold up every event behind it."""
+    wrong = {"sex": "x", "birth_date": "x", "employable": "x", "phone": "x", "attributes": {"health": ["x", "y"]}}
+    members = [{**member(), **wrong} for _ in range(50)]
+    message = importer.message("h-1", members=members, standing="x", cause="x", village="x")
+    receipt = await importer.decided(message, "h-1")
+    assert receipt["outcome"] == "rejected"
+    assert (len(receipt["errors"]) + receipt["errors_left_out"], receipt["errors_left_out"] > 0) == (303, True)
+    [row] = await importer.rows("SELECT payload FROM outbox WHERE aggregatetype = $1", HOUSEHOLD_OUTCOMES.name)
+    assert 32 * 1024 < len(row["payload"]) < MAX_BYTES
 
 
 async def test_a_signed_correction_is_still_signed_when_its_turn_comes(importer: Importer) -> None:

@@ -18,7 +18,7 @@ from services.assistance.intake.rules import Accept, Decision, Reject, Submissio
 from shared.db import Pg
 from shared.errors import Fault
 from shared.http.problems import faults_of
-from shared.intake.contracts import OutcomeError, Verdict
+from shared.intake.contracts import Verdict, told
 from shared.intake.receiving import Received
 from shared.record import Park
 
@@ -92,7 +92,7 @@ def _split(entries: Iterable[Entry]) -> tuple[list[Entry], list[Entry]]:
 def _outcome(submission: Submission, decision: Accept | Unchanged | Reject, now: datetime) -> ActionOutcome:
     envelope = submission.envelope
     state: ActionOut | None = None
-    errors: list[OutcomeError] = []
+    found: Sequence[Fault] = ()
     verdict: Verdict
     match decision:
         case Accept(entry=entry):
@@ -104,7 +104,8 @@ def _outcome(submission: Submission, decision: Accept | Unchanged | Reject, now:
         case Reject(faults=faults, stored=existing):
             verdict = "rejected"
             state = None if existing is None else existing.state
-            errors = [OutcomeError.of(each) for each in faults]
+            found = faults
+    errors, left_out = told(found)
     return ActionOutcome(
         source=submission.source.name,
         submission=submission.received.ce_id,
@@ -116,5 +117,6 @@ def _outcome(submission: Submission, decision: Accept | Unchanged | Reject, now:
         action_id=None if state is None else state.id,
         version=None if state is None else state.version,
         errors=errors,
+        errors_left_out=left_out,
         decided_at=now,
     )

@@ -24,7 +24,7 @@ from services.registry.submissions.writing import Writing, Written
 from services.registry.turns import in_turns
 from shared.db import Pg
 from shared.errors import Fault
-from shared.intake.contracts import OutcomeError, Verdict
+from shared.intake.contracts import Verdict, told
 from shared.intake.receiving import Received
 from shared.record import Park
 from shared.watched import Watched
@@ -161,6 +161,7 @@ def _outcome(
     submission: Submission, verdict: Verdict, now: datetime, held: Held | None = None, faults: Sequence[Fault] = ()
 ) -> HouseholdOutcome:
     envelope = submission.envelope
+    found, left_out = told(faults)
     return HouseholdOutcome(
         source=submission.source.name,
         submission=submission.received.ce_id,
@@ -172,6 +173,7 @@ def _outcome(
         household_id=None if held is None else held.id,
         number=None if held is None else held.number,
         version=None if held is None else held.version,
-        errors=[OutcomeError.of(each) for each in faults],
+        errors=found,
+        errors_left_out=left_out,
         decided_at=now,
     )
