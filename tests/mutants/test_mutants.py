@@ -39,6 +39,7 @@ class Mutant:
 
 RELAY, CONSUMER = "tests/faults/test_relay.py", "tests/faults/test_consumer.py"
 COUNTERS, RACES = "tests/ranking/test_counters.py", "tests/ranking/test_races.py"
+UNREADABLE = "tests/faults/test_unreadable.py"
 STORING = "services/ranking/facts/storing.py"
 
 MUTANTS = (
@@ -68,11 +69,25 @@ MUTANTS = (
     Mutant(
         "offsets before the database",
         "shared/consumer.py",
-        "                    await self._in_transaction(batch)\n"
+        "                    await self._in_transaction(batch, singly)\n"
         "                    await self._commit(client, batch.offsets)\n",
         "                    await self._commit(client, batch.offsets)\n"
-        "                    await self._in_transaction(batch)\n",
+        "                    await self._in_transaction(batch, singly)\n",
         f"{CONSUMER}::test_offsets_follow_the_database",
+    ),
+    Mutant(
+        "a batch fails as a whole",
+        "shared/consumer.py",
+        "                singly = True\n            except _TRANSIENT as error:",
+        "                raise\n            except _TRANSIENT as error:",
+        f"{UNREADABLE}::test_what_a_handler_fails_on_is_found_and_written_off",
+    ),
+    Mutant(
+        "a signature is not asked for",
+        "shared/intake/signing.py",
+        "            raise Poison(UNSIGNED)",
+        "            return",
+        "tests/assistance/test_signatures.py::test_a_signed_record_is_taken_in_and_a_forged_one_is_not",
     ),
     Mutant(
         "the dead-letter limit drains instead of stopping",
