@@ -104,6 +104,34 @@ async def test_a_household_is_monitored_and_no_longer(office: Office) -> None:
     assert len((await client.get(f"/v1/households/{home['id']}")).json()["monitoring"]) == 2
 
 
+@pytest.mark.parametrize("way", ["decision", "patch", "file"])
+async def test_who_is_poor_again_is_monitored_no_longer(office: Office, way: str) -> None:
+    """A household of the stock is in no category of monitoring: they are for who exited or never was poor."""
+    client = office.client
+    home = await make(client, number=NUMBER, **EXITED)
+    await office.concluded(await office.proposed(**wanted(home, "unstable_exit")))
+    poor_on = "2021-12-20"
+    if way == "decision":
+        relapse = await office.proposed(kind="relapse", household=home["id"], cause="illness", on="2021-09-01")
+        poor_on = (await office.concluded(relapse))["steps"][-1]["on"]
+    elif way == "patch":
+        poor_on = "2021-10-01"
+        patch = {"standing": "relapsed", "effective_on": poor_on, "reason": "返贫"}
+        answer = await client.patch(f"/v1/households/{home['id']}", json=patch, headers=matching(2))
+        assert answer.status_code == 200, answer.text
+    else:
+        row = head(NUMBER)
+        row[HEADER.index("脱贫状态")] = "返贫"
+        job = await imported(client, workbook([row]), overwrite="always")
+        assert counts(job) == {"received": 1, "updated": 1}, job
+    shown = (await client.get(f"/v1/households/{home['id']}")).json()
+    assert (shown["standing"], [each["valid_to"] for each in shown["monitoring"]]) == ("relapsed", [poor_on])
+    assert counted((await figures(client, as_of=poor_on))["division"]) == {}
+    assert counted((await figures(client, as_of="2021-06-01"))["division"]) == {"unstable_exit": (1, 1)}
+    late = await office.propose(kind="monitoring_end", household=home["id"])
+    assert faults(late) == {("/household", "not_monitored")}
+
+
 async def test_what_was_known_at_an_instant_is_counted_as_it_was_known(
     office: Office, turned_on: FastAPI, clock: FixedClock
 ) -> None:

@@ -81,13 +81,14 @@ def _moved(old: Household, patch: HouseholdPatch, around: Surroundings) -> House
 
 
 def _dated(old: Household, residences: Residences, standings: Standings, around: Surroundings) -> Household:
-    """With these villages and standings, and the states that follow. Raises 422."""
+    """With these villages and standings, and what follows: the states, and the end of monitoring. Raises 422."""
     try:
         states = rules.timeline(around.tree, residences, standings)
     except NotValidThenError as error:
         wrong = fault("/effective_on", "division_not_valid", "the village is not valid then", "该村当日无效")
         raise errors.invalid(wrong) from error
-    return replace(old, residences=residences, standings=standings, timeline=tuple(states))
+    monitored = monitoring.unless_poor(old.monitoring, standings)
+    return replace(old, residences=residences, standings=standings, timeline=tuple(states), monitoring=monitored)
 
 
 def decided(standing: Standing, day: date, *, cause: Cause | None = None) -> Decision:

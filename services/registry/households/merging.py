@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from services.registry.households import registering, rules
+from services.registry.households import monitoring, registering, rules
 from services.registry.households.incomes import with_income
 from services.registry.households.judging import Identity, Surroundings, identify, in_school
 from services.registry.households.records import Author, Household, Person
@@ -94,7 +94,8 @@ class HouseholdMerge:
         if (residences, standings) == (old.residences, old.standings):
             return old
         timeline = tuple(rules.timeline(self._around.tree, residences, standings))
-        return replace(old, residences=residences, standings=standings, timeline=timeline)
+        monitored = monitoring.unless_poor(old.monitoring, standings)
+        return replace(old, residences=residences, standings=standings, timeline=timeline, monitoring=monitored)
 
     def _attributes(self, held: Any, given: BaseModel, path: Path, pointer: str) -> Any:
         """Attributes field by field, nested ones too; what is not given stays."""

@@ -11,6 +11,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from services.registry.households.attributes import Cause
+from services.registry.households.rules import Standings
+from shared.contracts.household import STOCK
 from shared.contracts.standing import MonitoringCategory
 from shared.http.fields import Day
 
@@ -20,7 +22,7 @@ LABELS: Mapping[MonitoringCategory, str] = {
 
 
 class Monitoring(BaseModel):
-    """Days in which a household was monitored: from a decision to another one, or until it is off the register."""
+    """Days in which a household was monitored: from a decision to another one, until it is poor again, or off the register."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,8 +44,14 @@ def ended(stretches: Monitored, day: date) -> Monitored:
     return (*stretches[:-1], stretches[-1].model_copy(update={"valid_to": day}))
 
 
+def unless_poor(stretches: Monitored, standings: Standings) -> Monitored:
+    """With none that goes on once the household counts as stock, as after a relapse 返贫: no category is for those."""
+    last = standings[-1]
+    return cut(stretches, last.valid_from) if last.value in STOCK else stretches
+
+
 def cut(stretches: Monitored, day: date) -> Monitored:
-    """With no stretch that goes beyond a day, from which on the household is off the register.
+    """With no stretch that goes beyond a day, from which on the household is off the register, or poor.
 
     One that began later is left without a day: none is ever taken away.
     """
