@@ -41,6 +41,19 @@ async def test_only_what_may_be_published_is_shown(registry: httpx.AsyncClient) 
     assert (await registry.get("/v1/public-register?standing=poor")).json()["items"] == []
 
 
+async def test_a_standing_is_published_since_it_holds_not_since_the_last_move(registry: httpx.AsyncClient) -> None:
+    made = await make(registry, standing="exited_supported")
+    for version, (change, day) in enumerate(
+        [({"village": OTHER_VILLAGE}, "2018-12-01"), ({"standing": "relapsed"}, "2019-03-01"),
+         ({"village": VILLAGE}, "2019-05-01")], start=1,
+    ):  # fmt: skip
+        patch = {**change, "effective_on": day, "reason": "搬迁或返贫"}
+        answer = await registry.patch(f"/v1/households/{made['id']}", json=patch, headers=matching(version))
+        assert answer.status_code == 200, answer.text
+        [item] = (await registry.get("/v1/public-register")).json()["items"]
+        assert item["since"] == ("2014-05-01" if version == 1 else "2019-03-01")
+
+
 async def test_who_never_was_poor_is_not_published(registry: httpx.AsyncClient) -> None:
     made = await make(registry)
     for standing in ("ordinary", "welfare_only"):

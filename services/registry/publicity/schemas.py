@@ -37,4 +37,4 @@ class PublicHousehold(BaseModel):
     )
     people: int = Field(description="Members 人口.")
     standing: Standing = Field(description="Standing today 状态.")
-    since: Day = Field(description="Since when 起始日期.")
+    since: Day = Field(description="Since when it has this standing 状态起始日期.")

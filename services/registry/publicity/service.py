@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from services.registry.publicity.schemas import BoardQuery, PublicHousehold, Pub
 from shared import errors
 from shared.auth import Caller
 from shared.contracts.division import DivisionTree, Path
-from shared.contracts.household import HouseholdEvent
+from shared.contracts.household import HouseholdEvent, HouseholdState
 from shared.db import Pg
 from shared.errors import Problem
 
@@ -97,8 +98,14 @@ def _published(
         head=_head(row, births, registry, day, full=full),
         people=row["people"],
         standing=state.standing,
-        since=state.valid_from,
+        since=_since(event, state),
     )
+
+
+def _since(event: HouseholdEvent, state: HouseholdState) -> date:
+    """Since when the standing of a state holds: a state also begins with a move, or with a change of the divisions."""
+    before = (each for each in reversed(event.timeline) if each.valid_from <= state.valid_from)
+    return [each.valid_from for each in takewhile(lambda each: each.standing == state.standing, before)][-1]
 
 
 def _head(row: Any, births: Mapping[UUID, date], registry: Registry, day: date, *, full: bool) -> str | None:
