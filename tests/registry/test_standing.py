@@ -125,6 +125,12 @@ async def test_steps_are_taken_in_order_on_days_in_order(office: Office) -> None
     assert posted["next"]["not_before"] == later(START, 7)
     assert faults(await office.step(posted, on=later(START, 6))) == {("/on", "notice_running")}
     assert (await office.step(posted, on=later(START, 7))).status_code == 200
+    other = await office.proposed(kind="exit", household=(await able(office.client))["id"], year=2018, on="2018-12-14")
+    running = await office.upto(other, "announcement")
+    for on in ("2018-12-13", "2018-12-20", "2018-12-21"):
+        refused = await office.step(running, on=on)
+        [told] = refused.json()["errors"]
+        assert (told["code"], told["message"].endswith("not before 2018-12-21")) == ("notice_running", True), on
     stale = await office.step(posted)
     assert stale.status_code == 412
 

@@ -158,8 +158,9 @@ def with_step(decision: Decision, step: Step, notice_days: int, today: date) -> 
         )
     first = earliest(decision, notice_days)
     running = PROCEDURES[decision.kind][len(decision.steps) - 1].notice
-    if running and decision.steps[-1].on <= step.on < first:
-        raise errors.invalid(fault("/on", "notice_running", f"the notice runs until {first}", f"公示期至 {first}"))
+    if running and (decision.steps[-1].on <= step.on < first or today < first):
+        en, zh = f"the notice has not run its days: not before {first}", f"公示期未满,最早 {first} 办理"
+        raise errors.invalid(fault("/on", "notice_running", en, zh))
     check_day(step.on, first, today)
     concluded = due is PROCEDURES[decision.kind][-1]
     check_year(decision.year, step.on, "/on", concluded=concluded)
