@@ -147,6 +147,28 @@ async def test_no_population_of_before_a_split_counts_for_what_remains(office: O
     assert (await office.propose(**enough)).status_code == 201
 
 
+async def test_a_county_exits_by_what_its_assessment_counted_not_by_what_it_applied_with(office: Office) -> None:
+    """The assessment 省专项评估 comes two steps after the application: its counts are stated when they are there."""
+    body = {"kind": "county_exit", "division": COUNTY}
+    applied = await office.proposed(**body, county={**SURVEY, "missed": 0, "wrongly_exited": 0})
+    early = await office.step(applied, county=SURVEY)
+    assert faults(early) == {("/county", "other_kind")}
+    due = await office.upto(applied, "special_assessment")
+    counted = {
+        **SURVEY, "unregistered_people": 98_000, "exited_people": 2000, "surveyed_unregistered": 10_000,
+        "missed": 199, "surveyed_exited": 1000, "wrongly_exited": 19,
+    }  # fmt: skip
+    failed = {**counted, "missed": 200, "satisfied": 899}
+    assert faults(await office.step(due, county=failed)) == {("/county", "missed"), ("/county", "approval")}
+    assessed = await office.stepped(due, county=counted)
+    assert (assessed["county"]["missed"], assessed["steps"][-1]["county"]["missed"]) == (0, 199)
+    last = await office.upto(assessed, "provincial_approval")
+    twelve = [member(), *(member("other") for _ in range(11))]
+    await make(office.client, village=ITS_VILLAGE, registered_on="2018-10-01", members=twelve)
+    # (12 + 199/10,000 x 98,000 + 19/1,000 x 2,000) / 100,000 is above 2 %; as applied for, it is hardly anything.
+    assert faults(await office.step(last)) == {("/county", "incidence")}
+
+
 WRONG: list[tuple[dict[str, Any], tuple[str, str]]] = [
     ({"kind": "village_exit", "division": COUNTY, "village": READY}, ("/division", "division_unknown")),
     ({"kind": "county_exit", "division": VILLAGE, "county": SURVEY}, ("/division", "division_unknown")),

@@ -130,7 +130,8 @@ async def take_standing_step(
 ) -> DecisionOut:
     """In the order of the procedure, each dated not before the last one, nor before a public notice has run.
 
-    Reviews need the role `reviewer` and another key than the proposer's. The last step concludes: the household's
+    Reviews need the role `reviewer` and another key than the proposer's. A county's assessment may state what it counted:
+    it is refused where the county does not pass by that. The last step concludes: the household's
     standing, or the designation of the village or county, changes from its day on.
     """
     return _answer(await service.advance(registry, caller, decision_id, expected, body), response, registry)

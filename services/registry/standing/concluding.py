@@ -24,7 +24,7 @@ async def conclude(pg: Pg, registry: Registry, caller: Caller, decision: Decisio
         household = await _household(pg, registry, caller, decision, day)
         return await _certified(pg, registry, decision, household) if decision.kind == "exit" else decision
     tree = await divisions.current_tree(pg, registry.divisions)
-    code, village, county = decision.division, decision.village, decision.county
+    code, village, county = decision.division, decision.village, decision.survey
     await judging.check_division(pg, registry, tree, code, day, village=village, county=county)
     division, _ = judging.located(tree, caller, decision.kind, code, day)
     kinds = judging.POOR_VILLAGE if decision.kind == "village_exit" else judging.POOR_COUNTY

@@ -55,6 +55,9 @@ class Step(Act):
 
     step: StepCode
     evidence: tuple[Evidence, ...] = Field(description="Documents it rests on 佐证材料.")
+    county: CountySurvey | None = Field(
+        default=None, description="Of special_assessment: what it counted 专项评估数据; null: as the county applied."
+    )
 
 
 class Resolution(Act):
@@ -101,6 +104,11 @@ class Decision(_Record):
     @property
     def proposer(self) -> UUID:
         return self.steps[0].by
+
+    @property
+    def survey(self) -> CountySurvey | None:
+        """What the exit of a county is judged by: what its assessment counted, or what it applied with until then."""
+        return next((step.county for step in self.steps if step.county is not None), self.county)
 
     @property
     def ended_on(self) -> date | None:

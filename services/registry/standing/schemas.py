@@ -67,7 +67,7 @@ class Proposal(DocumentedIn):
         description="Of monitoring: unstable_exit 脱贫不稳定户, marginal 边缘易致贫户, sudden_hardship 突发严重困难户.",
     )
     village: VillageEvidence | None = Field(default=None, description="Of village_exit 村退出指标.")
-    county: CountySurvey | None = Field(default=None, description="Of county_exit 县退出评估数据.")
+    county: CountySurvey | None = Field(default=None, description="Of county_exit: what it applies with 县退出评估数据.")
 
 
 class StepIn(DocumentedIn):
@@ -78,6 +78,11 @@ class StepIn(DocumentedIn):
     )
 
     step: StepCode = Field(description="Which step 环节; it must be the next one.")
+    county: CountySurvey | None = Field(
+        default=None,
+        description="Of special_assessment: what it counted 专项评估数据, which then counts instead of what the county "
+        "applied with.",
+    )
 
 
 class ObjectionIn(DocumentedIn):

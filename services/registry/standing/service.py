@@ -119,6 +119,12 @@ async def _household(pg: Pg, registry: Registry, caller: Caller, name: str) -> H
         raise errors.invalid(unknown) from problem
 
 
+async def _check_survey(pg: Pg, registry: Registry, decision: Decision) -> None:
+    """Raises 422 where a county does not pass by what its assessment counted."""
+    tree, day = await divisions.current_tree(pg, registry.divisions), decision.steps[-1].on
+    await judging.check_division(pg, registry, tree, decision.division, day, village=None, county=decision.survey)
+
+
 async def advance(registry: Registry, caller: Caller, decision_id: UUID, expected: int, body: StepIn) -> Decision:
     """Take the next step; the last one brings the decision about. Raises 403, 404, 409, 412, 422."""
 
@@ -126,7 +132,11 @@ async def advance(registry: Registry, caller: Caller, decision_id: UUID, expecte
         due = rules.next_step(old)
         if due is not None and not caller.may(due.role):
             raise Problem(errors.FORBIDDEN, extensions={"required_roles": [due.role]})
-        step = Step(**_act(body, caller, now, last), step=body.step, evidence=tuple(body.evidence))
+        if body.county is not None and body.step != "special_assessment":
+            raise errors.invalid(fault("/county", "other_kind", "goes with the assessment alone", "仅适用于专项评估环节"))
+        step = Step(
+            **_act(body, caller, now, last), step=body.step, evidence=tuple(body.evidence), county=body.county
+        )
         new = rules.with_step(old, step, registry.standing.notice_days, last)
         if new.state == "concluded":
             _check_window(registry, new.kind, step.on)
@@ -192,6 +202,8 @@ async def _changed(
             new = act(old, now, last)
             if new.state == "concluded":
                 new = await concluding.conclude(pg, registry, caller, new)
+            elif new.survey != old.survey:
+                await _check_survey(pg, registry, new)
             household = new.household_id
             place = new.path if household is None else await reading.place_of(pg, household)
             await store.change(pg, registry, new, Author(caller.key_id, now, body.note), place)
