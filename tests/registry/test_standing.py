@@ -11,7 +11,19 @@ from fastapi import FastAPI
 
 from services.registry.standing import service
 from shared.clock import FixedClock
-from tests.registry.conftest import VILLAGE, app_on, client_of, events, faults, issue, make, matching, member
+from tests.registry.conftest import (
+    VILLAGE,
+    XIPING,
+    XIXIA,
+    app_on,
+    client_of,
+    events,
+    faults,
+    issue,
+    make,
+    matching,
+    member,
+)
 from tests.registry.standing import INSURED, START, URL, Office, able, app_in_2018, later
 
 
@@ -148,6 +160,22 @@ async def test_a_proposer_does_not_review(office: Office) -> None:
     assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
     assert refused.json()["required_roles"] == ["reviewer"]
     assert (await office.concluded(posted))["state"] == "concluded"
+
+
+async def test_a_review_is_that_of_its_office(office: Office) -> None:
+    """乡镇审核, 县级复审: a township does not review in place of its county."""
+    town, county = [await issue(office.client, ["reviewer"], [code]) for code in (XIPING, XIXIA)]
+    home = await make(office.client, standing="ordinary", cause=None)
+    decision = await office.upto(
+        await office.proposed(kind="identification", household=home["id"], cause="illness"), "township_review"
+    )
+    assert decision["next"]["level"] == "township"
+    township = Office(office.client, office.recorder, town)
+    rechecked = await office.upto(await township.stepped(decision), "county_recheck")
+    assert rechecked["next"]["level"] == "county"
+    refused = await township.step(rechecked)
+    assert (refused.status_code, refused.json()["code"]) == (403, "office_above")
+    assert (await Office(office.client, office.recorder, county).step(rechecked)).status_code == 200
 
 
 async def test_an_objection_blocks_until_it_is_dismissed(office: Office) -> None:

@@ -110,7 +110,11 @@ async def test_a_county_exits_by_the_rates_of_its_assessment(office: Office) -> 
     behind = {**SURVEY, "province_income_growth_bp": 951, "services_near_mean": None}
     growth = {("/county", "income_growth"), ("/county", "public_services")}
     assert faults(await office.propose(**body, county=behind)) == growth
-    decision = await office.concluded(await office.proposed(**body, county=SURVEY))
+    applied = await office.proposed(**body, county=SURVEY)
+    itself = Office(office.client, office.recorder, await issue(office.client, ["reviewer"], [COUNTY]))
+    refused = await itself.step(applied)
+    assert (refused.status_code, refused.json()["code"]) == (403, "office_above"), "no county reviews its own exit"
+    decision = await office.concluded(applied)
     day = decision["steps"][-1]["on"]
     assert [step["step"] for step in decision["steps"]] == [
         "application", "city_review", "special_assessment", "public_notice", "provincial_approval"

@@ -22,7 +22,7 @@ LABELS: Mapping[MonitoringCategory, str] = {
 
 
 class Monitoring(BaseModel):
-    """Days in which a household was monitored: from a decision to another one, or until it is poor or off the register."""
+    """Days in which a household was monitored: until another decision, until it is poor again, or off the register."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

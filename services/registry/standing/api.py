@@ -130,9 +130,10 @@ async def take_standing_step(
 ) -> DecisionOut:
     """In the order of the procedure, each dated not before the last one, nor before a public notice has run.
 
-    Reviews need the role `reviewer` and another key than the proposer's. A county's assessment may state what it counted:
-    it is refused where the county does not pass by that. The last step concludes: the household's
-    standing, or the designation of the village or county, changes from its day on.
+    Reviews need the role `reviewer`, another key than the proposer's, and one of the office whose review it is
+    (`next.level`): no township rechecks for its county, no county reviews its own exit. A county's assessment may
+    state what it counted; it is refused where the county does not pass by that. The last step concludes: the
+    household's standing, or the designation of the village or county, changes from its day on.
     """
     return _answer(await service.advance(registry, caller, decision_id, expected, body), response, registry)
 
@@ -216,6 +217,7 @@ def _shown(decision: Decision, registry: Registry) -> DecisionOut:
         step=due.code,
         title=due.title,
         role=due.role,
+        level=due.level,
         not_before=rules.earliest(decision, registry.standing.notice_days),
     )
     return DecisionOut(**dict(decision), next=following)

@@ -3,7 +3,7 @@
 Source: domain.md 2, "Process".
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
@@ -11,6 +11,7 @@ from uuid import UUID
 
 from services.registry.standing.records import Act, Decision, Objection, Resolution, Step
 from shared import errors
+from shared.contracts.division import Path
 from shared.contracts.household import EXITED, STOCK, Standing
 from shared.contracts.standing import DecisionKind, MonitoringCategory, StepCode
 from shared.errors import Problem, fault
@@ -41,14 +42,23 @@ OWN_PROPOSAL = errors.kind(
     "own_proposal", 403, "Somebody else must review it", "不得审核本人提出的认定",
     "A decision is reviewed by another key than the one that proposed it.", "审核人不得是提出人。",
 )  # fmt: skip
+OFFICE_ABOVE = errors.kind(
+    "office_above", 403, "It is for an office above", "须由上级单位办理",
+    "A step of the township, county or city is taken by a key whose divisions reach as far up: see next.level.",
+    "乡镇、县级、市级环节由该级或上级单位的密钥办理,见 next.level。",
+)  # fmt: skip
 MONITORING_OFF = errors.kind(
     "monitoring_off", 409, "Monitoring is not kept here", "未启用监测对象管理",
     "Categories of monitoring date from 2020; the operator turns them on with BANGFU_REGISTRY_MONITORING.",
     "监测对象为 2020 年起的类别,由运维人员通过 BANGFU_REGISTRY_MONITORING 启用。",
 )  # fmt: skip
 KINDS = (
-    DECISION_OPEN, DECISION_ENDED, OBJECTION_OPEN, OBJECTION_RESOLVED, OUTSIDE_WINDOW, OWN_PROPOSAL, MONITORING_OFF
+    DECISION_OPEN, DECISION_ENDED, OBJECTION_OPEN, OBJECTION_RESOLVED, OUTSIDE_WINDOW, OWN_PROPOSAL, OFFICE_ABOVE,
+    MONITORING_OFF,
 )  # fmt: skip
+
+
+Office = Literal["township", "county", "city"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +72,14 @@ class StepRule:
     """Runs for days 公示 before the next step may be taken."""
     signed: bool = False
     """Needs the document that the household signed."""
+    level: Office | None = None
+    """Whose review it is 办理层级; None: of any office that has the household or division in scope."""
 
 
 _AS_A_RELAPSE = (
     StepRule("verification", "入户核实"),
     StepRule("public_notice", "村内公示", notice=True),
-    StepRule("county_recheck", "县级复审", "reviewer"),
+    StepRule("county_recheck", "县级复审", "reviewer", level="county"),
     StepRule("announcement", "公告"),
 )
 """What follows the report."""
@@ -76,9 +88,9 @@ PROCEDURES: Mapping[DecisionKind, tuple[StepRule, ...]] = {
         StepRule("application", "农户申请"),
         StepRule("democratic_appraisal", "民主评议"),
         StepRule("first_notice", "第一次公示", notice=True),
-        StepRule("township_review", "乡镇审核", "reviewer"),
+        StepRule("township_review", "乡镇审核", "reviewer", level="township"),
         StepRule("second_notice", "第二次公示", notice=True),
-        StepRule("county_recheck", "县级复审", "reviewer"),
+        StepRule("county_recheck", "县级复审", "reviewer", level="county"),
         StepRule("announcement", "公告"),
     ),
     "exit": (
@@ -94,15 +106,15 @@ PROCEDURES: Mapping[DecisionKind, tuple[StepRule, ...]] = {
         StepRule("application", "村级申请"),
         StepRule("verification", "乡镇核实"),
         StepRule("public_notice", "公示", notice=True),
-        StepRule("county_recheck", "县级审定", "reviewer"),
+        StepRule("county_recheck", "县级审定", "reviewer", level="county"),
         StepRule("announcement", "公告退出"),
     ),
     "county_exit": (
         StepRule("application", "县级申请"),
-        StepRule("city_review", "市级初审", "reviewer"),
+        StepRule("city_review", "市级初审", "reviewer", level="city"),
         StepRule("special_assessment", "省级专项评估"),
         StepRule("public_notice", "公示", notice=True),
-        StepRule("provincial_approval", "省政府批准", "reviewer"),
+        StepRule("provincial_approval", "省政府批准", "reviewer", level="city"),
     ),
     # No source names the steps of these two: they go as a relapse does.
     "monitoring": (StepRule("report", "监测对象申报"), *_AS_A_RELAPSE),
@@ -202,6 +214,21 @@ def _check_reviewer(decision: Decision, key: UUID) -> None:
     """Raises 403 for the key that proposed it."""
     if key == decision.proposer:
         raise Problem(OWN_PROPOSAL)
+
+
+def check_office(level: Office | None, place: Path, divisions: Collection[str]) -> None:
+    """Raises 403 where a step at a place is for an office above the divisions in scope.
+
+    The city enters what the province approved: there is no key above it.
+    """
+    reached = {
+        None: place.scopes(),
+        "township": (place.township, place.managing_unit, place.city),
+        "county": (place.managing_unit, place.city),
+        "city": (place.city,),
+    }[level]
+    if set(divisions).isdisjoint(reached):
+        raise Problem(OFFICE_ABOVE)
 
 
 def check_day(day: date, first: date, last: date) -> None:

@@ -10,6 +10,7 @@ from services.registry.households.incomes import Year
 from services.registry.standing.evidence import CountySurvey, VillageEvidence
 from services.registry.standing.exit_tests import Check, Result, Value
 from services.registry.standing.records import Decision, Evidence
+from services.registry.standing.rules import Office
 from shared.contracts.standing import DecisionKind, MonitoringCategory, StepCode
 from shared.errors import Language
 from shared.http.fields import Day, Division
@@ -67,7 +68,7 @@ class Proposal(DocumentedIn):
         description="Of monitoring: unstable_exit 脱贫不稳定户, marginal 边缘易致贫户, sudden_hardship 突发严重困难户.",
     )
     village: VillageEvidence | None = Field(default=None, description="Of village_exit 村退出指标.")
-    county: CountySurvey | None = Field(default=None, description="Of county_exit: what it applies with 县退出评估数据.")
+    county: CountySurvey | None = Field(default=None, description="Of county_exit: what it applies with 县退出数据.")
 
 
 class StepIn(DocumentedIn):
@@ -116,6 +117,10 @@ class NextStep(BaseModel):
     step: StepCode
     title: str = Field(description="Name of the step 环节名称.")
     role: str = Field(description="Role that takes it: recorder, or a reviewer with another key than the proposer's.")
+    level: Office | None = Field(
+        description="Office whose review it is 办理层级: the key's divisions reach as far up; null: any in whose "
+        "divisions the household, village or county lies."
+    )
     not_before: Day = Field(description="First day it may carry, public notices included.")
 
 

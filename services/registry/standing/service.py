@@ -133,10 +133,9 @@ async def advance(registry: Registry, caller: Caller, decision_id: UUID, expecte
         if due is not None and not caller.may(due.role):
             raise Problem(errors.FORBIDDEN, extensions={"required_roles": [due.role]})
         if body.county is not None and body.step != "special_assessment":
-            raise errors.invalid(fault("/county", "other_kind", "goes with the assessment alone", "仅适用于专项评估环节"))
-        step = Step(
-            **_act(body, caller, now, last), step=body.step, evidence=tuple(body.evidence), county=body.county
-        )
+            beside = fault("/county", "other_kind", "goes with the assessment alone", "仅适用于专项评估环节")
+            raise errors.invalid(beside)
+        step = Step(**_act(body, caller, now, last), step=body.step, evidence=tuple(body.evidence), county=body.county)
         new = rules.with_step(old, step, registry.standing.notice_days, last)
         if new.state == "concluded":
             _check_window(registry, new.kind, step.on)
@@ -206,6 +205,8 @@ async def _changed(
                 await _check_survey(pg, registry, new)
             household = new.household_id
             place = new.path if household is None else await reading.place_of(pg, household)
+            if new.steps != old.steps:
+                rules.check_office(rules.PROCEDURES[new.kind][len(old.steps)].level, place, caller.divisions)
             await store.change(pg, registry, new, Author(caller.key_id, now, body.note), place)
         return new
 
