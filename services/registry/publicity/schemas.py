@@ -32,7 +32,7 @@ class PublicHousehold(BaseModel):
     village_name: str
     head: str | None = Field(
         description="Name of the head 户主, masked 脱敏 (on a village board in full where the register is so set); "
-        "null for a minor.",
+        "null for a minor, and for who was erased.",
         examples=["张*丰"],
     )
     people: int = Field(description="Members 人口.")

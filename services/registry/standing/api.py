@@ -130,7 +130,8 @@ async def take_standing_step(
 ) -> DecisionOut:
     """In the order of the procedure, each dated not before the last one, nor before a public notice has run.
 
-    Reviews need the role `reviewer` and another key than the proposer's. The last step concludes: the household's
+    Reviews need the role `reviewer` and another key than the proposer's; those of a township, a county or the city, one
+    that has the whole of it in its scope. The last step concludes: the household's
     standing, or the designation of the village or county, changes from its day on.
     """
     return _answer(await service.advance(registry, caller, decision_id, expected, body), response, registry)
@@ -215,6 +216,7 @@ def _shown(decision: Decision, registry: Registry) -> DecisionOut:
         step=due.code,
         title=due.title,
         role=due.role,
+        level=due.level,
         not_before=rules.earliest(decision, registry.standing.notice_days),
     )
     return DecisionOut(**dict(decision), next=following)

@@ -3,7 +3,7 @@
 Source: domain.md 2, "Process".
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
@@ -11,6 +11,7 @@ from uuid import UUID
 
 from services.registry.standing.records import Act, Decision, Objection, Resolution, Step
 from shared import errors
+from shared.contracts.division import Path
 from shared.contracts.household import EXITED, STOCK, Standing
 from shared.contracts.standing import DecisionKind, MonitoringCategory, StepCode
 from shared.errors import Problem, fault
@@ -41,14 +42,21 @@ OWN_PROPOSAL = errors.kind(
     "own_proposal", 403, "Somebody else must review it", "不得审核本人提出的认定",
     "A decision is reviewed by another key than the one that proposed it.", "审核人不得是提出人。",
 )  # fmt: skip
+BELOW_LEVEL = errors.kind(
+    "below_level", 403, "A higher level must review it", "须由上级审核",
+    "What the township, the county or the city reviews is entered by a key that has the whole of it in its scope.",
+    "乡镇、县级、市级审核环节,须由辖区覆盖该乡镇、该县(区)或全市的密钥办理。",
+)  # fmt: skip
 MONITORING_OFF = errors.kind(
     "monitoring_off", 409, "Monitoring is not kept here", "未启用监测对象管理",
     "Categories of monitoring date from 2020; the operator turns them on with BANGFU_REGISTRY_MONITORING.",
     "监测对象为 2020 年起的类别,由运维人员通过 BANGFU_REGISTRY_MONITORING 启用。",
 )  # fmt: skip
 KINDS = (
-    DECISION_OPEN, DECISION_ENDED, OBJECTION_OPEN, OBJECTION_RESOLVED, OUTSIDE_WINDOW, OWN_PROPOSAL, MONITORING_OFF
+    DECISION_OPEN, DECISION_ENDED, OBJECTION_OPEN, OBJECTION_RESOLVED, OUTSIDE_WINDOW, OWN_PROPOSAL, BELOW_LEVEL,
+    MONITORING_OFF,
 )  # fmt: skip
+Level = Literal["township", "county", "city"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,8 @@ class StepRule:
     code: StepCode
     title: str
     role: Literal["recorder", "reviewer"] = "recorder"
+    level: Level | None = None
+    """Whose review it is: nobody below that level may take it. What the province decides, the city enters."""
     notice: bool = False
     """Runs for days 公示 before the next step may be taken."""
     signed: bool = False
@@ -67,7 +77,7 @@ class StepRule:
 _AS_A_RELAPSE = (
     StepRule("verification", "入户核实"),
     StepRule("public_notice", "村内公示", notice=True),
-    StepRule("county_recheck", "县级复审", "reviewer"),
+    StepRule("county_recheck", "县级复审", "reviewer", "county"),
     StepRule("announcement", "公告"),
 )
 """What follows the report."""
@@ -76,9 +86,9 @@ PROCEDURES: Mapping[DecisionKind, tuple[StepRule, ...]] = {
         StepRule("application", "农户申请"),
         StepRule("democratic_appraisal", "民主评议"),
         StepRule("first_notice", "第一次公示", notice=True),
-        StepRule("township_review", "乡镇审核", "reviewer"),
+        StepRule("township_review", "乡镇审核", "reviewer", "township"),
         StepRule("second_notice", "第二次公示", notice=True),
-        StepRule("county_recheck", "县级复审", "reviewer"),
+        StepRule("county_recheck", "县级复审", "reviewer", "county"),
         StepRule("announcement", "公告"),
     ),
     "exit": (
@@ -94,15 +104,15 @@ PROCEDURES: Mapping[DecisionKind, tuple[StepRule, ...]] = {
         StepRule("application", "村级申请"),
         StepRule("verification", "乡镇核实"),
         StepRule("public_notice", "公示", notice=True),
-        StepRule("county_recheck", "县级审定", "reviewer"),
+        StepRule("county_recheck", "县级审定", "reviewer", "county"),
         StepRule("announcement", "公告退出"),
     ),
     "county_exit": (
         StepRule("application", "县级申请"),
-        StepRule("city_review", "市级初审", "reviewer"),
+        StepRule("city_review", "市级初审", "reviewer", "city"),
         StepRule("special_assessment", "省级专项评估"),
         StepRule("public_notice", "公示", notice=True),
-        StepRule("provincial_approval", "省政府批准", "reviewer"),
+        StepRule("provincial_approval", "省政府批准", "reviewer", "city"),
     ),
     # No source names the steps of these two: they go as a relapse does.
     "monitoring": (StepRule("report", "监测对象申报"), *_AS_A_RELAPSE),
@@ -137,10 +147,22 @@ def next_step(decision: Decision) -> StepRule | None:
 
 def earliest(decision: Decision, notice_days: int) -> date:
     """The first day the next step may carry: not before the last one, nor before the notice has run."""
-    last = decision.steps[-1]
+    resolved = (each.resolution.on for each in decision.objections if each.resolution is not None)
+    return max([_ready(decision, notice_days), *resolved])
+
+
+def _ready(decision: Decision, notice_days: int) -> date:
+    """The day of the last step, or the first one after its notice: that runs from the day it was put up."""
     notice = PROCEDURES[decision.kind][len(decision.steps) - 1].notice
-    ready = last.on + timedelta(days=notice_days if notice else 0)
-    return max([ready, *(each.resolution.on for each in decision.objections if each.resolution is not None)])
+    return decision.steps[-1].on + timedelta(days=notice_days if notice else 0)
+
+
+def check_level(step: StepRule, place: Path, divisions: Sequence[str]) -> None:
+    """Raises 403 where none of a key's divisions is of the level that takes the step at a place."""
+    city, county = (place.city,), (place.city, place.managing_unit)
+    reviewing = {"township": (*county, place.township), "county": county, "city": city}
+    if step.level is not None and set(divisions).isdisjoint(reviewing[step.level]):
+        raise Problem(BELOW_LEVEL, extensions={"required_level": step.level})
 
 
 def with_step(decision: Decision, step: Step, notice_days: int, today: date) -> Decision:
@@ -156,11 +178,10 @@ def with_step(decision: Decision, step: Step, notice_days: int, today: date) -> 
         raise errors.invalid(
             fault("/evidence", "signature_missing", "the signed document is needed", "须附户主签字材料")
         )
-    first = earliest(decision, notice_days)
-    running = PROCEDURES[decision.kind][len(decision.steps) - 1].notice
-    if running and decision.steps[-1].on <= step.on < first:
-        raise errors.invalid(fault("/on", "notice_running", f"the notice runs until {first}", f"公示期至 {first}"))
-    check_day(step.on, first, today)
+    if decision.steps[-1].on <= step.on < (ready := _ready(decision, notice_days)):
+        until = ready - timedelta(days=1)
+        raise errors.invalid(fault("/on", "notice_running", f"the notice runs until {until}", f"公示期至 {until}"))
+    check_day(step.on, earliest(decision, notice_days), today)
     concluded = due is PROCEDURES[decision.kind][-1]
     check_year(decision.year, step.on, "/on", concluded=concluded)
     return _next(decision, steps=(*decision.steps, step), state="concluded" if concluded else "open")
@@ -205,10 +226,10 @@ def _check_reviewer(decision: Decision, key: UUID) -> None:
 
 def check_day(day: date, first: date, last: date) -> None:
     """Raises 422 for a day outside its bounds."""
-    if not first <= day <= last:
-        raise errors.invalid(
-            fault("/on", "day_out_of_range", f"between {first} and {last}", f"须在 {first} 至 {last} 之间")
-        )
+    if day > last:
+        raise errors.invalid(fault("/on", "day_out_of_range", f"not after {last}", f"不得晚于 {last}"))
+    if day < first:
+        raise errors.invalid(fault("/on", "day_out_of_range", f"not before {first}", f"不得早于 {first}"))
 
 
 def check_year(year: int | None, day: date, pointer: str, *, concluded: bool) -> None:
