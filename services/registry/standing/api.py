@@ -70,7 +70,7 @@ async def list_standing_decisions(
     registry: RegistryDep,
 ) -> Page[DecisionOut]:
     """Decisions within your divisions, in the order in which they were proposed."""
-    filters = Filters(**{name: getattr(query, name) for name in Filters.__slots__})
+    filters = Filters(query.kind, query.state, query.division, query.household)
     after = query.after(request)
     async with registry.runtime.database.driver() as pg:
         found = await store.page(pg, filters, caller, after=UUID(after[0]) if after else None, limit=query.limit + 1)

@@ -119,6 +119,8 @@ PROCEDURES: Mapping[DecisionKind, tuple[StepRule, ...]] = {
     "monitoring_end": (StepRule("report", "风险消除申报"), *_AS_A_RELAPSE),
 }
 """The first step of each is taken by proposing, the last one concludes."""
+NOTICES = frozenset(step.code for steps in PROCEDURES.values() for step in steps if step.notice)
+"""The steps that put up a public notice 公示."""
 
 _NEVER_POOR: frozenset[Standing] = frozenset({"ordinary", "welfare_only"})
 FROM: Mapping[DecisionKind, frozenset[Standing]] = {
@@ -149,6 +151,11 @@ def earliest(decision: Decision, notice_days: int) -> date:
     """The first day the next step may carry: not before the last one, nor before the notice has run."""
     resolved = (each.resolution.on for each in decision.objections if each.resolution is not None)
     return max([_ready(decision, notice_days), *resolved])
+
+
+def notice_of(decision: Decision, notice_days: int) -> tuple[date, date]:
+    """The first and the last day of the public notice that its last step put up."""
+    return decision.steps[-1].on, _ready(decision, notice_days) - timedelta(days=1)
 
 
 def _ready(decision: Decision, notice_days: int) -> date:

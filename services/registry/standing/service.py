@@ -1,7 +1,7 @@
 """Use cases of decisions: propose, go on, object, resolve, take back; each in one transaction."""
 
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -14,9 +14,11 @@ from services.registry.households.records import Author, Household
 from services.registry.standing import concluding, judging, rules, store
 from services.registry.standing.records import Act, Decision, Objection, Resolution, Step
 from services.registry.standing.schemas import ActIn, ObjectionIn, Proposal, ResolutionIn, StepIn, WithdrawalIn
+from services.registry.standing.store import Filters
 from shared import errors
 from shared.auth import Caller
 from shared.contracts.division import Path
+from shared.contracts.standing import DecisionKind
 from shared.db import Pg
 from shared.errors import Problem, fault
 from shared.http.etag import check_version
@@ -43,6 +45,32 @@ class _Moment(NamedTuple):
     now: datetime
     today: date
     place: Path
+
+
+async def in_notice(
+    pg: Pg,
+    registry: Registry,
+    caller: Caller,
+    kind: DecisionKind | None,
+    division: str | None,
+    *,
+    after: UUID | None,
+    limit: int,
+) -> list[Decision]:
+    """Decisions whose public notice 公示 is up today, in the order in which they were proposed."""
+    return await store.page(pg, _posted(registry, kind, division), caller, after=after, limit=limit)
+
+
+async def count_in_notice(
+    pg: Pg, registry: Registry, caller: Caller, kind: DecisionKind | None, division: str | None
+) -> int:
+    """How many there are."""
+    return await store.count(pg, _posted(registry, kind, division), caller)
+
+
+def _posted(registry: Registry, kind: DecisionKind | None, division: str | None) -> Filters:
+    day = today(registry) - timedelta(days=registry.standing.notice_days)
+    return Filters(kind=kind, division=division, posted_after=day)
 
 
 async def propose(
