@@ -123,6 +123,7 @@ REGISTRY = {
     "get_audit_head": only("admin"),
     "erase_expired_households": only("admin"),
     "list_public_register": readers(),
+    "list_public_notices": readers(),
     "show_village_board": only("recorder", "reviewer", of="division"),
     # Standing; whose exit test and certificate may be read is tested with them
     "list_standing_decisions": readers(lists="decision"),

@@ -370,3 +370,28 @@ async def test_who_sends_without_divisions_sees_what_became_of_it_and_no_county_
         for headers in (sender, other, county)
     ]
     assert seen == [200, 404, 404]
+    listed = [(await registry.get("/v1/imports", headers=headers)).json()["items"] for headers in (sender, county)]
+    assert [[each["id"] for each in found] for found in listed] == [[job["id"]], []]
+
+
+async def test_pages_hold_all_that_is_seen_newest_first(registry: httpx.AsyncClient, app: FastAPI) -> None:
+    """Jobs that one of the caller's divisions reaches, and others that they reach together, as they were sent."""
+    zone = "411391000000"
+    both, one, foreign = [
+        await put_key(app, ["importer"], divisions) for divisions in ([XIPING, zone], [XIPING], ["411325000000"])
+    ]
+    sent = []
+    for n, headers in enumerate((both, one, foreign, one, both, both, foreign, one)):
+        files = {"file": (f"{n}.jsonl", line(**household(people=n)))}
+        job = (await registry.post("/v1/imports", files=files, data={"mode": "each"}, headers=headers)).json()["id"]
+        await ended(registry, job)
+        sent += [] if headers is foreign else [job]
+    for limit in (1, 2, 3, 50):
+        found: list[str] = []
+        url = f"/v1/imports?limit={limit}&count=true"
+        while url:
+            page = (await registry.get(url, headers=both)).json()
+            assert (len(page["items"]) <= limit, page["count"]) == (True, len(sent))
+            found += [each["id"] for each in page["items"]]
+            url = f"/v1/imports?limit={limit}&count=true&cursor={page['next_cursor']}" if page["next_cursor"] else ""
+        assert found == sent[::-1], limit

@@ -171,23 +171,46 @@ async def test_entries_that_stand_under_numbers_are_told_of(
 
 
 async def test_a_look_up_is_told_of_with_all_whom_it_found(office: Office, app: FastAPI) -> None:
-    """And with what it was asked; another look-up, which did not find them, is about others."""
+    """And with what it was asked; also where it found others alone, or nobody, and was about who is erased."""
     client = office.client
-    numbers = [id_number(), id_number("19700601", 2)]
+    numbers = [id_number(), id_number("19700601", 2), id_number("19710601", 3)]
     home = await make(client, members=[member(name=NAME, id_number=numbers[0])])
     await make(client, members=[member(birth_date="1970-06-01", sex="female", id_number=numbers[1])])
-    for reason, sought in ((f"核对{NAME}一户", numbers), (f"核对{NAME}的亲属", numbers[1:])):
-        asked = {"purpose": "verification", "reason": reason, "id_numbers": sought}
-        answer = await client.post("/v1/persons/lookup", json=asked)
+    asked = (
+        (f"核对{NAME}一户", numbers[:2]), (f"核对{NAME}的亲属", numbers[1:2]), (f"核对{NAME}的亲戚", numbers[2:]),
+        ("核对他人", numbers[1:2]),
+    )  # fmt: skip
+    for reason, sought in asked:
+        looked = {"purpose": "verification", "reason": reason, "id_numbers": sought}
+        answer = await client.post("/v1/persons/lookup", json=looked)
         assert answer.status_code == 200, answer.text
-    told = [each["operation"] for each in await entries(client, app) if NAME in (each["reason"] or "")]
-    assert sorted(told) == ["person.looked_up"] * 3 + ["persons.looked_up"] * 2
+    told = await _told(client, app)
     erasure = f"/v1/households/{home['id']}/members/{home['members'][0]['id']}/erasure"
     erased = await client.post(erasure, json=REASON, headers=matching(1))
     assert erased.status_code == 200, erased.text
-    named = set(erased.json()["audit_entries"])
-    listed = [each["operation"] for each in await entries(client, app) if each["id"] in named]
-    assert sorted(listed) == ["person.looked_up"] * 2 + ["persons.looked_up"]
+    named = erased.json()["audit_entries"]
+    assert (len(named), set(named)) == (len(told), told)
+    listed = [each["operation"] for each in await entries(client, app) if each["id"] in told]
+    assert sorted(listed) == ["person.looked_up"] * 3 + ["persons.looked_up"] * 3
+
+
+async def test_what_another_person_was_revealed_for_is_told_of(
+    office: Office, app: FastAPI, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whether it was granted or denied."""
+    client = office.client
+    home = await make(client, members=[member(name=NAME)])
+    other = await make(client, members=[member(name="测试丁")])
+    url = f"/v1/households/{other['id']}/members/{other['members'][0]['id']}/reveal"
+    here, elsewhere = [await issue_revealing(app, capsys, code) for code in ("411300000000", "411325000000")]
+    reveal = {"purpose": "contact", "reason": f"寻访{NAME}的邻居"}
+    for key, status in ((here, 200), (elsewhere, 404)):
+        assert (await client.post(url, json=reveal, headers=key)).status_code == status
+    told = await _told(client, app)
+    assert len(told) == 2
+    erasure = f"/v1/households/{home['id']}/members/{home['members'][0]['id']}/erasure"
+    erased = await client.post(erasure, json=REASON, headers=matching(1))
+    assert set(erased.json()["audit_entries"]) == told
 
 
 async def test_so_does_that_about_somebody_without_a_household(office: Office, app: FastAPI) -> None:

@@ -138,6 +138,24 @@ async def test_the_key_is_changed_while_the_service_runs(
             pass
 
 
+async def test_the_cipher_is_changed_and_changed_back_under_one_key(
+    registry: httpx.AsyncClient, app: FastAPI, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The keys of the index are sealed anew, too: nothing stays under the other cipher."""
+    number = id_number()
+    await make(registry, members=[member(id_number=number, **IDENTITY)])
+    taken = household(members=[member(id_number=number)])
+    for cipher in ("sm4-gcm", "aes-gcm"):
+        monkeypatch.setenv("BANGFU_REGISTRY_CIPHER", cipher)
+        head = Vault(OLD, cipher=cipher).head
+        async with client_of(app_on(url)) as client:
+            assert await rotate_keys(app.state.runtime.settings, []) == 0
+            assert await _heads(app) == {head}
+            async with app.state.runtime.database.driver() as pg:
+                assert [row["index_keys"][:5] for row in await pg.fetch("SELECT index_keys FROM data_key")] == [head]
+            assert (await client.post("/v1/households", json=taken)).status_code == 409
+
+
 async def test_rotation_waits_for_nobody_and_goes_on_where_it_was(
     registry: httpx.AsyncClient, app: FastAPI, changed_key: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

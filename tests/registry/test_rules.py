@@ -62,7 +62,9 @@ def test_a_digit_mistyped_is_always_noticed(born: date, sequence: int, place: in
 @pytest.mark.parametrize(
     ("name", "masked"),
     [("张三丰", "张*丰"), ("张三", "张*"), ("张", "*"), ("欧阳修", "欧阳*"), ("欧阳小峰", "欧阳*峰"), ("司马", "司*"),
-     ("阿卜杜拉", "阿**拉"), ("\U00020000\U00020001", "\U00020000*")],
+     ("阿卜杜拉", "阿**拉"), ("\U00020000\U00020001", "\U00020000*"), ("淳于海燕", "淳于*燕"), ("Li Ming", "L****g"),
+     ("买买提·吐尔逊", "买****逊"), ("张 三", "张*"), ("张\u3000三", "张*"), ("阿·丁", "阿*"), ("阿.丁", "阿*"),
+     ("欧 阳 修", "欧阳*"), ("· ", "*")],
 )  # fmt: skip
 def test_masked_names(name: str, masked: str) -> None:
     assert masked_name(name) == masked

@@ -13,7 +13,6 @@ from services.registry.standing import service
 from shared.clock import FixedClock
 from tests.registry.conftest import (
     VILLAGE,
-    XIPING,
     XIXIA,
     app_on,
     client_of,
@@ -135,7 +134,9 @@ async def test_steps_are_taken_in_order_on_days_in_order(office: Office) -> None
     assert faults(await office.step(consent, evidence=[])) == {("/evidence", "signature_missing")}
     posted = await office.upto(consent, "announcement")
     assert posted["next"]["not_before"] == later(START, 7)
-    assert faults(await office.step(posted, on=later(START, 6))) == {("/on", "notice_running")}
+    early = await office.step(posted, on=later(START, 6))
+    assert faults(early) == {("/on", "notice_running")}
+    assert later(START, 6) in early.text, "its last day: on the next one it has run"
     assert (await office.step(posted, on=later(START, 7))).status_code == 200
     other = await office.proposed(kind="exit", household=(await able(office.client))["id"], year=2018, on="2018-12-14")
     running = await office.upto(other, "announcement")
@@ -162,20 +163,49 @@ async def test_a_proposer_does_not_review(office: Office) -> None:
     assert (await office.concluded(posted))["state"] == "concluded"
 
 
-async def test_a_review_is_that_of_its_office(office: Office) -> None:
-    """乡镇审核, 县级复审: a township does not review in place of its county."""
-    town, county = [await issue(office.client, ["reviewer"], [code]) for code in (XIPING, XIXIA)]
-    home = await make(office.client, standing="ordinary", cause=None)
-    decision = await office.upto(
-        await office.proposed(kind="identification", household=home["id"], cause="illness"), "township_review"
-    )
-    assert decision["next"]["level"] == "township"
-    township = Office(office.client, office.recorder, town)
-    rechecked = await office.upto(await township.stepped(decision), "county_recheck")
-    assert rechecked["next"]["level"] == "county"
-    refused = await township.step(rechecked)
-    assert (refused.status_code, refused.json()["code"]) == (403, "office_above")
-    assert (await Office(office.client, office.recorder, county).step(rechecked)).status_code == 200
+async def test_each_level_reviews_what_is_its_own(office: Office) -> None:
+    """Neither a village's nor a township's key stands for the county."""
+    home = await able(office.client, standing="ordinary", cause=None)
+    city, township = office.reviewer, [VILLAGE[:9] + "000"]
+    decision: Any = await office.proposed(kind="identification", household=home["id"], cause="illness")
+    for step, level, below, own in (
+        ("township_review", "township", [VILLAGE], township), ("county_recheck", "county", township, [XIXIA])
+    ):  # fmt: skip
+        decision = await Office(office.client, office.recorder, city).upto(decision, step)
+        assert decision["next"]["level"] == level
+        reviewers = [await issue(office.client, ["reviewer"], divisions) for divisions in (below, own)]
+        refused, taken = [
+            await Office(office.client, office.recorder, reviewer).step(decision) for reviewer in reviewers
+        ]
+        assert (refused.status_code, refused.json()["code"]) == (403, "below_level")
+        assert refused.json()["required_level"] == level
+        assert taken.status_code == 200, taken.text
+        decision = taken.json()
+
+
+async def test_nobody_is_identified_without_a_cause(office: Office) -> None:
+    """The proposal states it, unless the register knows it."""
+    home = await able(office.client, standing="ordinary", cause=None)
+    assert faults(await office.propose(kind="identification", household=home["id"])) == {("/cause", "missing")}
+    known = await able(office.client, standing="ordinary", cause="disability")
+    await office.concluded(await office.proposed(kind="identification", household=known["id"]))
+    household = (await office.client.get(f"/v1/households/{known['id']}")).json()
+    assert (household["standing"], household["cause"]) == ("poor", "disability")
+
+
+async def test_a_day_before_an_objection_was_dismissed_is_refused_for_that(office: Office) -> None:
+    """Raised on the notice's last day and dismissed later: the notice itself has run by then."""
+    home = await able(office.client)
+    posted = await office.upto(await office.proposed(kind="exit", household=home["id"], year=2018), "announcement")
+    objected = (await office.act(posted, "objections", on=later(START, 6), note="反映有车")).json()
+    assert objected["state"] == "contested"
+    dismissal = {"outcome": "dismissed", "on": later(START, 10), "note": "不属实"}
+    dismissed = (await office.act(objected, "objections/1/resolution", "reviewer", **dismissal)).json()
+    assert dismissed["next"]["not_before"] == later(START, 10)
+    early = await office.step(dismissed, on=later(START, 7))
+    assert faults(early) == {("/on", "day_out_of_range")}
+    assert later(START, 10) in early.text
+    assert (await office.step(dismissed)).status_code == 200
 
 
 async def test_an_objection_blocks_until_it_is_dismissed(office: Office) -> None:

@@ -113,7 +113,7 @@ async def test_a_county_exits_by_the_rates_of_its_assessment(office: Office) -> 
     applied = await office.proposed(**body, county=SURVEY)
     itself = Office(office.client, office.recorder, await issue(office.client, ["reviewer"], [COUNTY]))
     refused = await itself.step(applied)
-    assert (refused.status_code, refused.json()["code"]) == (403, "office_above"), "no county reviews its own exit"
+    assert (refused.status_code, refused.json()["code"]) == (403, "below_level"), "no county reviews its own exit"
     decision = await office.concluded(applied)
     day = decision["steps"][-1]["on"]
     assert [step["step"] for step in decision["steps"]] == [

@@ -16,6 +16,11 @@ OPEN = (
     "data_key.rotated", "submission_key.made",
 )  # fmt: skip
 """Operations that concern every admin wherever they are: what they change holds for all and is open to all."""
+LOOKS = (
+    "person.revealed", "person.reveal_denied", "certificate.revealed", "certificate.reveal_denied",
+    "persons.looked_up", "person.looked_up", "persons.look_up_denied",
+)  # fmt: skip
+"""Operations by which somebody saw identity data, or was denied it: why they did may tell of anybody."""
 
 
 class Entry(NamedTuple):

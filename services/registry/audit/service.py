@@ -1,12 +1,12 @@
 """Writing, sealing, reading and verifying the audit log."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from services.registry.audit.rules import GENESIS, OPEN, BrokenError, Entry, Head, Sealed, chained, checked
+from services.registry.audit.rules import GENESIS, LOOKS, OPEN, BrokenError, Entry, Head, Sealed, chained, checked
 from services.registry.audit.schemas import AuditFilters
 from shared.db import Pg
 from shared.ids import uuid7
@@ -26,6 +26,11 @@ _REASONS = " UNION ALL ".join(
     f"SELECT id, object_id, reason, key_id, recorded_at FROM audit_entry "
     f"WHERE object_id = ANY($1::text[]) AND reason IS NOT NULL AND {half}"
     for half in _HALVES
+)
+_REASONS_OF_LOOKS = "SELECT DISTINCT reason FROM audit_entry WHERE operation = ANY($1::text[]) AND reason IS NOT NULL"
+_LOOKS_FOR = (
+    "SELECT id, object_id, reason, key_id, recorded_at FROM audit_entry "
+    "WHERE operation = ANY($1::text[]) AND reason = ANY($2::text[])"
 )
 _OF_ONE_ACT = " UNION ALL ".join(
     "SELECT id FROM audit_entry WHERE (key_id, recorded_at, reason) "
@@ -55,6 +60,16 @@ class Stated(NamedTuple):
 async def reasons(pg: Pg, objects: Sequence[str]) -> list[Stated]:
     """Entries of these objects that state a reason, sealed or waiting to be."""
     return [Stated(*row) for row in await pg.fetch(_REASONS, objects)]
+
+
+async def looks(pg: Pg, names: Callable[[str], bool]) -> list[Stated]:
+    """Reveals and look-ups, granted or denied, whose reason is one that is sought, whomever they showed.
+
+    Many have the same reason, and each reason is read once.
+    """
+    told = [row["reason"] for row in await pg.fetch(_REASONS_OF_LOOKS, LOOKS)]
+    named = [reason for reason in told if names(reason)]
+    return [Stated(*row) for row in await pg.fetch(_LOOKS_FOR, LOOKS, named)] if named else []
 
 
 async def of_one_act(pg: Pg, stated: Sequence[Stated]) -> list[UUID]:

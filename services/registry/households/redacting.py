@@ -2,13 +2,14 @@
 
 Sought where it is about them: in reasons of the households they ever belonged to and of the people in these, in notes
 and titles of decisions on these households, and in the audit log's entries of all of them. Whoever moves between
-households is told of in both, in the same words: these are sought in the other one, too. An audit entry is sealed into
-a chain and never changed: its reason stays, and the caller is told which entries they are.
+households is told of in both, in the same words: these are sought in the other one, too. Why somebody looked at
+identities is sought whomever they saw: a relative, nobody, or they were denied. An audit entry is sealed into a chain
+and never changed: its reason stays, and the caller is told which entries they are.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 from uuid import UUID
 
@@ -67,7 +68,8 @@ async def redact(pg: Pg, persons: Mapping[UUID, Traces], author: Author) -> Reda
     decisions = await standing.forget(pg, households, author)
     named = await _entries(pg, {**persons, **members, **households, **decisions}, author)
     moved = await _entries(pg, {name: others[name] for name in others.keys() - households.keys()}, author)
-    told = named + [entry for entry in moved if entry.reason in reasons]
+    looks = await audit.looks(pg, partial(everybody.in_text, inside=True))
+    told = [*named, *(entry for entry in moved if entry.reason in reasons), *looks]
     return Redacted(author, await audit.of_one_act(pg, told))
 
 

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
+from services.registry.masking import DOTS
+
 STAR = "*"
 _SHORTEST_NAME = 2
 _ESCAPE = re.compile(r"\\+u(d[89ab][0-9a-f]{2})\\+u(d[c-f][0-9a-f]{2})|\\+u([0-9a-f]{4})|\\+[bfnrt]", re.IGNORECASE)
 """A character as JSON escapes it, perhaps once more: a surrogate pair, any other by its number, or white space."""
-_BETWEEN = " \u00b7\u2022\u2027\u2219\u22c5\u30fb"
+_BETWEEN = f" {DOTS}"
 """Blanks, which line up names of two characters with those of three, and the dots in names of other peoples."""
 _PARTS = re.compile(f"[{_BETWEEN}]")
 _GROUP = re.compile(r"[0-9]+X?|(?<=[0-9][ -])X")

@@ -15,7 +15,7 @@ from services.registry.identity import Vault
 from services.registry.imports import auditing, journal, mappings, store
 from services.registry.imports.records import Instruction, Job, Status, Tally
 from services.registry.imports.schemas import ImportForm, ImportOut, LeftStanding, Progress, Refusal, Undoing
-from services.registry.imports.store import Sight
+from services.registry.imports.store import Sight, Stretch
 from services.registry.imports.uploading import Upload
 from services.registry.reports import MAX_ERRORS, Counts, ImportReport, RowError
 from shared import errors
@@ -128,17 +128,17 @@ def _owners(tree: DivisionTree, divisions: Iterable[str], day: date) -> Sequence
     return sorted(frozenset.intersection(*above) if above else tree.cities)
 
 
-async def _sight(pg: Pg, registry: Registry, caller: Caller, job: UUID | None = None) -> Sight:
-    """How the caller looks at a job, or at all: it may see those of senders that reach no further (rule 9)."""
+async def _sight(pg: Pg, registry: Registry, caller: Caller, stretch: Stretch) -> Sight:
+    """How the caller looks at a stretch of jobs: it may see those of senders that reach no further (rule 9)."""
     tree, day = await registry.divisions.get(pg), today(registry)
-    sent = await store.sent_from(pg, job, caller.divisions)
-    reached = [code for code in sent if within(caller, tree, code, day)]
+    sent = await store.sent_from(pg, stretch, caller.divisions, caller.key_id)
+    reached = [code for code in sent if not code or within(caller, tree, code, day)]
     return Sight(caller.divisions, reached, caller.key_id)
 
 
 async def find(pg: Pg, registry: Registry, job: UUID, caller: Caller) -> Job:
     """A job that the caller may see. Raises 404."""
-    found = await store.find(pg, job, await _sight(pg, registry, caller, job))
+    found = await store.find(pg, job, await _sight(pg, registry, caller, Stretch.of(job)))
     if found is None:
         raise Problem(errors.NOT_FOUND)
     return found
@@ -252,7 +252,16 @@ async def page(
     *,
     counted: bool,
 ) -> tuple[list[Job], int | None]:
-    """Imports that the caller may see, newest first; and how many there are in all, if that is asked."""
-    sight = await _sight(pg, registry, caller)
-    jobs = await store.page(pg, sight, status, before, limit)
-    return jobs, await store.count(pg, sight, status) if counted else None
+    """Imports that the caller may see, newest first; and how many there are in all, if that is asked.
+
+    Those that an index finds come first: of the others, only such are looked for as are newer than the last of these.
+    """
+    jobs = await store.owned(pg, caller.divisions, status, before, limit)
+    stretch = Stretch(before, jobs[-1].id if len(jobs) == limit else None)
+    sight = await _sight(pg, registry, caller, stretch)
+    if sight.reached:
+        others = await store.reached(pg, sight, status, stretch, limit)
+        jobs = sorted([*jobs, *others], key=lambda job: job.id, reverse=True)[:limit]
+    if not counted:
+        return jobs, None
+    return jobs, await store.count(pg, await _sight(pg, registry, caller, Stretch()), status)

@@ -62,14 +62,16 @@ class Sight(NamedTuple):
 
     divisions: Sequence[str]
     reached: Sequence[str]
-    """Those divisions of senders that lie in the caller's today."""
+    """Those divisions of senders that lie in the caller's today; ``""`` where this very key sent without any."""
     key_id: UUID
 
 
 _DIVISIONS = "jsonb_array_elements_text(caller::jsonb -> 'divisions')"
 """Of the sender, as they were then."""
 _SENT = f"ARRAY(SELECT {_DIVISIONS})"
-_SEEN = f"(owners && $1::text[] OR ({_SENT} <@ $2::text[] AND ({_SENT} <> '{{}}' OR recorded_by = $3::uuid)))"
+_OWNED = "owners && $1::text[]"
+_REACHED = f"({_SENT} <@ $2::text[] AND ({_SENT} <> '{{}}' OR recorded_by = $3::uuid))"
+_SEEN = f"({_OWNED} OR {_REACHED})"
 """Jobs that are seen: of senders that reached no further than the caller does.
 
 When the job was sent, one of the caller's divisions alone reached all of the sender's (``owners``); or today the
@@ -77,13 +79,30 @@ caller's together do; that way, what a sender without divisions sent is seen by 
 """
 
 
-async def sent_from(pg: Pg, job: UUID | None, divisions: Sequence[str]) -> list[str]:
-    """The divisions of the sender of a job, or of every sender, where none of these alone reached all of them."""
+class Stretch(NamedTuple):
+    """Jobs between two of them, newest first; None has no bound."""
+
+    before: UUID | None = None
+    down_to: UUID | None = None
+
+    @classmethod
+    def of(cls, job: UUID) -> "Stretch":
+        """One job."""
+        return cls(UUID(int=job.int + 1), job)
+
+
+async def sent_from(pg: Pg, stretch: Stretch, divisions: Sequence[str], key_id: UUID) -> list[str]:
+    """The divisions of the senders of jobs, where none of these alone reached all of a sender's.
+
+    ``""`` stands for those of this key, where it had none.
+    """
     rows = await pg.fetch(
-        f"SELECT DISTINCT {_DIVISIONS} AS code FROM import_job "
-        "WHERE ($1::uuid IS NULL OR id = $1) AND NOT owners && $2::text[]",
-        job,
+        f"SELECT DISTINCT coalesce(code, '') AS code FROM import_job LEFT JOIN LATERAL {_DIVISIONS} AS code ON true "
+        f"WHERE NOT {_OWNED} AND (code IS NOT NULL OR recorded_by = $2) "
+        "AND ($3::uuid IS NULL OR id < $3) AND ($4::uuid IS NULL OR id >= $4)",
         divisions,
+        key_id,
+        *stretch,
     )
     return [row["code"] for row in rows]
 
@@ -105,14 +124,27 @@ async def same(pg: Pg, digest: bytes, since: datetime) -> Job | None:
     return None if row is None else _job_of(row)
 
 
-async def page(pg: Pg, sight: Sight, status: Status | None, before: UUID | None, limit: int) -> list[Job]:
-    """Jobs that are seen, newest first."""
+async def owned(pg: Pg, divisions: Sequence[str], status: Status | None, before: UUID | None, limit: int) -> list[Job]:
+    """Jobs that are seen by their owners, which an index finds; newest first."""
     rows = await pg.fetch(
-        f"SELECT * FROM import_job WHERE {_SEEN} AND ($4::text IS NULL OR status = $4) "
-        "AND ($5::uuid IS NULL OR id < $5) ORDER BY id DESC LIMIT $6",
-        *sight,
+        f"SELECT * FROM import_job WHERE {_OWNED} AND ($2::text IS NULL OR status = $2) "
+        "AND ($3::uuid IS NULL OR id < $3) ORDER BY id DESC LIMIT $4",
+        divisions,
         status,
         before,
+        limit,
+    )
+    return [_job_of(row) for row in rows]
+
+
+async def reached(pg: Pg, sight: Sight, status: Status | None, stretch: Stretch, limit: int) -> list[Job]:
+    """The other jobs of a stretch that are seen, newest first; every job of it is read."""
+    rows = await pg.fetch(
+        f"SELECT * FROM import_job WHERE NOT {_OWNED} AND {_REACHED} AND ($4::text IS NULL OR status = $4) "
+        "AND ($5::uuid IS NULL OR id < $5) AND ($6::uuid IS NULL OR id >= $6) ORDER BY id DESC LIMIT $7",
+        *sight,
+        status,
+        *stretch,
         limit,
     )
     return [_job_of(row) for row in rows]

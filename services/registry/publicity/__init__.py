@@ -1,1 +1,1 @@
-"""What of the register may be published 公示公开: names of heads, masked, and counts (domain.md 8)."""
+"""What of the register may be published 公示公开: names of heads, masked, counts, notices (domain.md 8)."""

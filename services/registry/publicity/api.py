@@ -6,8 +6,8 @@ from uuid import UUID
 from fastapi import Depends, Path, Query, Request, Response
 
 from services.registry.context import Reader, RegistryDep
-from services.registry.publicity import service
-from services.registry.publicity.schemas import BoardQuery, PublicHousehold, PublicQuery
+from services.registry.publicity import notices, service
+from services.registry.publicity.schemas import BoardQuery, NoticeQuery, PublicHousehold, PublicNotice, PublicQuery
 from shared.app import NOT_FOUND_RESPONSE, router
 from shared.auth import Caller, requires
 from shared.http.pagination import Page, page_of
@@ -34,6 +34,27 @@ async def list_public_register(
         found, limit=query.limit, key=lambda each: [str(each[0])], request=request, response=response
     )
     return Page[PublicHousehold](items=[shown for _, shown in kept], next_cursor=cursor, count=count)
+
+
+@routes.get(
+    "/public-notices", operation_id="list_public_notices", summary="What is in public notice today 公示中的认定"
+)
+async def list_public_notices(
+    request: Request, response: Response, query: Annotated[NoticeQuery, Query()], caller: Reader, registry: RegistryDep
+) -> Page[PublicNotice]:
+    """Identifications, exits and relapses of your divisions whose notice is up: whose, until when; to be posted.
+
+    Of a household the head's name, masked, and how many they are; nothing else. A notice is listed from the day of its
+    step for `BANGFU_REGISTRY_NOTICE_DAYS`, unless the decision has ended or gone on.
+    """
+    after = query.after(request)
+    async with registry.runtime.database.driver() as pg:
+        found = await notices.page(pg, registry, caller, query, UUID(after[0]) if after else None)
+        count = await notices.count(pg, registry, caller, query) if query.count else None
+    kept, cursor = page_of(
+        found, limit=query.limit, key=lambda each: [str(each[0])], request=request, response=response
+    )
+    return Page[PublicNotice](items=[shown for _, shown in kept], next_cursor=cursor, count=count)
 
 
 @routes.get(

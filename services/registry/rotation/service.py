@@ -65,6 +65,7 @@ async def rotate(database: Database, vault: Vault, now: datetime) -> int:
             await asyncio.sleep(PAUSE_SECONDS)
     async with database.driver() as pg, pg.transaction():
         await _check_nothing_else(pg, vault)
+        await pg.execute("UPDATE data_key SET index_keys = $2 WHERE id = $1", vault.key_id, vault.sealed_index_keys())
         forgotten = await pg.fetch("DELETE FROM data_key WHERE id <> $1 RETURNING id", vault.key_id)
         if count or forgotten:
             entry = Entry(recorded_at=now, key_id=None, operation="data_key.rotated", object_id=vault.key_id.hex())

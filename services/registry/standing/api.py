@@ -70,7 +70,7 @@ async def list_standing_decisions(
     registry: RegistryDep,
 ) -> Page[DecisionOut]:
     """Decisions within your divisions, in the order in which they were proposed."""
-    filters = Filters(**{name: getattr(query, name) for name in Filters.__slots__})
+    filters = Filters(query.kind, query.state, query.division, query.household)
     after = query.after(request)
     async with registry.runtime.database.driver() as pg:
         found = await store.page(pg, filters, caller, after=UUID(after[0]) if after else None, limit=query.limit + 1)
@@ -130,10 +130,10 @@ async def take_standing_step(
 ) -> DecisionOut:
     """In the order of the procedure, each dated not before the last one, nor before a public notice has run.
 
-    Reviews need the role `reviewer`, another key than the proposer's, and one of the office whose review it is
-    (`next.level`): no township rechecks for its county, no county reviews its own exit. A county's assessment may
-    state what it counted; it is refused where the county does not pass by that. The last step concludes: the
-    household's standing, or the designation of the village or county, changes from its day on.
+    Reviews need the role `reviewer` and another key than the proposer's; those of a township, a county or the city, one
+    that has the whole of it in its scope (`next.level`). A county's assessment may state what it counted; it is refused
+    where the county does not pass by that. The last step concludes: the household's standing, or the designation of the
+    village or county, changes from its day on.
     """
     return _answer(await service.advance(registry, caller, decision_id, expected, body), response, registry)
 

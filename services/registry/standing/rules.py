@@ -3,7 +3,7 @@
 Source: domain.md 2, "Process".
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
@@ -42,10 +42,10 @@ OWN_PROPOSAL = errors.kind(
     "own_proposal", 403, "Somebody else must review it", "不得审核本人提出的认定",
     "A decision is reviewed by another key than the one that proposed it.", "审核人不得是提出人。",
 )  # fmt: skip
-OFFICE_ABOVE = errors.kind(
-    "office_above", 403, "It is for an office above", "须由上级单位办理",
-    "A step of the township, county or city is taken by a key whose divisions reach as far up: see next.level.",
-    "乡镇、县级、市级环节由该级或上级单位的密钥办理,见 next.level。",
+BELOW_LEVEL = errors.kind(
+    "below_level", 403, "A higher level must review it", "须由上级审核",
+    "What the township, the county or the city reviews is entered by a key that has the whole of it in its scope.",
+    "乡镇、县级、市级审核环节,须由辖区覆盖该乡镇、该县(区)或全市的密钥办理。",
 )  # fmt: skip
 MONITORING_OFF = errors.kind(
     "monitoring_off", 409, "Monitoring is not kept here", "未启用监测对象管理",
@@ -53,12 +53,10 @@ MONITORING_OFF = errors.kind(
     "监测对象为 2020 年起的类别,由运维人员通过 BANGFU_REGISTRY_MONITORING 启用。",
 )  # fmt: skip
 KINDS = (
-    DECISION_OPEN, DECISION_ENDED, OBJECTION_OPEN, OBJECTION_RESOLVED, OUTSIDE_WINDOW, OWN_PROPOSAL, OFFICE_ABOVE,
+    DECISION_OPEN, DECISION_ENDED, OBJECTION_OPEN, OBJECTION_RESOLVED, OUTSIDE_WINDOW, OWN_PROPOSAL, BELOW_LEVEL,
     MONITORING_OFF,
 )  # fmt: skip
-
-
-Office = Literal["township", "county", "city"]
+Level = Literal["township", "county", "city"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +66,18 @@ class StepRule:
     code: StepCode
     title: str
     role: Literal["recorder", "reviewer"] = "recorder"
+    level: Level | None = None
+    """Whose review it is: nobody below that level may take it. What the province decides, the city enters."""
     notice: bool = False
     """Runs for days 公示 before the next step may be taken."""
     signed: bool = False
     """Needs the document that the household signed."""
-    level: Office | None = None
-    """Whose review it is 办理层级; None: of any office that has the household or division in scope."""
 
 
 _AS_A_RELAPSE = (
     StepRule("verification", "入户核实"),
     StepRule("public_notice", "村内公示", notice=True),
-    StepRule("county_recheck", "县级复审", "reviewer", level="county"),
+    StepRule("county_recheck", "县级复审", "reviewer", "county"),
     StepRule("announcement", "公告"),
 )
 """What follows the report."""
@@ -88,9 +86,9 @@ PROCEDURES: Mapping[DecisionKind, tuple[StepRule, ...]] = {
         StepRule("application", "农户申请"),
         StepRule("democratic_appraisal", "民主评议"),
         StepRule("first_notice", "第一次公示", notice=True),
-        StepRule("township_review", "乡镇审核", "reviewer", level="township"),
+        StepRule("township_review", "乡镇审核", "reviewer", "township"),
         StepRule("second_notice", "第二次公示", notice=True),
-        StepRule("county_recheck", "县级复审", "reviewer", level="county"),
+        StepRule("county_recheck", "县级复审", "reviewer", "county"),
         StepRule("announcement", "公告"),
     ),
     "exit": (
@@ -106,21 +104,23 @@ PROCEDURES: Mapping[DecisionKind, tuple[StepRule, ...]] = {
         StepRule("application", "村级申请"),
         StepRule("verification", "乡镇核实"),
         StepRule("public_notice", "公示", notice=True),
-        StepRule("county_recheck", "县级审定", "reviewer", level="county"),
+        StepRule("county_recheck", "县级审定", "reviewer", "county"),
         StepRule("announcement", "公告退出"),
     ),
     "county_exit": (
         StepRule("application", "县级申请"),
-        StepRule("city_review", "市级初审", "reviewer", level="city"),
+        StepRule("city_review", "市级初审", "reviewer", "city"),
         StepRule("special_assessment", "省级专项评估"),
         StepRule("public_notice", "公示", notice=True),
-        StepRule("provincial_approval", "省政府批准", "reviewer", level="city"),
+        StepRule("provincial_approval", "省政府批准", "reviewer", "city"),
     ),
     # No source names the steps of these two: they go as a relapse does.
     "monitoring": (StepRule("report", "监测对象申报"), *_AS_A_RELAPSE),
     "monitoring_end": (StepRule("report", "风险消除申报"), *_AS_A_RELAPSE),
 }
 """The first step of each is taken by proposing, the last one concludes."""
+NOTICES = frozenset(step.code for steps in PROCEDURES.values() for step in steps if step.notice)
+"""The steps that put up a public notice 公示."""
 
 _NEVER_POOR: frozenset[Standing] = frozenset({"ordinary", "welfare_only"})
 FROM: Mapping[DecisionKind, frozenset[Standing]] = {
@@ -149,10 +149,27 @@ def next_step(decision: Decision) -> StepRule | None:
 
 def earliest(decision: Decision, notice_days: int) -> date:
     """The first day the next step may carry: not before the last one, nor before the notice has run."""
-    last = decision.steps[-1]
+    resolved = (each.resolution.on for each in decision.objections if each.resolution is not None)
+    return max([_ready(decision, notice_days), *resolved])
+
+
+def notice_of(decision: Decision, notice_days: int) -> tuple[date, date]:
+    """The first and the last day of the public notice that its last step put up."""
+    return decision.steps[-1].on, _ready(decision, notice_days) - timedelta(days=1)
+
+
+def _ready(decision: Decision, notice_days: int) -> date:
+    """The day of the last step, or the first one after its notice: that runs from the day it was put up."""
     notice = PROCEDURES[decision.kind][len(decision.steps) - 1].notice
-    ready = last.on + timedelta(days=notice_days if notice else 0)
-    return max([ready, *(each.resolution.on for each in decision.objections if each.resolution is not None)])
+    return decision.steps[-1].on + timedelta(days=notice_days if notice else 0)
+
+
+def check_level(step: StepRule, place: Path, divisions: Sequence[str]) -> None:
+    """Raises 403 where none of a key's divisions is of the level that takes the step at a place."""
+    city, county = (place.city,), (place.city, place.managing_unit)
+    reviewing = {"township": (*county, place.township), "county": county, "city": city}
+    if step.level is not None and set(divisions).isdisjoint(reviewing[step.level]):
+        raise Problem(BELOW_LEVEL, extensions={"required_level": step.level})
 
 
 def with_step(decision: Decision, step: Step, notice_days: int, today: date) -> Decision:
@@ -168,12 +185,12 @@ def with_step(decision: Decision, step: Step, notice_days: int, today: date) -> 
         raise errors.invalid(
             fault("/evidence", "signature_missing", "the signed document is needed", "须附户主签字材料")
         )
-    first = earliest(decision, notice_days)
-    running = PROCEDURES[decision.kind][len(decision.steps) - 1].notice
-    if running and (decision.steps[-1].on <= step.on < first or today < first):
-        en, zh = f"the notice has not run its days: not before {first}", f"公示期未满,最早 {first} 办理"
+    ready = _ready(decision, notice_days)
+    if decision.steps[-1].on < ready and (decision.steps[-1].on <= step.on < ready or today < ready):
+        until = ready - timedelta(days=1)
+        en, zh = f"the notice runs until {until}: not before {ready}", f"公示期至 {until},最早 {ready} 办理"
         raise errors.invalid(fault("/on", "notice_running", en, zh))
-    check_day(step.on, first, today)
+    check_day(step.on, earliest(decision, notice_days), today)
     concluded = due is PROCEDURES[decision.kind][-1]
     check_year(decision.year, step.on, "/on", concluded=concluded)
     return _next(decision, steps=(*decision.steps, step), state="concluded" if concluded else "open")
@@ -216,27 +233,12 @@ def _check_reviewer(decision: Decision, key: UUID) -> None:
         raise Problem(OWN_PROPOSAL)
 
 
-def check_office(level: Office | None, place: Path, divisions: Collection[str]) -> None:
-    """Raises 403 where a step at a place is for an office above the divisions in scope.
-
-    The city enters what the province approved: there is no key above it.
-    """
-    reached = {
-        None: place.scopes(),
-        "township": (place.township, place.managing_unit, place.city),
-        "county": (place.managing_unit, place.city),
-        "city": (place.city,),
-    }[level]
-    if set(divisions).isdisjoint(reached):
-        raise Problem(OFFICE_ABOVE)
-
-
 def check_day(day: date, first: date, last: date) -> None:
     """Raises 422 for a day outside its bounds."""
-    if not first <= day <= last:
-        raise errors.invalid(
-            fault("/on", "day_out_of_range", f"between {first} and {last}", f"须在 {first} 至 {last} 之间")
-        )
+    if day > last:
+        raise errors.invalid(fault("/on", "day_out_of_range", f"not after {last}", f"不得晚于 {last}"))
+    if day < first:
+        raise errors.invalid(fault("/on", "day_out_of_range", f"not before {first}", f"不得早于 {first}"))
 
 
 def check_year(year: int | None, day: date, pointer: str, *, concluded: bool) -> None:

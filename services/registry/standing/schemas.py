@@ -10,7 +10,7 @@ from services.registry.households.incomes import Year
 from services.registry.standing.evidence import CountySurvey, VillageEvidence
 from services.registry.standing.exit_tests import Check, Result, Value
 from services.registry.standing.records import Decision, Evidence
-from services.registry.standing.rules import Office
+from services.registry.standing.rules import Level
 from shared.contracts.standing import DecisionKind, MonitoringCategory, StepCode
 from shared.errors import Language
 from shared.http.fields import Day, Division
@@ -60,7 +60,8 @@ class Proposal(DocumentedIn):
     )
     cause: Cause | None = Field(
         default=None,
-        description="Of relapse: its cause 返贫原因; of identification: main cause 主要致贫原因; "
+        description="Of relapse: its cause 返贫原因; of identification: main cause 主要致贫原因, "
+        "which the register may know already; "
         "of monitoring: main risk 主要风险.",
     )
     category: MonitoringCategory | None = Field(
@@ -117,9 +118,9 @@ class NextStep(BaseModel):
     step: StepCode
     title: str = Field(description="Name of the step 环节名称.")
     role: str = Field(description="Role that takes it: recorder, or a reviewer with another key than the proposer's.")
-    level: Office | None = Field(
-        description="Office whose review it is 办理层级: the key's divisions reach as far up; null: any in whose "
-        "divisions the household, village or county lies."
+    level: Level | None = Field(
+        description="Level whose review it is 审核层级: the key has the whole township, county or city in its scope; "
+        "null: any key of the place. What the province decides, the city enters."
     )
     not_before: Day = Field(description="First day it may carry, public notices included.")
 

@@ -1,8 +1,8 @@
 """Use cases of decisions: propose, go on, object, resolve, take back; each in one transaction."""
 
 from collections.abc import Callable
-from datetime import date, datetime
-from typing import Any
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from services.registry.commands import attempted, claim, command, complete
@@ -14,8 +14,11 @@ from services.registry.households.records import Author, Household
 from services.registry.standing import concluding, judging, rules, store
 from services.registry.standing.records import Act, Decision, Objection, Resolution, Step
 from services.registry.standing.schemas import ActIn, ObjectionIn, Proposal, ResolutionIn, StepIn, WithdrawalIn
+from services.registry.standing.store import Filters
 from shared import errors
 from shared.auth import Caller
+from shared.contracts.division import Path
+from shared.contracts.standing import DecisionKind
 from shared.db import Pg
 from shared.errors import Problem, fault
 from shared.http.etag import check_version
@@ -34,6 +37,40 @@ _NEEDED: dict[str, frozenset[str]] = {
 }
 _ALLOWED = {**_NEEDED, "identification": frozenset({"household", "cause"})}
 _SUBJECT = ("household", "division", "year", "cause", "category", "village", "county")
+
+
+class _Moment(NamedTuple):
+    """When a decision is acted on, and where its household or division lies then."""
+
+    now: datetime
+    today: date
+    place: Path
+
+
+async def in_notice(
+    pg: Pg,
+    registry: Registry,
+    caller: Caller,
+    kind: DecisionKind | None,
+    division: str | None,
+    *,
+    after: UUID | None,
+    limit: int,
+) -> list[Decision]:
+    """Decisions whose public notice 公示 is up today, in the order in which they were proposed."""
+    return await store.page(pg, _posted(registry, kind, division), caller, after=after, limit=limit)
+
+
+async def count_in_notice(
+    pg: Pg, registry: Registry, caller: Caller, kind: DecisionKind | None, division: str | None
+) -> int:
+    """How many there are."""
+    return await store.count(pg, _posted(registry, kind, division), caller)
+
+
+def _posted(registry: Registry, kind: DecisionKind | None, division: str | None) -> Filters:
+    day = today(registry) - timedelta(days=registry.standing.notice_days)
+    return Filters(kind=kind, division=division, posted_after=day)
 
 
 async def propose(
@@ -97,6 +134,8 @@ async def _subject(pg: Pg, registry: Registry, caller: Caller, body: Proposal, d
     if body.household is not None:
         household = await _household(pg, registry, caller, body.household)
         judging.check_household(registry, household, body.kind, day, body.year, body.category)
+        if body.kind == "identification" and body.cause is None and household.cause is None:
+            raise errors.invalid(fault("/cause", "missing", "required", "必填"))
         path = household.latest.path
         return {
             "household_id": household.id,
@@ -128,15 +167,18 @@ async def _check_survey(pg: Pg, registry: Registry, decision: Decision) -> None:
 async def advance(registry: Registry, caller: Caller, decision_id: UUID, expected: int, body: StepIn) -> Decision:
     """Take the next step; the last one brings the decision about. Raises 403, 404, 409, 412, 422."""
 
-    def act(old: Decision, now: datetime, last: date) -> Decision:
+    def act(old: Decision, moment: _Moment) -> Decision:
         due = rules.next_step(old)
         if due is not None and not caller.may(due.role):
             raise Problem(errors.FORBIDDEN, extensions={"required_roles": [due.role]})
         if body.county is not None and body.step != "special_assessment":
             beside = fault("/county", "other_kind", "goes with the assessment alone", "仅适用于专项评估环节")
             raise errors.invalid(beside)
-        step = Step(**_act(body, caller, now, last), step=body.step, evidence=tuple(body.evidence), county=body.county)
-        new = rules.with_step(old, step, registry.standing.notice_days, last)
+        if due is not None:
+            rules.check_level(due, moment.place, caller.divisions)
+        act_of = _act(body, caller, moment.now, moment.today)
+        step = Step(**act_of, step=body.step, evidence=tuple(body.evidence), county=body.county)
+        new = rules.with_step(old, step, registry.standing.notice_days, moment.today)
         if new.state == "concluded":
             _check_window(registry, new.kind, step.on)
         return new
@@ -149,11 +191,13 @@ async def object_to(
 ) -> Decision:
     """Enter an objection. Raises 404, 409, 412, 422."""
 
-    def act(old: Decision, now: datetime, last: date) -> Decision:
+    def act(old: Decision, moment: _Moment) -> Decision:
         objection = Objection(
-            **_act(body, caller, now, last), number=len(old.objections) + 1, evidence=tuple(body.evidence)
+            **_act(body, caller, moment.now, moment.today),
+            number=len(old.objections) + 1,
+            evidence=tuple(body.evidence),
         )
-        return rules.with_objection(old, objection, last)
+        return rules.with_objection(old, objection, moment.today)
 
     return await _changed(registry, caller, decision_id, expected, body, act)
 
@@ -163,9 +207,9 @@ async def resolve(
 ) -> Decision:
     """Resolve an objection. Raises 403, 404, 409, 412, 422."""
 
-    def act(old: Decision, now: datetime, last: date) -> Decision:
-        resolution = Resolution(**_act(body, caller, now, last), outcome=body.outcome)
-        return rules.with_resolution(old, number, resolution, last)
+    def act(old: Decision, moment: _Moment) -> Decision:
+        resolution = Resolution(**_act(body, caller, moment.now, moment.today), outcome=body.outcome)
+        return rules.with_resolution(old, number, resolution, moment.today)
 
     return await _changed(registry, caller, decision_id, expected, body, act)
 
@@ -175,8 +219,8 @@ async def withdraw(
 ) -> Decision:
     """Take a decision back. Raises 404, 409, 412, 422."""
 
-    def act(old: Decision, now: datetime, last: date) -> Decision:
-        return rules.withdrawn(old, Act(**_act(body, caller, now, last)), last)
+    def act(old: Decision, moment: _Moment) -> Decision:
+        return rules.withdrawn(old, Act(**_act(body, caller, moment.now, moment.today)), moment.today)
 
     return await _changed(registry, caller, decision_id, expected, body, act)
 
@@ -191,23 +235,21 @@ async def _changed(
     decision_id: UUID,
     expected: int,
     body: ActIn,
-    act: Callable[[Decision, datetime, date], Decision],
+    act: Callable[[Decision, _Moment], Decision],
 ) -> Decision:
     async def attempt() -> Decision:
         async with command(registry.runtime) as pg:
             old = await store.find(pg, decision_id, caller, lock=True)
             check_version(old.version, expected)
-            now, last = registry.runtime.clock.now(), today(registry)
-            new = act(old, now, last)
+            household = old.household_id
+            place = old.path if household is None else await reading.place_of(pg, household)
+            moment = _Moment(registry.runtime.clock.now(), today(registry), place)
+            new = act(old, moment)
             if new.state == "concluded":
                 new = await concluding.conclude(pg, registry, caller, new)
             elif new.survey != old.survey:
                 await _check_survey(pg, registry, new)
-            household = new.household_id
-            place = new.path if household is None else await reading.place_of(pg, household)
-            if new.steps != old.steps:
-                rules.check_office(rules.PROCEDURES[new.kind][len(old.steps)].level, place, caller.divisions)
-            await store.change(pg, registry, new, Author(caller.key_id, now, body.note), place)
+            await store.change(pg, registry, new, Author(caller.key_id, moment.now, body.note), place)
         return new
 
     new = await attempted(attempt)

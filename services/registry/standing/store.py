@@ -6,7 +6,7 @@ Once it has ended, whoever had it at its last step sees it too (architecture rul
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from services.registry.context import Registry
 from services.registry.households import reading
 from services.registry.households.records import Author
 from services.registry.standing.records import Decision
-from services.registry.standing.rules import DECISION_OPEN
+from services.registry.standing.rules import DECISION_OPEN, NOTICES
 from shared import errors, outbox
 from shared.auth import Caller
 from shared.contracts.division import Path
@@ -49,6 +49,8 @@ class Filters:
     state: DecisionState | None = None
     division: str | None = None
     household: UUID | None = None
+    posted_after: date | None = None
+    """In public notice 公示 since a later day than this, of what is still on the register."""
 
 
 async def find(pg: Pg, decision_id: UUID, caller: Caller, *, lock: bool = False) -> Decision:
@@ -94,7 +96,19 @@ def _conditions(filters: Filters, caller: Caller) -> tuple[list[str], list[Any]]
     if filters.division is not None:
         arguments.append(filters.division)
         conditions.append(_in_division(len(arguments)))
+    if filters.posted_after is not None:
+        arguments += [list(NOTICES), filters.posted_after]
+        conditions.append(_posted(len(arguments) - 1, len(arguments)))
     return conditions, arguments
+
+
+def _posted(notices: int, day: int) -> str:
+    """Whose last step is one of the notices, after a day, as a condition on a decision; both given as arguments."""
+    return (
+        f"state IN {_OPEN} AND body::jsonb #>> '{{steps,-1,step}}' = ANY(${notices}::text[]) "
+        f"AND (body::jsonb #>> '{{steps,-1,on}}')::date > ${day} AND (household_id IS NULL OR EXISTS "
+        "(SELECT FROM household holder WHERE holder.id = household_id AND holder.status = 'active'))"
+    )
 
 
 def _in_division(argument: int) -> str:
