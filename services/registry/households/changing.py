@@ -31,7 +31,7 @@ from services.registry.households.schemas import (
     RelationChange,
 )
 from shared import errors
-from shared.contracts.household import Standing
+from shared.contracts.household import STOCK, Standing
 from shared.db import Pg
 from shared.errors import Fault, Problem, fault
 
@@ -81,13 +81,18 @@ def _moved(old: Household, patch: HouseholdPatch, around: Surroundings) -> House
 
 
 def _dated(old: Household, residences: Residences, standings: Standings, around: Surroundings) -> Household:
-    """With these villages and standings, and the states that follow. Raises 422."""
+    """With these villages and standings, and the states that follow. Raises 422.
+
+    Who is poor is monitored no longer: monitoring watches over those at risk of it.
+    """
     try:
         states = rules.timeline(around.tree, residences, standings)
     except NotValidThenError as error:
         wrong = fault("/effective_on", "division_not_valid", "the village is not valid then", "该村当日无效")
         raise errors.invalid(wrong) from error
-    return replace(old, residences=residences, standings=standings, timeline=tuple(states))
+    new = replace(old, residences=residences, standings=standings, timeline=tuple(states))
+    last = standings[-1]
+    return replace(new, monitoring=monitoring.cut(old.monitoring, last.valid_from)) if last.value in STOCK else new
 
 
 def decided(standing: Standing, day: date, *, cause: Cause | None = None) -> Decision:
