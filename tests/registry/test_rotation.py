@@ -147,7 +147,7 @@ async def test_the_cipher_is_changed_and_changed_back_under_one_key(
     taken = household(members=[member(id_number=number)])
     for cipher in ("sm4-gcm", "aes-gcm"):
         monkeypatch.setenv("BANGFU_REGISTRY_CIPHER", cipher)
-        head = Vault(OLD, cipher=cipher).head  # type: ignore[arg-type]
+        head = Vault(OLD, cipher=cipher).head
         async with client_of(app_on(url)) as client:
             assert await rotate_keys(app.state.runtime.settings, []) == 0
             assert await _heads(app) == {head}
