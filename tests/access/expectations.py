@@ -125,6 +125,7 @@ REGISTRY = {
     "list_public_register": readers(),
     "list_public_notices": readers(),
     "show_village_board": only("recorder", "reviewer", of="division"),
+    "show_village_notices": only("recorder", "reviewer", of="division"),
     # Standing; whose exit test and certificate may be read is tested with them
     "list_standing_decisions": readers(lists="decision"),
     "propose_standing_decision": only("recorder"),

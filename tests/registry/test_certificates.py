@@ -28,6 +28,7 @@ from tests.registry.conftest import (
     client_of,
     faults,
     issue,
+    make,
     matching,
     member,
 )
@@ -262,6 +263,26 @@ async def test_the_full_name_is_a_reveal(office: Office, app: FastAPI) -> None:
     exhausted = await office.client.post(url, json=why, headers=knowing)
     assert exhausted.status_code == 429
     assert HEAD not in exhausted.text
+
+
+async def test_nobody_is_revealed_once_the_head_is_erased(office: Office, app: FastAPI) -> None:
+    """In another household, which theirs joined: the certificate stays, and names nobody."""
+    client, knowing = office.client, await _knowing(app)
+    home, number = await _exited(office)
+    left = (await client.get(f"/v1/households/{home}")).json()
+    joined, head = await make(client), left["members"][0]["id"]
+    merger = {
+        "into": {"number": joined["number"]}, "relations": [{"member": head, "relation": "father"}], "reason": "并户"
+    }  # fmt: skip
+    merged = await client.post(f"/v1/households/{home}/merger", json=merger, headers=matching(left["version"]))
+    assert merged.status_code == 200, merged.text
+    url, why = f"/v1/households/{home}/certificate.pdf", {"purpose": "correction", "reason": "制发证书"}
+    assert _says((await client.post(url, json=why, headers=knowing)).content, HEAD)
+    erasure = f"/v1/households/{joined['id']}/members/{head}/erasure"
+    assert (await client.post(erasure, json={"reason": "本人申请"}, headers=matching(2))).status_code == 200
+    assert (await client.post(url, json=why, headers=knowing)).status_code == 404
+    assert _says((await client.get(url)).content, number)
+    assert len(await entries(client, app, operation="certificate.revealed")) == 1
 
 
 async def test_there_is_no_page_without_a_certificate_or_out_of_scope(office: Office) -> None:

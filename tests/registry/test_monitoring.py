@@ -132,6 +132,21 @@ async def test_who_is_poor_again_is_monitored_no_longer(office: Office, way: str
     assert faults(late) == {("/household", "not_monitored")}
 
 
+async def test_who_becomes_poor_is_monitored_no_longer(office: Office) -> None:
+    """A relapse ends it on its day, and so does an identification of a household at the margin."""
+    client = office.client
+    for fields, category, kind in ((EXITED, "unstable_exit", "relapse"), (ORDINARY, "marginal", "identification")):
+        home = await make(client, **fields)
+        begun = await office.concluded(await office.proposed(**wanted(home, category)))
+        poor = await office.proposed(kind=kind, household=home["id"], cause="illness", on="2021-09-01")
+        day = (await office.concluded(poor))["steps"][-1]["on"]
+        [stretch] = (await client.get(f"/v1/households/{home['id']}")).json()["monitoring"]
+        assert (stretch["decision_id"], stretch["valid_to"]) == (begun["id"], day)
+        assert counted((await figures(client, division=XIXIA, as_of=day))["division"]) == {}
+        ended = await office.propose(kind="monitoring_end", household=home["id"])
+        assert faults(ended) == {("/household", "not_monitored")}
+
+
 async def test_what_was_known_at_an_instant_is_counted_as_it_was_known(
     office: Office, turned_on: FastAPI, clock: FixedClock
 ) -> None:

@@ -1,6 +1,6 @@
 """What is in public notice: decisions whose notice is up, told with what may be published (domain.md 2 and 8)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from shared.clock import FixedClock
 from tests.registry.conftest import OTHER_VILLAGE, VILLAGE, XIXIA, app_on, client_of, issue, make, matching, member
 from tests.registry.standing import INSURED, Office, able
+from tests.registry.test_standing_divisions import READY
 
 NOTICES = "/v1/public-notices"
 POSTED = "2018-12-28"
@@ -88,6 +89,25 @@ async def test_minors_are_not_named_nor_those_who_are_gone(office: Office) -> No
     assert [(each["head"], each["people"]) for each in await _shown(client)] == [(None, 1), (None, 1)]
 
 
+async def test_a_village_that_is_to_exit_is_named_and_nobody_in_it(
+    database_url: Callable[[str | None], str], secrets: None, now: FixedClock
+) -> None:
+    async with client_of(app_on(database_url("registry"), now)) as client:
+        office = await Office.of(client)
+        poor = {"kind": "poor_village", "valid_from": "2014-01-01"}
+        designated = await client.post(f"/v1/divisions/{VILLAGE}/designations", json=poor, headers=matching(1))
+        assert designated.status_code == 200, designated.text
+        proposed = await office.proposed(kind="village_exit", division=VILLAGE, village=READY, on=POSTED)
+        await office.stepped(await office.upto(proposed, "public_notice"))
+        [shown] = await _shown(client)
+        assert (shown["kind"], shown["division"], shown["head"], shown["people"]) == (
+            "village_exit",
+            VILLAGE,
+            None,
+            None,
+        )
+
+
 async def test_pages_stay_within_the_callers_divisions(office: Office) -> None:
     client = office.client
     for village in (VILLAGE, OTHER_VILLAGE, VILLAGE):
@@ -100,3 +120,36 @@ async def test_pages_stay_within_the_callers_divisions(office: Office) -> None:
     second = (await client.get(f"{NOTICES}?limit=1&cursor={first['next_cursor']}", headers=county)).json()
     assert [each["division"] for each in first["items"] + second["items"]] == [VILLAGE, VILLAGE]
     assert second["next_cursor"] is None
+
+
+async def test_a_village_posts_its_own_and_names_heads_where_that_is_set(
+    url: str, secrets: None, now: FixedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = f"/v1/village-boards/{VILLAGE}/notices"
+
+    async def heads(client: httpx.AsyncClient, path: str) -> list[str | None]:
+        answer = await client.get(f"{path}?count=true", headers=clerk)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["count"] == len(answer.json()["items"])
+        return [item["head"] for item in answer.json()["items"]]
+
+    async with client_of(app_on(url, now)) as client:
+        office = await Office.of(client)
+        clerk = await issue(client, ["recorder"], [XIXIA])
+        for village, born in ((VILLAGE, "1968-03-12"), (VILLAGE, "2004-05-01"), (OTHER_VILLAGE, "1968-03-12")):
+            head = member(name="欧阳测试", birth_date=born)
+            home = await make(client, village=village, standing="ordinary", cause=None, members=[head])
+            await _posted(office, home, "first_notice", kind="identification", cause="illness")
+        assert await heads(client, board) == ["欧阳*试", None]
+        for elsewhere in (OTHER_VILLAGE, XIXIA, "9" * 12):
+            foreign = await client.get(f"/v1/village-boards/{elsewhere}/notices", headers=clerk)
+            assert foreign.status_code == 404, elsewhere
+    monkeypatch.setenv("BANGFU_REGISTRY_FULL_NAMES_ON_BOARDS", "true")
+    app = app_on(url, now)
+    async with client_of(app) as client:
+        assert await heads(client, board) == ["欧阳测试", None]
+        assert await heads(client, NOTICES) == ["欧阳*试", None], "the web stays masked"
+        async with app.state.runtime.database.driver() as pg:
+            [shown] = await pg.fetch("SELECT object_id, divisions FROM audit_entry WHERE operation = 'board.shown'")
+        assert shown["object_id"] == VILLAGE
+        assert XIXIA in shown["divisions"]

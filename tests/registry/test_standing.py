@@ -1,7 +1,7 @@
 """Households exit and relapse by reviewed, dated decisions."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -167,7 +167,8 @@ async def test_each_level_reviews_what_is_its_own(office: Office) -> None:
     """Neither a village's nor a township's key stands for the county."""
     home = await able(office.client, standing="ordinary", cause=None)
     city, township = office.reviewer, [VILLAGE[:9] + "000"]
-    decision: Any = await office.proposed(kind="identification", household=home["id"], cause="illness")
+    proposed = await office.proposed(kind="identification", household=home["id"], cause="illness")
+    decision: Mapping[str, Any] = proposed
     for step, level, below, own in (
         ("township_review", "township", [VILLAGE], township), ("county_recheck", "county", township, [XIXIA])
     ):  # fmt: skip

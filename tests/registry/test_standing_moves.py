@@ -84,6 +84,26 @@ async def test_an_open_decision_is_in_the_hands_of_who_has_the_household(city: h
     assert [ZONE in each["divisions"] for each in audited] == [False] + [True] * (len(decision["steps"]) - 1)
 
 
+async def test_no_step_is_taken_for_a_household_that_joined_another(city: httpx.AsyncClient) -> None:
+    """The decision is withdrawn; where they live now, another one may be proposed."""
+    county = await office(city, XIXIA)
+    left, joined = await able(city), await able(city)
+    decision = await county.upto(await county.proposed(kind="exit", household=left["id"], year=2018), "public_notice")
+    goes = {"into": {"number": joined["number"]}, "reason": "随子女生活", "effective_on": "2018-12-20"}
+    relations = [{"member": left["members"][0]["id"], "relation": "father"}]
+    merged = await city.post(
+        f"/v1/households/{left['id']}/merger", json={**goes, "relations": relations}, headers=matching(1)
+    )
+    assert merged.status_code == 200, merged.text
+    refused = await county.step(decision)
+    assert (refused.status_code, refused.json()["code"]) == (409, "household_deregistered")
+    objected = await county.act(decision, "objections", note="已并入他户")
+    assert objected.status_code == 200, objected.text
+    assert (await county.act(objected.json(), "withdrawal", note="并户")).status_code == 200
+    anew = await county.propose(kind="exit", household=joined["id"], year=2018, on="2018-12-20")
+    assert faults(anew) == {("/household", "income_above_line")}
+
+
 async def test_an_ended_decision_is_seen_by_who_made_it_and_by_who_has_the_household(city: httpx.AsyncClient) -> None:
     household = await able(city)
     here, there = await office(city, XIXIA), await office(city, ZONE)

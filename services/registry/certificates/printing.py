@@ -35,7 +35,7 @@ async def in_full(
         command(registry.runtime) as pg,
     ):
         holder, certificate, head = await _held(pg, registry, caller, household)
-        if head.status == "erased":
+        if not head.name:  # erased, here or where they went to
             raise Problem(errors.NOT_FOUND)
         left = await take_reveal(pg, registry, caller, head, holder.latest.path, asked)
         await service.note_printed(pg, certificate, holder.latest.path, caller, registry.runtime.clock.now(), asked)

@@ -164,8 +164,13 @@ async def standings_of(pg: Pg, household_id: UUID) -> tuple[Standings, date | No
 
 async def place_of(pg: Pg, household_id: UUID) -> Path:
     """Where a household that is there lies now, whoever asks."""
+    return (await event_of(pg, household_id)).timeline[-1].path
+
+
+async def event_of(pg: Pg, household_id: UUID) -> HouseholdEvent:
+    """The public state of a household that is there, whoever asks."""
     [row] = await pg.fetch("SELECT event FROM household WHERE id = $1", household_id)
-    return HouseholdEvent.model_validate_json(row["event"]).timeline[-1].path
+    return HouseholdEvent.model_validate_json(row["event"])
 
 
 async def versions(pg: Pg, household_id: UUID) -> Sequence[Any]:

@@ -7,13 +7,21 @@ from fastapi import Depends, Path, Query, Request, Response
 
 from services.registry.context import Reader, RegistryDep
 from services.registry.publicity import notices, service
-from services.registry.publicity.schemas import BoardQuery, NoticeQuery, PublicHousehold, PublicNotice, PublicQuery
+from services.registry.publicity.schemas import (
+    BoardNoticeQuery,
+    BoardQuery,
+    NoticeQuery,
+    PublicHousehold,
+    PublicNotice,
+    PublicQuery,
+)
 from shared.app import NOT_FOUND_RESPONSE, router
 from shared.auth import Caller, requires
 from shared.http.pagination import Page, page_of
 
 routes = router("publicity")
 Publisher = Annotated[Caller, Depends(requires("recorder", "reviewer"))]
+Village = Annotated[str, Path(pattern=r"^[0-9]{12}$", description="A village of your divisions 行政村.")]
 
 
 @routes.get(
@@ -64,7 +72,7 @@ async def list_public_notices(
     responses=NOT_FOUND_RESPONSE,
 )
 async def show_village_board(
-    code: Annotated[str, Path(pattern=r"^[0-9]{12}$", description="A village of your divisions 行政村.")],
+    code: Village,
     request: Request,
     response: Response,
     query: Annotated[BoardQuery, Query()],
@@ -83,3 +91,27 @@ async def show_village_board(
     )
     response.headers["Cache-Control"] = "no-store"
     return Page[PublicHousehold](items=[shown for _, shown in kept], next_cursor=cursor, count=count)
+
+
+@routes.get(
+    "/village-boards/{code}/notices",
+    operation_id="show_village_notices",
+    summary="What is in public notice on a village's board 村公示栏公示中的认定",
+    responses=NOT_FOUND_RESPONSE,
+)
+async def show_village_notices(
+    code: Village,
+    request: Request,
+    response: Response,
+    query: Annotated[BoardNoticeQuery, Query()],
+    caller: Publisher,
+    registry: RegistryDep,
+) -> Page[PublicNotice]:
+    """As `/v1/public-notices`, of one village, to be posted there; heads named as on `/v1/village-boards/{code}`."""
+    after = query.after(request)
+    found, count = await notices.board(registry, caller, code, query, UUID(after[0]) if after else None)
+    kept, cursor = page_of(
+        found, limit=query.limit, key=lambda each: [str(each[0])], request=request, response=response
+    )
+    response.headers["Cache-Control"] = "no-store"
+    return Page[PublicNotice](items=[shown for _, shown in kept], next_cursor=cursor, count=count)

@@ -26,10 +26,15 @@ class BoardQuery(ListQuery):
     standing: PublicStanding | None = Field(default=None, description="Standing 状态.")
 
 
-class NoticeQuery(ListQuery):
-    """Which notices; together they narrow."""
+class BoardNoticeQuery(ListQuery):
+    """Which notices of the village."""
 
     kind: DecisionKind | None = Field(default=None, description="Kind of decision 认定类别.")
+
+
+class NoticeQuery(BoardNoticeQuery):
+    """Which notices; together they narrow."""
+
     division: str | None = Field(
         default=None,
         pattern=r"^[0-9]{2,12}$",
@@ -49,8 +54,8 @@ class PublicNotice(BaseModel):
     division: str = Field(description="Responsible village 责任村, or the village or county that is to exit.")
     division_name: str
     head: str | None = Field(
-        description="Name of the head 户主, masked 脱敏; null for a minor, for who was erased, and where it is about a "
-        "village or county.",
+        description="Name of the head 户主, masked 脱敏 (on a village board in full where the register is so set); "
+        "null for a minor, for who was erased, and where it is about a village or county.",
         examples=["张*丰"],
     )
     people: int | None = Field(description="Members 人口; null where it is about a village or county.")

@@ -46,12 +46,12 @@ async def board(
     day = today(registry)
     filters = _filters(query, village, day)
     async with command(registry.runtime) as pg:
-        path = _path(await registry.divisions.get(pg), caller, village, day)
+        path = village_path(await registry.divisions.get(pg), caller, village, day)
         full = registry.standing.full_names_on_boards
         found = await _found(pg, registry, caller, filters, after, query.limit + 1, full=full)
         if full:
             named = [household for household, _ in found[: query.limit]]
-            await audit.record(pg, [_entry(registry, caller, village, path, named)])
+            await note_shown(pg, registry, caller, village, path, named)
         return found, await listing.count(pg, filters, caller) if query.count else None
 
 
@@ -59,22 +59,27 @@ def _filters(query: PublicQuery | BoardQuery, division: str | None, day: date) -
     return Filters(division=division, standings=(query.standing,) if query.standing else PUBLIC, as_of=day)
 
 
-def _path(tree: DivisionTree, caller: Caller, village: str, day: date) -> Path:
+def village_path(tree: DivisionTree, caller: Caller, village: str, day: date) -> Path:
+    """Where a village of the caller's lies on a day. Raises 404."""
     path = tree.path(village, day)
     if path is None or path.village is None or not within(caller, tree, village, day):
         raise Problem(errors.NOT_FOUND)
     return path
 
 
-def _entry(registry: Registry, caller: Caller, village: str, path: Path, households: Sequence[UUID]) -> Entry:
-    return Entry(
+async def note_shown(
+    pg: Pg, registry: Registry, caller: Caller, village: str, path: Path, named: Sequence[UUID]
+) -> None:
+    """Tell the audit log for which households, or decisions on them, heads were named in full on a village's board."""
+    entry = Entry(
         recorded_at=registry.runtime.clock.now(),
         key_id=caller.key_id,
         operation="board.shown",
         object_id=village,
         divisions=path.scopes(),
-        digest=digest_of(households),
+        digest=digest_of(named),
     )
+    await audit.record(pg, [entry])
 
 
 async def _found(

@@ -10,6 +10,7 @@ from services.registry.context import Registry, today
 from services.registry.divisions import service as divisions
 from services.registry.households import reading
 from services.registry.households.judging import EARLIEST
+from services.registry.households.problems import HOUSEHOLD_DEREGISTERED
 from services.registry.households.records import Author, Household
 from services.registry.standing import concluding, judging, rules, store
 from services.registry.standing.records import Act, Decision, Objection, Resolution, Step
@@ -40,11 +41,12 @@ _SUBJECT = ("household", "division", "year", "cause", "category", "village", "co
 
 
 class _Moment(NamedTuple):
-    """When a decision is acted on, and where its household or division lies then."""
+    """When a decision is acted on, and what has become of its household or division by then."""
 
     now: datetime
     today: date
     place: Path
+    on_register: bool
 
 
 async def in_notice(
@@ -176,6 +178,8 @@ async def advance(registry: Registry, caller: Caller, decision_id: UUID, expecte
             raise errors.invalid(beside)
         if due is not None:
             rules.check_level(due, moment.place, caller.divisions)
+            if not moment.on_register:
+                raise Problem(HOUSEHOLD_DEREGISTERED)
         act_of = _act(body, caller, moment.now, moment.today)
         step = Step(**act_of, step=body.step, evidence=tuple(body.evidence), county=body.county)
         new = rules.with_step(old, step, registry.standing.notice_days, moment.today)
@@ -241,9 +245,11 @@ async def _changed(
         async with command(registry.runtime) as pg:
             old = await store.find(pg, decision_id, caller, lock=True)
             check_version(old.version, expected)
-            household = old.household_id
-            place = old.path if household is None else await reading.place_of(pg, household)
-            moment = _Moment(registry.runtime.clock.now(), today(registry), place)
+            place, on_register = old.path, True
+            if old.household_id is not None:
+                event = await reading.event_of(pg, old.household_id)
+                place, on_register = event.timeline[-1].path, event.status == "active"
+            moment = _Moment(registry.runtime.clock.now(), today(registry), place, on_register)
             new = act(old, moment)
             if new.state == "concluded":
                 new = await concluding.conclude(pg, registry, caller, new)
