@@ -91,15 +91,19 @@ def _check_text(text: str) -> None:
 
 
 class StrictRoute(APIRoute):
-    """A route whose JSON body is UTF-8 ``application/json``, read strictly, and whose query has no repeats."""
+    """A route whose JSON body is UTF-8 ``application/json``, read strictly, and whose query holds what it knows, once.
+
+    A mistyped filter would show everything, and a ``dry_run`` that a route does not have would be done in earnest.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         takes_json = self.body_field is not None
         integers = _integers(self.dependant)
+        known = None if _has_query_model(self.dependant) else _query_names(self.dependant)
 
         async def strict(request: Request) -> Response:
-            _check_parameters(request, integers)
+            _check_parameters(request, integers, known)
             if takes_json:
                 _check_content_type(request, ("application/json",))
                 raw = await request.body()
@@ -127,11 +131,23 @@ def _integers(dependant: Dependant) -> frozenset[str]:
     return frozenset(found.union(*map(_integers, dependant.dependencies)))
 
 
+def _query_names(dependant: Dependant) -> frozenset[str]:
+    """Names of the query parameters that a route and what it depends on read."""
+    named = {field.alias for field in dependant.query_params}
+    return frozenset(named.union(*map(_query_names, dependant.dependencies)))
+
+
+def _has_query_model(dependant: Dependant) -> bool:
+    """Whether a model reads the query: it forbids by itself what it does not know, and tells all faults at once."""
+    annotations = (field.field_info.annotation for field in dependant.query_params)
+    return any(isinstance(each, type) and issubclass(each, BaseModel) for each in annotations)
+
+
 def _is_integer(annotation: Any) -> bool:
     return annotation is int or any(map(_is_integer, get_args(annotation)))
 
 
-def _check_parameters(request: Request, integers: frozenset[str]) -> None:
+def _check_parameters(request: Request, integers: frozenset[str], known: frozenset[str] | None) -> None:
     for name, value in request.path_params.items():
         if name in integers and _LOOSE_NUMBER.fullmatch(value):
             raise errors.invalid(errors.fault(f"path:{name}", "int_parsing", "must be an integer", "须为整数"))
@@ -142,6 +158,9 @@ def _check_parameters(request: Request, integers: frozenset[str]) -> None:
         repeated = next(name for name in names if names.count(name) > 1)
         raise errors.invalid(errors.fault(f"query:{told_name(repeated)}", "repeated", "given twice", "参数重复"))
     for name, value in request.query_params.items():
+        if known is not None and name not in known:
+            pointer = f"query:{told_name(name)}"
+            raise errors.invalid(errors.fault(pointer, "extra_forbidden", "unknown parameter", "未知参数"))
         if "\x00" in value:
             raise errors.invalid(errors.fault("query:?", "nul", "NUL characters are not text", "不接受 NUL 字符"))
         if name in integers and _LOOSE_NUMBER.fullmatch(value):

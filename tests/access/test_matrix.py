@@ -195,6 +195,18 @@ async def page(world: World, address: str, key: str, **query: str | int) -> http
     return await world.client.get(address, params=query, headers={"Authorization": f"Bearer {key}"})
 
 
+@every_service
+async def test_no_operation_reads_over_what_the_query_asks(service: ServiceName, world: World) -> None:
+    """A mistyped filter would show everything; a ``dry_run`` that an operation does not have would be in earnest."""
+    city, faults = await world.key(list(ROLES), [CITY]), []
+    for operation in operations_of(service):
+        if operation.path.startswith("/v1/"):
+            answer = await send(world, replace(operation, path=f"{operation.path}?no_such=1"), city)
+            if answer.status_code != 422 or "query:no_such" not in answer.text:
+                faults.append(f"{operation.name}: {answer.status_code} {answer.text[:200]}")
+    assert not faults
+
+
 NUMBERS = ("411323199202023219", "４１１３２３１９９２０２０２３２１９", "138-7654-3200", "nobody:6217998877665541")
 """Of people, phones and bank cards; more ways of writing them are tried in tests/shared/test_app.py."""
 NO_ROUTES = ("/{number}", "/v1/{number}/x", "/v1/households/x/{number}", "/problems/{number}", "/schemas/{number}.json")
