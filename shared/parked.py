@@ -14,6 +14,8 @@ from shared.record import Record
 
 LONGEST_STEP = timedelta(seconds=30)
 """Between two attempts at a record that has waited for long."""
+AT_ONCE = 500
+"""Records that are tried in one transaction."""
 
 _PARK = (
     'INSERT INTO parked_record (id, group_name, topic, partition, "offset", key, value, headers, timestamp_ms, '
@@ -21,7 +23,7 @@ _PARK = (
 )
 _DUE = (
     "SELECT * FROM parked_record WHERE group_name = $1 AND next_try_at <= $2 "
-    "ORDER BY next_try_at LIMIT 500 FOR UPDATE SKIP LOCKED"
+    "ORDER BY next_try_at LIMIT $3 FOR UPDATE SKIP LOCKED"
 )
 _UNPARK = "DELETE FROM parked_record WHERE id = ANY($1)"
 _POSTPONE = "UPDATE parked_record SET tries = tries + 1, next_try_at = $2 WHERE id = $1"
@@ -43,9 +45,9 @@ async def park(pg: Pg, group: str, records: Iterable[tuple[Record, str]], now: d
         await pg.executemany(_PARK, rows)
 
 
-async def due(pg: Pg, group: str, now: datetime) -> list[Parked]:
+async def due(pg: Pg, group: str, now: datetime, most: int) -> list[Parked]:
     """Records to try again, locked until the end of the transaction; those another process tries are left out."""
-    return [Parked(row["id"], _record(row), row["tries"]) for row in await pg.fetch(_DUE, group, now)]
+    return [Parked(row["id"], _record(row), row["tries"]) for row in await pg.fetch(_DUE, group, now, most)]
 
 
 async def unpark(pg: Pg, settled: Sequence[Parked]) -> None:
