@@ -310,6 +310,20 @@ async def test_what_refers_to_something_unknown_waits_for_it(plumbing: Plumbing)
     assert await dead_letters(plumbing) == []
 
 
+async def test_what_was_parked_by_a_clock_that_was_ahead_does_not_wait_for_that_hour(plumbing: Plumbing) -> None:
+    settings, database = plumbing.settings, plumbing.database
+    needed, waiting = uuid4(), uuid4()
+    async with running(sample.relay(settings, database).run(), sample.consumer(settings, database).run()):
+        async with database.driver() as pg, pg.transaction():
+            await change(pg, settings, waiting, needs=needed)
+        await until_equal(lambda: _count(plumbing, "parked_record"), 1, what="parked")
+        async with database.driver() as pg:
+            await pg.execute("UPDATE parked_record SET next_try_at = now() + interval '1 day'")
+            async with pg.transaction():
+                await change(pg, settings, needed)
+        await until_equal(lambda: counted(database), 2, what="both are read")
+
+
 async def test_a_new_log_is_read_from_its_start(plumbing: Plumbing) -> None:
     """F13: the broker forgets everything in mid-flow; all is counted, nothing twice."""
     settings, database, server = plumbing.settings, plumbing.database, plumbing.broker

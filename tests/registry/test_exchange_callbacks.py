@@ -370,3 +370,17 @@ async def test_a_callback_that_cannot_be_made_is_given_up(
         row = await pg.fetchrow("SELECT attempts, sealed, failure FROM exchange_task")
     told = {"address": "the name does not resolve", "statement": "a fault of ours: QueryCanceledError"}
     assert tuple(row) == (3, None, told[fault])
+
+
+async def test_a_callback_put_off_by_a_clock_that_was_ahead_is_made(
+    partner: Partner, receiver: Receiver, calling_app: FastAPI
+) -> None:
+    receiver.status = 500
+    await acknowledged(partner, "/search", "search", searching(POOR))
+    await receiver.next("/dci/on-search")
+    receiver.status = 200
+    async with asyncio.timeout(10), calling_app.state.runtime.database.driver() as pg:
+        while not await pg.fetchval("SELECT count(*) FROM exchange_task WHERE failure IS NOT NULL"):
+            await asyncio.sleep(0.01)
+        await pg.execute("UPDATE exchange_task SET due_at = due_at + interval '1 day'")
+    await receiver.next("/dci/on-search")

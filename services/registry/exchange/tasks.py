@@ -19,6 +19,8 @@ logger = logging.getLogger("bangfu.registry.exchange")
 PAUSES = tuple(timedelta(seconds=seconds) for seconds in (10, 30, 120, 600, 3600))
 """Between one attempt and the next; after the last of them a callback is given up."""
 _LEASE = timedelta(seconds=60)
+_LONGEST = timedelta(hours=2)
+"""No callback is put off for so long."""
 _AT_ONCE = 10
 _OF_ONE_PARTY = 5
 """So many at a time, and the next when all of them are over: who does not answer holds up nobody else."""
@@ -27,13 +29,14 @@ SEALED = "exchange_task"
 """What the vault knows sealed callbacks by."""
 _CLAIM = """
 UPDATE exchange_task SET attempts = attempts + 1, due_at = $1 WHERE id IN (
-    SELECT id FROM exchange_task WHERE failed_at IS NULL AND due_at <= $2 AND id IN (
+    SELECT id FROM exchange_task WHERE failed_at IS NULL AND (due_at <= $2 OR due_at > $6) AND id IN (
         SELECT id FROM (
             SELECT id, row_number() OVER (PARTITION BY party_id ORDER BY due_at, id) AS place FROM exchange_task
-            WHERE failed_at IS NULL AND due_at <= $2 AND party_id <> ALL($4::uuid[])
+            WHERE failed_at IS NULL AND (due_at <= $2 OR due_at > $6) AND party_id <> ALL($4::uuid[])
         ) AS waiting WHERE place <= $5
     ) ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED
 ) RETURNING *"""
+"""What was put off for longer than ever is, by a clock that was ahead, is due as well."""
 PATHS: Mapping[str, str] = {
     "on-search": "/on-search", "on-subscribe": "/on-subscribe", "on-unsubscribe": "/on-unsubscribe",
     "txn-on-status": "/txn/on-status", "notify": "/notify",
@@ -100,7 +103,7 @@ async def _claimed(exchange: Exchange, busy: Collection[UUID]) -> Mapping[UUID, 
     """Callbacks that are due, by party; those that are busy have enough to answer."""
     now = exchange.now()
     async with exchange.registry.runtime.database.driver() as pg:
-        rows = await pg.fetch(_CLAIM, now + _LEASE, now, _AT_ONCE, list(busy), _OF_ONE_PARTY)
+        rows = await pg.fetch(_CLAIM, now + _LEASE, now, _AT_ONCE, list(busy), _OF_ONE_PARTY, now + _LONGEST)
     found: dict[UUID, list[Any]] = {}
     for row in rows:
         found.setdefault(row["party_id"], []).append(row)
