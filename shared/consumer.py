@@ -290,25 +290,33 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
     # Parked records
 
     async def _run_parked(self) -> None:
-        singly = False
+        singly, most = False, parked.AT_ONCE
         while True:
             try:
-                tried = await self.retry_parked(singly=singly)
-                singly = False
+                tried = await self.retry_parked(singly=singly, most=most)
+                singly, most = False, parked.AT_ONCE
             except UnprocessableError:
                 singly = True
                 continue
-            except (*_TRANSIENT, DeadLetterLimitError) as error:
+            except DeadLetterLimitError as error:
+                # Where many fail at once, as after a replay, fewer fit: the others must not wait behind them for good.
+                most = max(most // 2, 1)
+                logger.info("%s parked records wait: %s", self.group, error)
+                tried = 0
+            except _TRANSIENT as error:
                 logger.info("%s parked records wait: %s", self.group, type(error).__name__)
                 tried = 0
             if tried == 0:
                 await asyncio.sleep(PARKED_POLL_SECONDS)
 
-    async def retry_parked(self, *, singly: bool = False) -> int:
-        """Try parked records that are due once more; returns how many were settled."""
+    async def retry_parked(self, *, singly: bool = False, most: int = parked.AT_ONCE) -> int:
+        """Try parked records that are due once more, ``most`` of them; returns how many were settled.
+
+        Raises ``UnprocessableError`` unless ``singly``, and ``DeadLetterLimitError``; nothing is settled then.
+        """
         now = self._clock.now()
         async with self._database.driver() as pg, pg.transaction():
-            tried = await parked.due(pg, self.group, now)
+            tried = await parked.due(pg, self.group, now, most)
             if not tried:
                 return 0
             records = [each.record for each in tried]

@@ -13,7 +13,6 @@ from functools import cache
 from typing import Any
 
 import httpx
-from joserfc.errors import JoseError
 from joserfc.jwk import Key, import_key
 
 logger = logging.getLogger("bangfu.oidc")
@@ -72,7 +71,7 @@ class IssuerKeys:
             async with asyncio.timeout(FETCH_SECONDS):
                 self._keys = dict(_usable(await self._published()))
             self._fetched_at = self._seconds()
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError, RecursionError) as error:
             logger.warning("the signing keys of the token issuer could not be fetched: %s", type(error).__name__)
         finally:
             self._fetching = None
@@ -111,7 +110,7 @@ def _usable(document: Any) -> Iterator[tuple[str, Key]]:
             continue
         try:
             key = import_key(entry)
-        except (JoseError, ValueError, TypeError) as error:
+        except Exception as error:  # what joserfc and cryptography raise over a key has no name in common
             logger.warning("a signing key of the token issuer cannot be read: %s", type(error).__name__)
             continue
         if key.kid is not None:

@@ -14,14 +14,16 @@ from shared.record import Record
 
 LONGEST_STEP = timedelta(seconds=30)
 """Between two attempts at a record that has waited for long."""
+AT_ONCE = 500
+"""Records that are tried in one transaction."""
 
 _PARK = (
     'INSERT INTO parked_record (id, group_name, topic, partition, "offset", key, value, headers, timestamp_ms, '
     "reason, first_seen, next_try_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
 )
 _DUE = (
-    "SELECT * FROM parked_record WHERE group_name = $1 AND next_try_at <= $2 "
-    "ORDER BY next_try_at LIMIT 500 FOR UPDATE SKIP LOCKED"
+    "SELECT * FROM parked_record WHERE group_name = $1 AND (next_try_at <= $2 OR next_try_at > $3) "
+    "ORDER BY next_try_at LIMIT $4 FOR UPDATE SKIP LOCKED"
 )
 _UNPARK = "DELETE FROM parked_record WHERE id = ANY($1)"
 _POSTPONE = "UPDATE parked_record SET tries = tries + 1, next_try_at = $2 WHERE id = $1"
@@ -43,9 +45,13 @@ async def park(pg: Pg, group: str, records: Iterable[tuple[Record, str]], now: d
         await pg.executemany(_PARK, rows)
 
 
-async def due(pg: Pg, group: str, now: datetime) -> list[Parked]:
-    """Records to try again, locked until the end of the transaction; those another process tries are left out."""
-    return [Parked(row["id"], _record(row), row["tries"]) for row in await pg.fetch(_DUE, group, now)]
+async def due(pg: Pg, group: str, now: datetime, most: int) -> list[Parked]:
+    """Records to try again, locked until the end of the transaction; those another process tries are left out.
+
+    What was put off for longer than ever is, by a clock that was ahead, is due as well.
+    """
+    rows = await pg.fetch(_DUE, group, now, now + LONGEST_STEP, most)
+    return [Parked(row["id"], _record(row), row["tries"]) for row in rows]
 
 
 async def unpark(pg: Pg, settled: Sequence[Parked]) -> None:

@@ -108,6 +108,11 @@ class Relay:
                 self.log.doubt()
                 await asyncio.sleep(0.5)
                 continue
+            except asyncpg.CheckViolationError:
+                logger.warning("the day has no partition yet: the machine slept, or its clock leapt")
+                await self._prepare_day()
+                await asyncio.sleep(0.5)
+                continue
             rest = min(REST * (time.monotonic() - started), REST_SECONDS)
             idle = max(min(2 * self._poll, LONGEST_POLL_SECONDS), rest)
             self._poll = POLL_SECONDS if sent else idle
@@ -246,6 +251,12 @@ class Relay:
             except (*AWAY, *CONTENDED, KafkaError) as error:
                 logger.info("housekeeping waits: %s", type(error).__name__)
             await asyncio.sleep(CLEAN_CHECK_SECONDS)
+
+    async def _prepare_day(self) -> None:
+        """Make the partition of the day that it is by the database's clock, which says when an event was sent."""
+        async with self._database.driver() as pg:
+            today = await pg.fetchval("SELECT current_date")
+        await self.clean_up(today)
 
     async def clean_up(self, today: date) -> None:
         """Partitions of ``outbox_sent`` for today and tomorrow; those older than a week go."""

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from shared import broker
+from shared import broker, deadletter
 from shared.consumer import Consumer
 from shared.db import Pg
 from shared.deadletter import DeadLetterLimit, OriginQuota
@@ -225,6 +225,12 @@ async def _count(plumbing: Plumbing, table: str) -> int:
     return number
 
 
+async def _waiting(plumbing: Plumbing) -> int:
+    async with plumbing.database.driver() as pg:
+        number: int = await pg.fetchval("SELECT count(*) FROM parked_record WHERE reason <> 'replay'")
+    return number
+
+
 async def test_too_much_poison_stops_the_consumer_and_drains_nothing(plumbing: Plumbing) -> None:
     """F23: after a bad release the topic must not end up in the dead letters."""
     settings, database = plumbing.settings, plumbing.database
@@ -237,6 +243,31 @@ async def test_too_much_poison_stops_the_consumer_and_drains_nothing(plumbing: P
     assert await _commits(plumbing, sample.GROUP) == 0
     nothing_read = {sample.GROUP: {TopicPartition(settings.topic(sample.THING.name), 0): 1}}
     assert not await broker.have_read(settings, nothing_read), "no offset was committed"
+
+
+async def test_more_replayed_than_may_fail_at_once_holds_up_no_other_parked_record(plumbing: Plumbing) -> None:
+    """F23: replayed before their cause is mended, they are decided again a few at a time; what waits goes on."""
+    settings, database = plumbing.settings, plumbing.database
+    needed, waiting = uuid4(), uuid4()
+    await broker.ensure_topics(settings, [sample.THING])
+    await send(settings, *[(b"a", b"poison") for _ in range(11)])
+    async with running(sample.consumer(settings, database).run()):
+        await until_equal(lambda: _count(plumbing, "dead_letter"), 11, what="dead letters")
+    async with database.driver() as pg:
+        await pg.execute("UPDATE dead_letter SET created_at = created_at - interval '1 hour'")
+        letters = await pg.fetch("SELECT id FROM dead_letter")
+        assert await deadletter.replay(pg, [row["id"] for row in letters]) == 11
+    few = sample.consumer(settings, database, allowance=DeadLetterLimit(count=10, window=timedelta(minutes=1)))
+    async with running(sample.relay(settings, database).run()), running(few.run()):
+        async with database.driver() as pg, pg.transaction():
+            await change(pg, settings, waiting, needs=needed)
+        await until_equal(lambda: _waiting(plumbing), 1, what="one waits among them")
+        async with database.driver() as pg, pg.transaction():
+            await change(pg, settings, needed)
+        await until_equal(lambda: counted(database), 2, what="who waited is counted")
+        await until_equal(lambda: _count(plumbing, "parked_record"), 0, what="nothing is parked any more")
+    assert few.stopped is None
+    assert await dead_letters(plumbing) == ["not_a_cloudevent:specversion"] * 11
 
 
 async def test_outsiders_fill_their_own_quota_and_nobody_elses(plumbing: Plumbing) -> None:
@@ -277,6 +308,20 @@ async def test_what_refers_to_something_unknown_waits_for_it(plumbing: Plumbing)
         await until_equal(lambda: counted(database), 5, what="both are read")
         await until_equal(lambda: _count(plumbing, "parked_record"), 0, what="nothing is parked any more")
     assert await dead_letters(plumbing) == []
+
+
+async def test_what_was_parked_by_a_clock_that_was_ahead_does_not_wait_for_that_hour(plumbing: Plumbing) -> None:
+    settings, database = plumbing.settings, plumbing.database
+    needed, waiting = uuid4(), uuid4()
+    async with running(sample.relay(settings, database).run(), sample.consumer(settings, database).run()):
+        async with database.driver() as pg, pg.transaction():
+            await change(pg, settings, waiting, needs=needed)
+        await until_equal(lambda: _count(plumbing, "parked_record"), 1, what="parked")
+        async with database.driver() as pg:
+            await pg.execute("UPDATE parked_record SET next_try_at = now() + interval '1 day'")
+            async with pg.transaction():
+                await change(pg, settings, needed)
+        await until_equal(lambda: counted(database), 2, what="both are read")
 
 
 async def test_a_new_log_is_read_from_its_start(plumbing: Plumbing) -> None:

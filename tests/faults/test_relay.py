@@ -70,6 +70,21 @@ async def test_two_relays_take_turns_and_lose_nothing(plumbing: Plumbing) -> Non
     assert len(reader.things) == len(everything), "without faults nothing is sent twice"
 
 
+async def test_a_day_that_nobody_prepared_stops_nothing(plumbing: Plumbing) -> None:
+    """The machine slept for days, or its clock leapt: what is sent today has no partition to be kept in."""
+    settings, database = plumbing.settings, plumbing.database
+    async with running(sample.relay(settings, database).run()):
+        await change_many(database, settings, 1)
+        await until_equal(lambda: outbox_rows(database), 0, what="sent")
+        async with database.driver() as pg:
+            for row in await pg.fetch(
+                "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = $1::regclass", "outbox_sent"
+            ):
+                await pg.execute(f"DROP TABLE {row['inhrelid']}")
+        await change_many(database, settings, 3)
+        await until_equal(lambda: outbox_rows(database), 0, what="sent on such a day")
+
+
 async def test_the_outbox_grows_while_the_broker_is_away_and_empties_when_it_is_back(plumbing: Plumbing) -> None:
     settings, database, server = plumbing.settings, plumbing.database, plumbing.broker
     async with running(sample.relay(settings, database).run()):

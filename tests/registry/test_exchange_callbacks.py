@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from services.registry.exchange import searching as searching_module
+from services.registry.exchange import tasks
 from services.registry.exchange.callbacks import NotDeliveredError, allowed, below, post
 from tests.registry.conftest import OTHER_VILLAGE, XIXIA, app_on, client_of, make, matching, member
 from tests.registry.dci import Json, Partner, Receiver, by_expression, now, receiving, searching, verify
@@ -319,3 +323,64 @@ async def test_redirects_are_not_followed(receiver: Receiver) -> None:
     receiver.status = 302
     with pytest.raises(NotDeliveredError):
         await post([ip_network("127.0.0.0/8")], f"http://127.0.0.1:{receiver.port}/", {})
+
+
+# One party and the others
+
+
+async def test_a_party_that_does_not_answer_holds_up_no_other(calling: httpx.AsyncClient, receiver: Receiver) -> None:
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken.append(writer)
+
+    taken: list[asyncio.StreamWriter] = []
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        uri = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/dci"
+        slow = await Partner.register(calling, sender_id="slow.example.org", callback_uri=uri)
+        good = await Partner.register(calling, callback_uri=f"http://127.0.0.1:{receiver.port}/dci")
+        for _ in range(12):
+            await acknowledged(slow, "/search", "search", searching(POOR))
+        while not taken:
+            await asyncio.sleep(0.01)
+        async with asyncio.timeout(5):  # a callback is given ten seconds
+            for _ in range(12):
+                await acknowledged(good, "/search", "search", searching(POOR))
+                await receiver.next("/dci/on-search")
+        for writer in taken:
+            writer.close()
+
+
+@pytest.mark.parametrize("fault", ["address", "statement"])
+async def test_a_callback_that_cannot_be_made_is_given_up(
+    calling: httpx.AsyncClient, calling_app: FastAPI, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """An address that is none; an answer that takes the database too long each time."""
+
+    async def too_long(*_: Any) -> Any:
+        raise asyncpg.QueryCanceledError("canceling statement due to statement timeout")
+
+    if fault == "statement":
+        monkeypatch.setattr(searching_module, "answer", too_long)
+    monkeypatch.setattr(tasks, "PAUSES", (timedelta(milliseconds=1),) * 2)
+    uri = "http://[none/dci" if fault == "address" else "http://127.0.0.1:9/dci"
+    partner = await Partner.register(calling, callback_uri=uri)
+    await acknowledged(partner, "/search", "search", searching(POOR))
+    async with asyncio.timeout(10), calling_app.state.runtime.database.driver() as pg:
+        while not await pg.fetchval("SELECT count(*) FROM exchange_task WHERE failed_at IS NOT NULL"):
+            await asyncio.sleep(0.05)
+        row = await pg.fetchrow("SELECT attempts, sealed, failure FROM exchange_task")
+    told = {"address": "the name does not resolve", "statement": "a fault of ours: QueryCanceledError"}
+    assert tuple(row) == (3, None, told[fault])
+
+
+async def test_a_callback_put_off_by_a_clock_that_was_ahead_is_made(
+    partner: Partner, receiver: Receiver, calling_app: FastAPI
+) -> None:
+    receiver.status = 500
+    await acknowledged(partner, "/search", "search", searching(POOR))
+    await receiver.next("/dci/on-search")
+    receiver.status = 200
+    async with asyncio.timeout(10), calling_app.state.runtime.database.driver() as pg:
+        while not await pg.fetchval("SELECT count(*) FROM exchange_task WHERE failure IS NOT NULL"):
+            await asyncio.sleep(0.01)
+        await pg.execute("UPDATE exchange_task SET due_at = due_at + interval '1 day'")
+    await receiver.next("/dci/on-search")

@@ -5,15 +5,17 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
 
 import shared.app as app_module
 from services.registry.imports import modes, running, store
-from services.registry.imports.registering import Ahead
+from services.registry.imports.registering import Ahead, Registering
 from services.registry.imports.running import Runner
 from services.registry.statistics import service as statistics
+from shared.db import SESSION_SETTINGS
 from tests.registry.conftest import (
     OTHER_VILLAGE,
     VILLAGE,
@@ -181,6 +183,41 @@ async def test_two_processes_do_not_work_on_one_import(registry: httpx.AsyncClie
     nothing = modes.Piece([], 1, asyncio.create_task(asyncio.sleep(0, Ahead([], []))))
     with pytest.raises(modes.TakenOverError):
         await work._commit(nothing, held.tally, [], 0)
+
+
+async def test_an_import_that_is_held_up_again_and_again_holds_up_no_other(
+    registry: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = modes.AtOnce.run
+
+    async def held_up(work: modes.AtOnce, *arguments: Any) -> None:
+        if work.job.instruction.dry_run:
+            raise asyncpg.QueryCanceledError("a statement of it takes too long")
+        await good(work, *arguments)
+
+    monkeypatch.setattr(modes.AtOnce, "run", held_up)
+    stuck = await send(registry, workbook([head("41132300000001")]), mode="all", dry_run="true")
+    job = await imported(registry, workbook([head("41132300000002", 2)]), mode="all")
+    assert job["status"] == "completed"
+    shown = (await registry.get(f"/v1/imports/{stuck.json()['id']}")).json()
+    assert shown["status"] == "running"
+
+
+async def test_a_file_that_takes_long_to_read_is_taken_in_at_once(
+    url: str, secrets: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its one transaction waits meanwhile, longer than any other may."""
+    monkeypatch.setitem(SESSION_SETTINGS, "idle_in_transaction_session_timeout", "200ms")
+    good = Registering.ahead
+
+    async def slow(work: Registering, groups: Any) -> Ahead:
+        await asyncio.sleep(0.6)
+        return await good(work, groups)
+
+    monkeypatch.setattr(Registering, "ahead", slow)
+    async with client_of(app_on(url)) as client:
+        job = await imported(client, workbook([head("41132300000001")]), mode="all")
+    assert (job["status"], counts(job)) == ("completed", {"received": 1, "created": 1})
 
 
 # What ends before the file does

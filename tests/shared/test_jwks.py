@@ -1,10 +1,12 @@
 """When the keys of an issuer are fetched, and who waits for it."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 
 import pytest
 
+from shared import jwks
 from shared.jwks import COOLDOWN_SECONDS, FRESH_SECONDS, STALE_SECONDS, IssuerAwayError, IssuerKeys
 from tests.shared.issuer import Issuer, ec, rsa, running
 
@@ -97,3 +99,22 @@ async def test_a_set_that_cannot_be_read_changes_nothing(keys: IssuerKeys, issue
     while keys._fetching:
         await asyncio.sleep(0.001)
     assert await keys.find("first") is None
+
+
+@pytest.mark.parametrize("curve", ["brainpoolP256r1", "", 5, ["P-256"]])
+async def test_a_key_of_an_unknown_curve_is_passed_over(keys: IssuerKeys, issuer: Issuer, curve: object) -> None:
+    issuer.keys = [{**ec("odd").as_dict(private=False), "crv": curve}, rsa("first").as_dict(private=False)]
+    assert await keys.find("odd") is None
+    assert await keys.find("first") is not None
+
+
+async def test_a_document_nested_too_deep_changes_nothing(
+    keys: IssuerKeys, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def deep(*_: object) -> object:
+        return json.loads("[" * 100_000)
+
+    assert await keys.find("first") is not None
+    watch.now += FRESH_SECONDS + 1
+    monkeypatch.setattr(jwks, "_json", deep)
+    assert await keys.find("first") is not None

@@ -61,11 +61,11 @@ async def post(networks: Sequence[Network], address: str, body: dict[str, Any]) 
     """Send a signed message. Raises ``NotDeliveredError`` unless it is answered with 2xx."""
     import httpx  # slow to import, for its command line, and most registries call nobody back
 
-    parts = urlsplit(address)
     try:
+        parts = urlsplit(address)
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         resolved = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, ValueError) as error:  # UnicodeError, of a name that is none, is a ValueError
+    except (OSError, ValueError) as error:  # of an address that is none; UnicodeError, of a name, is a ValueError
         raise NotDeliveredError("the name does not resolve") from error
     found = [ip_address(entry[4][0]) for entry in resolved]
     if not found or not all(allowed(each, networks) for each in found):

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,21 +12,31 @@ from services.registry.exchange import callbacks, notices, parties, searching, t
 from services.registry.exchange.envelope import SearchMessage
 from services.registry.exchange.parties import Party
 from services.registry.exchange.service import Exchange
-from shared.db import Pg
+from shared.db import AWAY, CONTENDED, Pg
 from shared.ids import uuid7
 
+logger = logging.getLogger("bangfu.registry.exchange")
 PAUSES = tuple(timedelta(seconds=seconds) for seconds in (10, 30, 120, 600, 3600))
 """Between one attempt and the next; after the last of them a callback is given up."""
 _LEASE = timedelta(seconds=60)
+_LONGEST = timedelta(hours=2)
+"""No callback is put off for so long."""
 _AT_ONCE = 10
+_OF_ONE_PARTY = 5
+"""So many at a time, and the next when all of them are over: who does not answer holds up nobody else."""
 _IDLE_SECONDS = 0.5
 SEALED = "exchange_task"
 """What the vault knows sealed callbacks by."""
 _CLAIM = """
 UPDATE exchange_task SET attempts = attempts + 1, due_at = $1 WHERE id IN (
-    SELECT id FROM exchange_task WHERE failed_at IS NULL AND due_at <= $2 ORDER BY due_at LIMIT $3
-    FOR UPDATE SKIP LOCKED
+    SELECT id FROM exchange_task WHERE failed_at IS NULL AND (due_at <= $2 OR due_at > $6) AND id IN (
+        SELECT id FROM (
+            SELECT id, row_number() OVER (PARTITION BY party_id ORDER BY due_at, id) AS place FROM exchange_task
+            WHERE failed_at IS NULL AND (due_at <= $2 OR due_at > $6) AND party_id <> ALL($4::uuid[])
+        ) AS waiting WHERE place <= $5
+    ) ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED
 ) RETURNING *"""
+"""What was put off for longer than ever is, by a clock that was ahead, is due as well."""
 PATHS: Mapping[str, str] = {
     "on-search": "/on-search", "on-subscribe": "/on-subscribe", "on-unsubscribe": "/on-unsubscribe",
     "txn-on-status": "/txn/on-status", "notify": "/notify",
@@ -58,14 +69,25 @@ async def add(
 
 async def run(exchange: Exchange) -> None:
     """Hand out what changed and make what callbacks are due, for as long as the service runs."""
-    while True:
-        exchange.awake.clear()
-        if not await _hand_out(exchange) | await _work_off(exchange):
+    busy: set[UUID] = set()
+    async with asyncio.TaskGroup() as beside:
+        while True:
+            exchange.awake.clear()
             try:
-                async with asyncio.timeout(_IDLE_SECONDS):
-                    await exchange.awake.wait()
-            except TimeoutError:
-                continue  # others may have written; failed callbacks fall due
+                found = await _hand_out(exchange)
+                for party_id, tasks in (await _claimed(exchange, busy)).items():
+                    found = True
+                    busy.add(party_id)
+                    beside.create_task(_work_off(exchange, party_id, tasks, busy))
+            except (*AWAY, *CONTENDED) as error:
+                logger.warning("callbacks held up by %s", type(error).__name__)
+                found = False
+            if not found:
+                try:
+                    async with asyncio.timeout(_IDLE_SECONDS):
+                        await exchange.awake.wait()
+                except TimeoutError:
+                    continue  # others may have written; failed callbacks fall due
 
 
 async def _hand_out(exchange: Exchange) -> bool:
@@ -77,13 +99,39 @@ async def _hand_out(exchange: Exchange) -> bool:
         return found.changes > 0
 
 
-async def _work_off(exchange: Exchange) -> bool:
-    """Try the callbacks that are due; whether there were any."""
+async def _claimed(exchange: Exchange, busy: Collection[UUID]) -> Mapping[UUID, Sequence[Any]]:
+    """Callbacks that are due, by party; those that are busy have enough to answer."""
     now = exchange.now()
     async with exchange.registry.runtime.database.driver() as pg:
-        rows = await pg.fetch(_CLAIM, now + _LEASE, now, _AT_ONCE)
-    await asyncio.gather(*(_deliver(exchange, row) for row in rows))
-    return bool(rows)
+        rows = await pg.fetch(_CLAIM, now + _LEASE, now, _AT_ONCE, list(busy), _OF_ONE_PARTY, now + _LONGEST)
+    found: dict[UUID, list[Any]] = {}
+    for row in rows:
+        found.setdefault(row["party_id"], []).append(row)
+    return found
+
+
+async def _work_off(exchange: Exchange, party_id: UUID, tasks: Sequence[Any], busy: set[UUID]) -> None:
+    """Try these callbacks; others wait for no party but their own."""
+    try:
+        await asyncio.gather(*(_attempt(exchange, task) for task in tasks))
+    finally:
+        busy.discard(party_id)
+        exchange.awake.set()
+
+
+async def _attempt(exchange: Exchange, task: Any) -> None:
+    """Try a callback; whatever it fails on, it is given up after so many attempts."""
+    try:
+        try:
+            await _deliver(exchange, task)
+        except AWAY:
+            raise
+        except Exception as error:  # also of the statement that answers it, which may take too long each time
+            logger.error("cannot make callback %s", task["id"], exc_info=error)
+            async with exchange.registry.runtime.database.driver() as pg:
+                await _again(pg, exchange, task, f"a fault of ours: {type(error).__name__}")
+    except AWAY as error:
+        logger.warning("callback %s held up by %s", task["id"], type(error).__name__)  # due again after its lease
 
 
 async def _deliver(exchange: Exchange, task: Any) -> None:

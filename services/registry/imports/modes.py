@@ -29,6 +29,8 @@ from shared.errors import Problem, Text
 
 CHUNK = 500
 """Households a transaction."""
+_SPARE_SECONDS = 15
+"""What is computed between two statements, beside waiting for the reader."""
 _PASSED_OVER = {
     "total_row": Text("a total, passed over", "合计行,已跳过"),
     "footer_row": Text("a note below the table, passed over", "表尾说明,已跳过"),
@@ -173,6 +175,9 @@ class AtOnce:
 
     async def _all(self, pg: Pg, beside: Pg, reading: sandbox.Reading, tally: Tally) -> Tally:
         changes = PopulationChanges()
+        # The transaction waits for whoever reads the file, as long as that may take.
+        idle = sandbox.patience(self.job.size) + _SPARE_SECONDS
+        await pg.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{idle}s'")
         around = await surroundings(pg, self.registry, store.caller_of(self.job))
         position = 0
         async for piece in _pieces(reading, 0, self.work):

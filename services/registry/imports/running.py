@@ -70,11 +70,14 @@ class Runner:
                     await self.awake.wait()
 
     async def work_once(self) -> None:
-        """Work through everything that is open now."""
+        """Work through everything that is open now; what could not be ended is tried again after the others."""
         async with self.registry.runtime.database.driver() as pg:
             jobs = await store.open_jobs(pg)
         for job in jobs:
-            await self._held(job)
+            try:
+                await self._held(job)
+            except (*AWAY, *CONTENDED, TakenOverError) as error:
+                logger.warning("import %s held up by %s", job, type(error).__name__)
 
     async def _held(self, job: UUID) -> None:
         """Work on a job unless another process does."""

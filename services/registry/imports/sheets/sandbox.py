@@ -47,19 +47,25 @@ class Reading:
         self.hidden = message["end"]["hidden"]
 
 
+def patience(size: int) -> int:
+    """For how many seconds the reader of a file of so many bytes may say nothing."""
+    return SILENT_SECONDS + _cpu_seconds(size)
+
+
+def _cpu_seconds(size: int) -> int:
+    return CPU_SECONDS + CPU_SECONDS_A_MB * (size >> 20)
+
+
 @asynccontextmanager
 async def reading(parts: AsyncIterable[bytes], size: int, meaning: Meaning, max_rows: int) -> AsyncIterator[Reading]:
     """Read a file given in parts, ``size`` bytes in all. Raises ``RefusedFileError``."""
-    megabytes = size >> 20
-    cpu = CPU_SECONDS + CPU_SECONDS_A_MB * megabytes
-    patience = SILENT_SECONDS + cpu
-    process = await _started(MEMORY + 3 * size, cpu)
+    process = await _started(MEMORY + 3 * size, _cpu_seconds(size))
     request = {"max_rows": max_rows, "meaning": meaning.dump()}
     feeding = asyncio.create_task(_feed(process, json.dumps(request).encode() + b"\n", parts))
     try:
-        first = await _message(process, patience)
+        first = await _message(process, patience(size))
         header = Header(first["row"], tuple(first["names"])) if first["format"] != "jsonl" else None
-        yield Reading(first["format"], header, first["expected"], process, patience)
+        yield Reading(first["format"], header, first["expected"], process, patience(size))
     finally:
         feeding.cancel()
         with contextlib.suppress(ProcessLookupError):
