@@ -15,7 +15,10 @@ from shared.record import Poison, Record, Verdict
 
 logger = logging.getLogger("bangfu.consumer")
 
-_OVER_CONTENT = (asyncpg.DataError, ValueError, OverflowError, RecursionError)
+_REFUSED = asyncpg.IntegrityConstraintViolationError
+"""What is raised over values beside those that the database has: another writer may just have been faster."""
+_TRIES = 3
+_OVER_CONTENT = (asyncpg.DataError, _REFUSED, ValueError, OverflowError, RecursionError)
 """What is raised over values: by the server, by asyncpg's encoders (a ``ValueError``), by Python.
 
 All else (a missing column, an unknown attribute) is our fault, not the record's: that is not written off.
@@ -53,13 +56,21 @@ async def one_by_one(handle: Handler, read: Read, pg: Pg, records: Sequence[Reco
     """Verdicts on records each of which is taken in alone; poison is the one that its handler fails on."""
     verdicts: dict[int, Verdict] = {}
     for index, record in enumerate(records):
+        found = await _alone(handle, read, pg, record)
+        if found is not None:
+            verdicts[index] = found
+    return verdicts
+
+
+async def _alone(handle: Handler, read: Read, pg: Pg, record: Record) -> Verdict | None:
+    cause: BaseException | None = None
+    for _ in range(_TRIES):
         try:
             async with pg.transaction():
-                found = await together(handle, pg, read([record]))
+                return (await together(handle, pg, read([record]))).get(0)
         except UnprocessableError as error:
-            place = f"{record.topic}/{record.partition}/{record.offset}"
-            logger.error("cannot take in %s", place, exc_info=error.__cause__)
-            found = {0: Poison("unprocessable")}
-        if found:
-            verdicts[index] = found[0]
-    return verdicts
+            cause = error.__cause__
+            if not isinstance(cause, _REFUSED):
+                break
+    logger.error("cannot take in %s/%d/%d", record.topic, record.partition, record.offset, exc_info=cause)
+    return Poison("unprocessable")

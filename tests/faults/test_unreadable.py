@@ -126,6 +126,31 @@ async def test_what_a_handler_fails_on_is_found_and_written_off(plumbing: Plumbi
     assert [tuple(row) for row in again] == [("unprocessable", "open")] * 3
 
 
+async def test_what_the_database_refuses_beside_what_it_has_is_written_off(plumbing: Plumbing) -> None:
+    """A mirrored key whose prefix is another key's already: no constraint of ours may stop a reader for good."""
+    settings, database = plumbing.settings, plumbing.database
+    await broker.ensure_topics(settings, [sample.THING])
+
+    class OnePrefix(sample.Recording):
+        async def __call__(self, pg: Pg, records: Sequence[Record]) -> Mapping[int, Verdict]:
+            for record in records:
+                thing = Thing.model_validate_json(record.value or b"")
+                prefix = "taken" if thing.version > 1 else str(thing.id)
+                await pg.execute(
+                    "INSERT INTO api_key VALUES ($1, $2, 1, '') ON CONFLICT (id) DO NOTHING", thing.id, prefix
+                )
+            return await super().__call__(pg, records)
+
+    async with database.driver() as pg:
+        await pg.execute("INSERT INTO api_key VALUES ($1, 'taken', 1, '')", uuid4())
+    await send(settings, [])
+    await send(settings, [], version=2)
+    await send(settings, [])
+    async with running(sample.consumer(settings, database, OnePrefix()).run()):
+        await until_equal(lambda: counted(database), 2, what="all others are counted")
+    assert await dead_letters(plumbing) == ["unprocessable"]
+
+
 async def parked(plumbing: Plumbing) -> int:
     async with plumbing.database.driver() as pg:
         number: int = await pg.fetchval("SELECT count(*) FROM parked_record")
