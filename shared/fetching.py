@@ -5,16 +5,22 @@ refuses them. A single one would hold its partition up for good, and with it the
 """
 
 import asyncio
+import struct
+import zlib
 from collections.abc import Collection, Mapping, Sequence
+from gzip import BadGzipFile
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
+from cramjam import DecompressionError  # of aiokafka's codecs
 
 Fetched = Mapping[TopicPartition, Sequence[Any]]
 """Records by partition, as the client gives them."""
 
+_OVER_CONTENT = (UnicodeDecodeError, DecompressionError, zlib.error, BadGzipFile, EOFError, struct.error)
+"""What the client raises over a name, and over a batch packed by any codec. All else is no record's fault, and must not
+write one off."""
 _WAIT_MS = 200
 _NEXT_MS = 2000
 """How long to wait for what follows a record, which may be nothing."""
@@ -67,9 +73,7 @@ async def polled(client: AIOKafkaConsumer, *partitions: TopicPartition, **limits
     """
     try:
         fetched: Fetched = await client.getmany(*partitions, **limits)
-    except KafkaError:
-        raise
-    except Exception as error:  # what it, zlib and cramjam raise over a record has no name in common
+    except _OVER_CONTENT as error:
         raise UnreadableError(type(error).__name__) from error
     return fetched
 

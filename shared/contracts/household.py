@@ -16,6 +16,8 @@ SERVED: frozenset[Standing] = STOCK | {"exited_supported"}
 """Still owed help 脱贫不脱政策: the denominator of rankings (ranking.md, "What counts")."""
 EXITED: frozenset[Standing] = frozenset({"exited_supported", "exited"})
 """Out of poverty 已脱贫, helped further or not."""
+NEVER_POOR: frozenset[Standing] = frozenset({"ordinary", "welfare_only"})
+"""Never registered as poor 非建档立卡户."""
 
 
 class HouseholdState(Contract):

@@ -97,6 +97,11 @@ async def test_a_signature_that_is_there_must_be_right_though_it_is_optional(imp
     assert await codes(importer, importer.message("3"), signed(importer.message("4"), secret)) == ["", ""]
     wrong = signed(importer.message("5"), secret + "x")
     assert await codes(importer, wrong) == ["bad_signature"]
+    content = {**CONTENT, "signature": "required"}
+    demanded = await world.send("PUT", f"/v1/sources/{source['id']}", body=content, if_match='"2"')
+    assert demanded.status_code == 200, demanded.text
+    later = Importer(world)  # a change takes effect within a second, and here at once
+    assert await codes(later, later.message("6"), signed(later.message("7"), secret)) == ["unsigned", ""]
 
 
 async def test_required_before_a_secret_is_issued_lets_nothing_through(importer: Importer) -> None:

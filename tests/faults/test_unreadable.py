@@ -6,13 +6,14 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import ConsumerStoppedError, KafkaError
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from deploy.local.broker import EmbeddedBroker
 from shared import broker, deadletter
 from shared.db import Pg
 from shared.events import CloudEvent, encode
+from shared.fetching import polled
 from shared.handling import together
 from shared.record import Record, Verdict
 from shared.settings import Settings
@@ -101,6 +102,15 @@ async def test_a_batch_that_cannot_be_unpacked(plumbing: Plumbing) -> None:
     async with running(sample.consumer(settings, database).run()):
         await until_equal(lambda: counted(database), 3, what="all others are counted")
     assert await dead_letters(plumbing) == ["unreadable"] * 3
+
+
+async def test_what_no_record_is_to_blame_for_writes_none_off() -> None:
+    class Stopped:
+        async def getmany(self, **_: int) -> None:
+            raise ConsumerStoppedError
+
+    with pytest.raises(ConsumerStoppedError):
+        await polled(Stopped(), timeout_ms=0)
 
 
 async def test_what_a_handler_fails_on_is_found_and_written_off(plumbing: Plumbing) -> None:

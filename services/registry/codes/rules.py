@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.contracts.household import STOCK, Standing
+from shared.contracts.household import NEVER_POOR, STOCK, Standing
 
 Welfare = Literal["none", "dibao", "tekun", "dibao_and_tekun"]
 """Social assistance 社会救助: kept apart from standing, for the national code mixes the two."""
 Subject = Literal["household", "person"]
-_NEVER_POOR: frozenset[Standing] = frozenset({"ordinary", "welfare_only"})
 _RENAMED = 2019
 """Since this year a household may be of both kinds of welfare, and 02, 03 and 05 say that it exited (domain.md 1.1)."""
 
@@ -52,7 +51,7 @@ def poverty_attribute(standing: Standing, welfare: Welfare, year: int) -> str | 
     kinds of welfare: 五保 came first. Who never was registered as poor was 05 一般农户, 02 低保户 or 03 五保户 then;
     since 2019 these codes are those of exited households, and there is none: None.
     """
-    if standing in _NEVER_POOR and year >= _RENAMED:
+    if standing in NEVER_POOR and year >= _RENAMED:
         return None
     kind = "tekun" if welfare == "dibao_and_tekun" and year < _RENAMED else welfare
     pair = {"none": ("01", "05"), "dibao": ("04", "02"), "tekun": ("06", "03"), "dibao_and_tekun": ("07", "08")}[kind]

@@ -1,6 +1,7 @@
 """Routes of what may be published."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Path, Query, Request, Response
@@ -20,6 +21,7 @@ from shared.auth import Caller, requires
 from shared.http.pagination import Page, page_of
 
 routes = router("publicity")
+T = TypeVar("T")
 Publisher = Annotated[Caller, Depends(requires("recorder", "reviewer"))]
 Village = Annotated[str, Path(pattern=r"^[0-9]{12}$", description="A village of your divisions 行政村.")]
 
@@ -38,10 +40,7 @@ async def list_public_register(
     async with registry.runtime.database.driver() as pg:
         found = await service.page(pg, registry, caller, query, UUID(after[0]) if after else None)
         count = await service.count(pg, registry, caller, query) if query.count else None
-    kept, cursor = page_of(
-        found, limit=query.limit, key=lambda each: [str(each[0])], request=request, response=response
-    )
-    return Page[PublicHousehold](items=[shown for _, shown in kept], next_cursor=cursor, count=count)
+    return _page(found, count, query.limit, request, response)
 
 
 @routes.get(
@@ -59,10 +58,7 @@ async def list_public_notices(
     async with registry.runtime.database.driver() as pg:
         found = await notices.page(pg, registry, caller, query, UUID(after[0]) if after else None)
         count = await notices.count(pg, registry, caller, query) if query.count else None
-    kept, cursor = page_of(
-        found, limit=query.limit, key=lambda each: [str(each[0])], request=request, response=response
-    )
-    return Page[PublicNotice](items=[shown for _, shown in kept], next_cursor=cursor, count=count)
+    return _page(found, count, query.limit, request, response)
 
 
 @routes.get(
@@ -86,11 +82,8 @@ async def show_village_board(
     """
     after = query.after(request)
     found, count = await service.board(registry, caller, code, query, UUID(after[0]) if after else None)
-    kept, cursor = page_of(
-        found, limit=query.limit, key=lambda each: [str(each[0])], request=request, response=response
-    )
     response.headers["Cache-Control"] = "no-store"
-    return Page[PublicHousehold](items=[shown for _, shown in kept], next_cursor=cursor, count=count)
+    return _page(found, count, query.limit, request, response)
 
 
 @routes.get(
@@ -110,8 +103,13 @@ async def show_village_notices(
     """As `/v1/public-notices`, of one village, to be posted there; heads named as on `/v1/village-boards/{code}`."""
     after = query.after(request)
     found, count = await notices.board(registry, caller, code, query, UUID(after[0]) if after else None)
-    kept, cursor = page_of(
-        found, limit=query.limit, key=lambda each: [str(each[0])], request=request, response=response
-    )
     response.headers["Cache-Control"] = "no-store"
-    return Page[PublicNotice](items=[shown for _, shown in kept], next_cursor=cursor, count=count)
+    return _page(found, count, query.limit, request, response)
+
+
+def _page(
+    found: Sequence[tuple[UUID, T]], count: int | None, limit: int, request: Request, response: Response
+) -> Page[T]:
+    """A page of what is found, by id, without the ids."""
+    kept, cursor = page_of(found, limit=limit, key=lambda each: [str(each[0])], request=request, response=response)
+    return Page(items=[shown for _, shown in kept], next_cursor=cursor, count=count)

@@ -12,7 +12,7 @@ from uuid import UUID
 from services.registry.standing.records import Act, Decision, Objection, Resolution, Step
 from shared import errors
 from shared.contracts.division import Path
-from shared.contracts.household import EXITED, STOCK, Standing
+from shared.contracts.household import EXITED, NEVER_POOR, STOCK, Standing
 from shared.contracts.standing import DecisionKind, MonitoringCategory, StepCode
 from shared.errors import Problem, fault
 
@@ -122,9 +122,8 @@ PROCEDURES: Mapping[DecisionKind, tuple[StepRule, ...]] = {
 NOTICES = frozenset(step.code for steps in PROCEDURES.values() for step in steps if step.notice)
 """The steps that put up a public notice 公示."""
 
-_NEVER_POOR: frozenset[Standing] = frozenset({"ordinary", "welfare_only"})
 FROM: Mapping[DecisionKind, frozenset[Standing]] = {
-    "identification": _NEVER_POOR,
+    "identification": NEVER_POOR,
     "exit": STOCK,
     "relapse": EXITED,
 }
@@ -134,8 +133,8 @@ TO: Mapping[DecisionKind, Standing] = {
 """What a concluded decision makes of a household."""
 MONITORED: Mapping[MonitoringCategory, tuple[frozenset[Standing], date]] = {
     "unstable_exit": (EXITED, date(2020, 3, 1)),
-    "marginal": (_NEVER_POOR, date(2020, 3, 1)),
-    "sudden_hardship": (EXITED | _NEVER_POOR, date(2021, 1, 1)),
+    "marginal": (NEVER_POOR, date(2020, 3, 1)),
+    "sudden_hardship": (EXITED | NEVER_POOR, date(2021, 1, 1)),
 }
 """Which households each category of monitoring is for, and since when there is such a category."""
 
