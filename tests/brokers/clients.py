@@ -8,7 +8,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import CommitFailedError
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import CommitFailedError, UnknownTopicOrPartitionError, for_code
 from aiokafka.structs import ConsumerRecord
 
 from shared import broker
@@ -90,13 +91,26 @@ class Clients:
 
     async def partition_count(self, topic: str) -> int:
         """How many partitions the topic has. To ask is to mention: brokers create it if it is missing."""
-        async with admin(self.settings) as client:
-            for _ in range(100):
+        async with admin(self.settings) as client, asyncio.timeout(PATIENCE):
+            while True:
                 (description,) = await client.describe_topics([topic])
                 if description["partitions"]:
+                    return len(description["partitions"])
+                await asyncio.sleep(0.05)
+
+    async def configuration(self, topic: str) -> dict[str, str]:
+        """How the topic is configured, asked again until the broker knows it: Apache answers its making before."""
+        asked = [ConfigResource(ConfigResourceType.TOPIC, topic)]
+        async with admin(self.settings) as client, asyncio.timeout(PATIENCE):
+            while True:
+                (answer,) = await client.describe_configs(asked)
+                ((code, message, _, _, entries),) = answer.resources
+                if code != UnknownTopicOrPartitionError.errno:
                     break
                 await asyncio.sleep(0.05)
-        return len(description["partitions"])
+        if code:
+            raise for_code(code)(f"{topic}: {message}")
+        return {entry[0]: str(entry[1]) for entry in entries}
 
     async def producer(self, **options: Any) -> AIOKafkaProducer:
         """A started producer: the services' own, or one with other options."""

@@ -77,15 +77,5 @@ async def test_meta_topic_is_never_emptied(clients: Clients, settings: Settings,
     if embedded:
         pytest.skip("the embedded broker keeps its log in memory, whole")
     await broker.ensure_topics(settings, [])
-    topic = settings.topic(broker.META_TOPIC)
-    assert await _configuration(clients, topic, "retention.ms") == "-1"
-    assert await _configuration(clients, topic, "retention.bytes") == "-1"
-
-
-async def _configuration(clients: Clients, topic: str, name: str) -> str:
-    from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-
-    async with admin(clients.settings) as client:
-        (answer,) = await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
-    entries = {entry[0]: entry[1] for resource in answer.resources for entry in resource[4]}
-    return str(entries[name])
+    found = await clients.configuration(settings.topic(broker.META_TOPIC))
+    assert (found["retention.ms"], found["retention.bytes"]) == ("-1", "-1")
