@@ -4,13 +4,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
 
 from deploy.local.process import Identity
 from deploy.local.service import ROOT
+from tests.faults.waiting import eventually
 from tests.leash import heed_ctrl_c
 
 RUN = """
@@ -46,8 +46,5 @@ def test_servers_end_with_the_run(ending: signal.Signals) -> None:
     assert len(servers) == 2
     run.send_signal(ending)
     run.communicate()
-    deadline = time.monotonic() + 10
-    while directory.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not directory.exists()
-    assert not [pid for pid in servers if Identity.of(pid)]
+    eventually(lambda: not directory.exists(), what="the directory is gone")
+    eventually(lambda: not [pid for pid in servers if Identity.of(pid)], what="the servers are gone")
