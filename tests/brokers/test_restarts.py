@@ -108,7 +108,7 @@ async def test_record_that_comes_before_its_topic(kafka: Broker, clients: Client
     if not embedded:
         pytest.skip("Apache Kafka keeps its topics")
     topic = await clients.topic()
-    stale = await clients.producer()
+    stale = await clients.producer(metadata_max_age_ms=600_000)  # stays stale
     await stale.send_and_wait(topic, b"before", partition=0)
     await restart(kafka)
     await stale.send_and_wait(topic, b"early", partition=0)
