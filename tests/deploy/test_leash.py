@@ -31,19 +31,21 @@ time.sleep(60)
 
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_servers_end_with_the_run(ending: signal.Signals) -> None:
+def test_servers_end_with_the_run(ending: signal.Signals, tmp_path: Path) -> None:
     directory = Path(tempfile.mkdtemp(prefix="bangfu-leash-", dir="/tmp"))
     directory.chmod(0o711)
-    run = subprocess.Popen(
-        [sys.executable, "-c", RUN, str(directory)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        preexec_fn=heed_ctrl_c,
-    )
+    complaints = tmp_path / "stderr"
+    with complaints.open("wb") as stderr:
+        run = subprocess.Popen(
+            [sys.executable, "-c", RUN, str(directory)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            preexec_fn=heed_ctrl_c,
+        )
     assert run.stdout is not None
     servers = [int(pid) for pid in run.stdout.readline().split()]
-    assert len(servers) == 2
+    assert len(servers) == 2, complaints.read_text()
     run.send_signal(ending)
     run.communicate()
     eventually(lambda: not directory.exists(), what="the directory is gone")
