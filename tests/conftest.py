@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 
 from deploy.local.postgres import EmbeddedPostgres
+from shared import db, jwks
 from tests.leash import Leash
 from tests.stack import Broker, Databases, Stack, make_broker
 
@@ -59,6 +60,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def _soaks(config: pytest.Config) -> bool:
     return "soak" in str(config.getoption("-m"))
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is given up after seconds, because people wait for it, has longer here: a busy machine is no fault."""
+    monkeypatch.setattr(db, "ACQUIRE_SECONDS", 60.0)
+    monkeypatch.setitem(db.SESSION_SETTINGS, "idle_in_transaction_session_timeout", "2min")  # tests hold some open
+    monkeypatch.setattr(jwks, "FETCH_SECONDS", 60.0)
 
 
 @pytest.fixture(scope="session")

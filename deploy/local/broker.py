@@ -14,7 +14,7 @@ from pathlib import Path
 from deploy.local.ports import LOOPBACK, free_port, require_free
 from deploy.local.process import Daemon
 
-START_LIMIT = 20.0
+START_LIMIT = 60.0
 """Seconds the broker may take to accept connections."""
 
 

@@ -1,10 +1,13 @@
 """Loopback TCP ports: is one free, who holds it, which one else."""
 
 import socket
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 _LISTEN = "0A"
+_held: list[socket.socket] = []
 
 
 class PortTakenError(Exception):
@@ -18,11 +21,30 @@ def require_free(port: int, part: str, host: str = LOOPBACK) -> None:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody is given until this process ends, while servers of ours may listen there and stop again."""
+    held = socket.socket()
+    held.bind((LOOPBACK, 0))
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # lets in servers, who set it too
+    _held.append(held)
+    port: int = held.getsockname()[1]
+    return port
+
+
+def claim(ports: Mapping[str, int]) -> bool:
+    """Whether no other command is about to have these ports listened on; they are this one's until it ends.
+
+    Between the look at a port and the server on it lie seconds, in which another command would choose the same.
+    """
+    claims = [socket.socket(socket.AF_UNIX) for _ in ports]
+    for mark, port in zip(claims, ports.values(), strict=True):
+        try:
+            mark.bind(f"\0bangfu-port-{port}")  # an abstract name: it goes with whoever holds it
+        except OSError:
+            for each in claims:
+                each.close()
+            return False
+    _held.extend(claims)
+    return True
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
@@ -54,8 +76,9 @@ def holder(port: int) -> str:
     inodes = _listening_inodes(port)
     for process in Path("/proc").iterdir():
         if process.name.isdigit() and inodes & _socket_inodes(process):
-            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-            return f"process {process.name} ({words[:120]})"
+            with suppress(OSError):  # it may have ended in the meantime
+                words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                return f"process {process.name} ({words[:120]})"
     return "a process of another user" if inodes else "an unknown process"
 
 

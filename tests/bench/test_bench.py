@@ -86,7 +86,7 @@ def test_stacks_are_summed_by_function() -> None:
 
 
 def test_the_floor_of_recording_is_measured_and_counted(ground: Ground) -> None:
-    recording = b1.Recording(ground, seconds=0.2)
+    recording = b1.Recording(ground, seconds=2.0)
     assert recording.other("raw")(0)[b1.LINE.id] > 0
 
 

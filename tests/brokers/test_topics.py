@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from shared import broker
 from shared.contracts.base import Topic
 from shared.settings import Settings
-from tests.brokers.clients import Clients, admin, eventually, send
+from tests.brokers.clients import PATIENCE, Clients, admin, eventually, send
 
 EVENTS = Topic("events.v1", BaseModel, (), "")
 
@@ -58,7 +58,7 @@ async def test_ends_of_a_partition(clients: Clients, embedded: bool) -> None:
     for _ in range(3):
         await asyncio.gather(*[await producer.send(topic, b"value") for _ in range(10)])
     read = 0
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while read < 30:
             read += len((await consumer.getmany(timeout_ms=100)).get(place, []))
     assert consumer.highwater(place) == 30

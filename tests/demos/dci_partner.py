@@ -29,7 +29,7 @@ from tests.demos.stage import Json, NotAsExpectedError, answered
 
 LIFE = 300
 """Seconds that our signatures hold."""
-PATIENCE = 15.0
+PATIENCE = 60.0
 """Seconds that a callback may take."""
 _COVERED = "(created) (expires) digest"
 _PART = re.compile(r'([A-Za-z]+)="([^"]*)"')

@@ -31,7 +31,7 @@ def demonstrate(stage: Stage) -> None:
     stage.shows("lives in 现居住地", moved["attributes"]["relocation"]["lives_in"], elsewhere["code"])
     year, week, _ = date.fromisoformat(stage.today()).isocalendar()
     before = _counted(stage, f"{year}-W{week:02}")
-    action = answered(stage.assistance.post("/v1/actions", json=moving_in(stage, household)), 201)
+    action = stage.record(moving_in(stage, household))
     stage.shows("the action counts for", action["path"]["village"], VILLAGE)
     stage.eventually_shows("this week in 西峡县", lambda: _counted(stage, f"{year}-W{week:02}"), before + 1)
 

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds that what one service was told may take to show in another."""
 Json = dict[str, Any]
 
@@ -45,6 +45,18 @@ class Stage:
         while (found := find()) != expected and time.monotonic() < deadline:
             time.sleep(0.05)
         self.shows(what, found, expected)
+
+    def record(self, action: Json) -> Json:
+        """The action once it is recorded: the ledger learns of a household that was registered just now by event.
+
+        Raises ``NotAsExpectedError`` for one that it refuses for another reason, or for so long.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            answer = self.assistance.post("/v1/actions", json=action)
+            told = {fault["code"] for fault in answer.json().get("errors", ())}
+            if told != {"unknown_reference"} or time.monotonic() > deadline:
+                return answered(answer, 201)
 
     @staticmethod
     def today() -> str:

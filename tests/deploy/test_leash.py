@@ -4,13 +4,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
 
 from deploy.local.process import Identity
 from deploy.local.service import ROOT
+from tests.faults.waiting import eventually
 from tests.leash import heed_ctrl_c
 
 RUN = """
@@ -31,23 +31,22 @@ time.sleep(60)
 
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_servers_end_with_the_run(ending: signal.Signals) -> None:
+def test_servers_end_with_the_run(ending: signal.Signals, tmp_path: Path) -> None:
     directory = Path(tempfile.mkdtemp(prefix="bangfu-leash-", dir="/tmp"))
     directory.chmod(0o711)
-    run = subprocess.Popen(
-        [sys.executable, "-c", RUN, str(directory)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        preexec_fn=heed_ctrl_c,
-    )
+    complaints = tmp_path / "stderr"
+    with complaints.open("wb") as stderr:
+        run = subprocess.Popen(
+            [sys.executable, "-c", RUN, str(directory)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            preexec_fn=heed_ctrl_c,
+        )
     assert run.stdout is not None
     servers = [int(pid) for pid in run.stdout.readline().split()]
-    assert len(servers) == 2
+    assert len(servers) == 2, complaints.read_text()
     run.send_signal(ending)
     run.communicate()
-    deadline = time.monotonic() + 10
-    while directory.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not directory.exists()
-    assert not [pid for pid in servers if Identity.of(pid)]
+    eventually(lambda: not directory.exists(), what="the directory is gone")
+    eventually(lambda: not [pid for pid in servers if Identity.of(pid)], what="the servers are gone")

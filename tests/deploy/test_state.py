@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.ports import PortTakenError, holder
+from deploy.local.ports import PortTakenError, free_port, holder, is_free
 from deploy.local.service import ROOT
 from deploy.local.stack import Stack
 from deploy.local.state import QUIET, Configuration, State, StateError, settings_from
@@ -58,6 +58,17 @@ def test_only_one_command_at_a_time(state: State) -> None:
         assert len(lines) == 1
 
 
+def test_who_gives_up_has_said_what_it_waited_for(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a slow machine its second look may come after the whole time."""
+    lines: list[str] = []
+    with state.locked(lines.append):
+        instants = iter((0.0, 1000.0))
+        monkeypatch.setattr("deploy.local.state.time.monotonic", lambda: next(instants))
+        with pytest.raises(StateError, match="still at work"):
+            State(state.directory).locked(lines.append).__enter__()
+    assert len(lines) == 1
+
+
 def test_place_of_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
     assert State.find({"BANGFU_STATE": "/somewhere"}).directory == Path("/somewhere")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
@@ -71,6 +82,7 @@ def test_launcher_variables_are_not_for_the_services() -> None:
     assert settings_from(given) == {"BANGFU_LOG_LEVEL": "DEBUG"}
 
 
+@pytest.mark.xdist_group("ports")
 class TestPorts:
     """Which ports a stack takes."""
 
@@ -99,10 +111,29 @@ class TestPorts:
         assert stack.configuration.ports["registry"] == 21001
         assert stack.bootstrap_servers == "127.0.0.1:21004"
 
+    def test_auto_at_the_same_time_takes_other_ones(self, state: State, tmp_path: Path) -> None:
+        """Both look before either's servers listen."""
+        stacks = [Stack(state), Stack(State(tmp_path / "other"))]
+        for stack in stacks:
+            stack.state.prepare()
+            stack.configure({}, port="auto", demonstration=None)
+        one, other = (set(stack.configuration.ports.values()) for stack in stacks)
+        assert not one & other
+
+    def test_a_free_port_is_given_once_and_its_server_may_start_again(self) -> None:
+        port = free_port()
+        for _ in range(2):
+            with socket.create_server(("127.0.0.1", port)):
+                assert not is_free(port)
+        assert is_free(port)
+        with socket.socket() as somebody, pytest.raises(OSError, match="already in use"):
+            somebody.bind(("127.0.0.1", port))  # as the kernel tries the ports that it gives
+
     def test_holder_of_a_free_port(self) -> None:
         assert holder(1) == "an unknown process"
 
 
+@pytest.mark.xdist_group("ports")
 def test_external_servers_are_used_instead_of_embedded_ones(state: State) -> None:
     stack = Stack(state)
     environ = {
@@ -117,6 +148,7 @@ def test_external_servers_are_used_instead_of_embedded_ones(state: State) -> Non
     assert "BANGFU_KAFKA_IDEMPOTENCE" not in settings
 
 
+@pytest.mark.xdist_group("ports")
 def test_demonstration_stays_marked(state: State) -> None:
     Stack(state).configure({}, port="21001", demonstration=100)
     stack = Stack(state)

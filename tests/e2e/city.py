@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 import httpx
+from aiokafka.errors import KafkaError
 
 from shared.broker import ensure_topics
 from shared.contracts.action import ACTION
@@ -20,7 +21,7 @@ from shared.contracts.key import KEY
 from shared.contracts.programme import PROGRAMME, TARGET
 from shared.log import log_incarnation
 from shared.settings import Settings
-from tests.faults.waiting import eventually
+from tests.faults.waiting import WITHIN_SECONDS, eventually
 from tests.stack import Databases, Stack
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -35,8 +36,13 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+_OCCURRED = now() - timedelta(minutes=1)
+"""When the actions of these tests happened: all on one day, also where they run past midnight in Shanghai."""
+
+
 def today() -> date:
-    return now().astimezone(SHANGHAI).date()
+    """The day of the actions of these tests."""
+    return _OCCURRED.astimezone(SHANGHAI).date()
 
 
 def periods(day: date) -> dict[str, str]:
@@ -101,9 +107,12 @@ class City:
         return [item["code"] for item in page["items"]]
 
     def household(self, village: str, standing: str = "poor") -> Json:
+        """Register one, and wait until the ledger knows it: over HTTP it awaits the register for two seconds only."""
         answer = self.post("registry", "/v1/households", household(village, standing))
         assert answer.status_code == 201, answer.text
         body: Json = answer.json()
+        known, made = "SELECT 1 FROM mirror_household WHERE id = $1", uuid.UUID(body["id"])
+        eventually(lambda: self.sql("assistance", known, made), what="the ledger knows the household")
         return body
 
     def households(self, villages: list[str], each: int, standing: str = "poor") -> list[Json]:
@@ -172,7 +181,7 @@ class City:
 
         return asyncio.run(fetch())
 
-    def wait_until_quiet(self, within: float = 30.0) -> None:
+    def wait_until_quiet(self, within: float = WITHIN_SECONDS) -> None:
         """Until nothing is on its way: outboxes empty, everything published consumed, nothing parked."""
         try:
             eventually(lambda: not self.unrest(), within=within, step=0.2)
@@ -183,8 +192,8 @@ class City:
         """What is still on its way."""
         try:
             log = asyncio.run(self._log())
-        except TimeoutError:
-            return ["the broker does not tell its log"]
+        except (KafkaError, OSError, TimeoutError) as error:
+            return [f"the broker does not tell its log: {type(error).__name__}"]
         found = [
             f"{row['reader']} of {service} does not know the broker's log"
             for service in self.stack.databases
@@ -192,8 +201,7 @@ class City:
             if row["incarnation"] != log
         ]
         for service in self.stack.databases:
-            [row] = self.sql(service, "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM parked_record)")
-            found += [f"{service} {name}: {n}" for name, n in zip(("outbox", "parked"), row.values(), strict=True) if n]
+            found += [f"{service} {name}: {n}" for name, n in self._waiting(service).items() if n]
         consumed = {
             (row["group_name"], row["topic"], row["partition"]): row["next_offset"]
             for service in ("assistance", "ranking")
@@ -205,7 +213,17 @@ class City:
                 for group in readers.get(row["topic"], ()):
                     if consumed.get((group, row["topic"], row["partition"]), 0) < row["next_offset"]:
                         found.append(f"{group} behind on {row['topic']}/{row['partition']}")
+        if not found:  # what was taken in while we looked may have left something behind that was not there before
+            left = [(service, *each) for service in set(READERS.values()) for each in self._waiting(service).items()]
+            found = [f"{service} {name}: {n}" for service, name, n in left if n]
         return found
+
+    def _waiting(self, service: str) -> dict[str, int]:
+        """How much a service has still to send, and to decide."""
+        [row] = self.sql(
+            service, "SELECT (SELECT count(*) FROM outbox) AS outbox, (SELECT count(*) FROM parked_record) AS parked"
+        )
+        return dict(row)
 
     async def _log(self) -> str:
         """The identity of the log that the broker holds now."""
@@ -227,15 +245,14 @@ def household(village: str, standing: str = "poor") -> Json:
 
 
 def visit(household: Json, **changes: object) -> Json:
-    """An action of class help to record: a visit to a household, a minute ago."""
-    minute_ago = (now() - timedelta(minutes=1)).isoformat()
+    """An action of class help to record: a visit to a household today."""
     return {
         "source_system": "test-office",
         "external_id": f"{uuid.uuid4().hex[:12]}-{next(_numbers)}",
         "programme": "visit",
         "kind": "household_visit",
         "household": {"number": household["number"]},
-        "occurred_at": minute_ago,
+        "occurred_at": _OCCURRED.isoformat(),
         "details": {"purpose": "regular"},
         **changes,
     }

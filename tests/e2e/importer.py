@@ -70,9 +70,9 @@ class Importer:
                 self._producer.poll(0.1)
 
     def flush(self) -> None:
-        assert self._producer.flush(30) == 0, "everything was acknowledged"
+        assert self._producer.flush(60) == 0, "everything was acknowledged"
 
-    def outcome(self, ce_id: str, within: float = 10.0) -> dict[str, Any]:
+    def outcome(self, ce_id: str) -> dict[str, Any]:
         """The receipt by HTTP, once there is one."""
         self.flush()
         client = self.city.client("assistance")
@@ -82,7 +82,7 @@ class Importer:
             assert answer.status_code in (200, 404), answer.text
             return answer.json() if answer.status_code == 200 else {}
 
-        return eventually(found, within=within, what=f"the receipt of {ce_id}")
+        return eventually(found, what=f"the receipt of {ce_id}")
 
 
 class Receipts:

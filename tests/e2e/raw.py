@@ -17,7 +17,7 @@ class Answer:
     seconds: float
 
 
-def exchange(url: str, chunks: Iterable[bytes], *, timeout: float = 10.0) -> Answer:
+def exchange(url: str, chunks: Iterable[bytes], *, timeout: float = 60.0) -> Answer:
     """Send bytes piece by piece until the server answers; read its answer. A closed connection ends it, no error."""
     address = urlsplit(url)
     started = time.monotonic()

@@ -4,12 +4,12 @@ import json
 import random
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.city import JSONL, City, Json, now, periods, today, visit
+from tests.e2e.city import JSONL, SHANGHAI, City, Json, now, periods, today, visit
 
 pytestmark = pytest.mark.xdist_group("city")
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,9 +53,9 @@ def _weeks() -> tuple[str, str]:
 
 
 def _variety(chance: random.Random) -> Json:
-    """Happened within the last fortnight; some just now, so that they are on time."""
-    minutes = chance.choice([chance.randint(1, 600), chance.randint(1, 14 * 24 * 60)])
-    occurred_at = now() - timedelta(minutes=minutes)
+    """Happened within the last fortnight, half of them in the week that runs, however young it is."""
+    monday = datetime.combine(today() - timedelta(days=today().weekday()), time(), SHANGHAI)
+    occurred_at = now() - chance.random() * chance.choice([now() - monday, timedelta(days=14)])
     return {
         "occurred_at": occurred_at.isoformat(),
         "amount_fen": chance.choice([0, 0, 12_345]),

@@ -115,7 +115,7 @@ class Load:
 
     def wait_for(self, count: int) -> None:
         """Until so many were recorded."""
-        eventually(lambda: self.acknowledged() >= count, within=60, what=f"{count} recorded")
+        eventually(lambda: self.acknowledged() >= count, what=f"{count} recorded")
 
     def outcome(self) -> "Outcome":
         """What each external name may amount to in the end."""

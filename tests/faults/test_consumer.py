@@ -20,7 +20,7 @@ from tests.faults import sample
 from tests.faults.conftest import Plumbing
 from tests.faults.process import Armed
 from tests.faults.sample import Recording, change, change_many, counted, outbox_rows
-from tests.faults.waiting import PATIENCE, running, until, until_equal
+from tests.faults.waiting import PATIENCE, WITHIN_SECONDS, running, until, until_equal
 
 
 async def send(settings: Settings, *records: tuple[bytes | None, bytes | None]) -> None:
@@ -151,7 +151,7 @@ async def test_a_broken_database_holds_the_consumer_up_and_loses_nothing(plumbin
                 await pg.execute("LOCK TABLE gone IN ACCESS EXCLUSIVE MODE")
                 await change_many(database, settings, 5)
                 await until_equal(lambda: outbox_rows(database), 0, what="sent")
-                await asyncio.wait_for(_refused_once(plumbing), 20)
+                await until(lambda: _waits_for_a_lock(plumbing), what="a batch has waited for the lock")
         await until_equal(lambda: counted(database), 5, what="taken in when the lock is gone")
     assert await dead_letters(plumbing) == []
 
@@ -170,7 +170,7 @@ async def test_what_arrives_while_a_batch_waits_is_not_passed_over(
         await until(lambda: _fetched(member), what="records are at hand")
         monkeypatch.setattr(member, "pause", lambda *_: None)  # as if the partitions had come after pausing
         await sample.consumer(settings, plumbing.database)._hold(member)
-        [records] = (await member.getmany(timeout_ms=5000)).values()
+        [records] = (await member.getmany(timeout_ms=60_000)).values()
         assert [record.value for record in records] == [b"%d" % number for number in range(5)]
     finally:
         await broker.close(member)
@@ -180,11 +180,10 @@ async def _fetched(member: AIOKafkaConsumer) -> bool:
     return bool(member.assignment()) and member.highwater(sorted(member.assignment())[0]) == 5
 
 
-async def _refused_once(plumbing: Plumbing) -> None:
-    """Until a batch has waited for the lock: its transaction shows in the server's view of waiters."""
+async def _waits_for_a_lock(plumbing: Plumbing) -> bool:
+    """Whether a batch does: its transaction shows in the server's view of waiters."""
     async with plumbing.database.driver() as pg:
-        while not await pg.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
-            await asyncio.sleep(0.02)
+        return bool(await pg.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
 
 
 async def test_poison_is_a_dead_letter_once_and_stops_nothing(plumbing: Plumbing) -> None:
@@ -237,7 +236,8 @@ async def test_too_much_poison_stops_the_consumer_and_drains_nothing(plumbing: P
     await broker.ensure_topics(settings, [sample.THING])
     consumer = sample.consumer(settings, database, allowance=DeadLetterLimit(count=10, window=timedelta(minutes=1)))
     await send(settings, *[(b"a", b"poison") for _ in range(11)])
-    await asyncio.wait_for(consumer.run(), 30 * PATIENCE)
+    async with asyncio.timeout(WITHIN_SECONDS * PATIENCE):
+        await consumer.run()
     assert consumer.stopped is not None
     assert await dead_letters(plumbing) == [], "the batch that would have passed the limit left nothing behind"
     assert await _commits(plumbing, sample.GROUP) == 0

@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 STEP_SECONDS = 0.02
+WITHIN_SECONDS = 60.0
+"""How long a condition may take where the test promises nothing: longer than it does on a machine that is busy."""
 PATIENCE = float(os.environ.get("TEST_PATIENCE", "1"))
 """Scales every deadline: those who expect a test to fail (tests/mutants) need not wait so long for it."""
 
 
-async def until(condition: Callable[[], Awaitable[T]], *, within: float = 30.0, what: str = "") -> T:
+async def until(condition: Callable[[], Awaitable[T]], *, within: float = WITHIN_SECONDS, what: str = "") -> T:
     """Ask until the answer is true; fails, saying what was last answered, after ``within`` seconds."""
     deadline = time.monotonic() + within * PATIENCE
     while True:
@@ -24,7 +26,9 @@ async def until(condition: Callable[[], Awaitable[T]], *, within: float = 30.0, 
         await asyncio.sleep(STEP_SECONDS)
 
 
-async def until_equal(actual: Callable[[], Awaitable[T]], expected: T, *, within: float = 30.0, what: str = "") -> None:
+async def until_equal(
+    actual: Callable[[], Awaitable[T]], expected: T, *, within: float = WITHIN_SECONDS, what: str = ""
+) -> None:
     """Ask until the answer is the expected one; the failure shows both."""
     deadline = time.monotonic() + within * PATIENCE
     found = await actual()
@@ -48,7 +52,9 @@ async def running(*works: Coroutine[Any, Any, None]) -> AsyncIterator[list[async
     assert not failures, failures
 
 
-def eventually(condition: Callable[[], T], *, within: float = 30.0, what: str = "", step: float = STEP_SECONDS) -> T:
+def eventually(
+    condition: Callable[[], T], *, within: float = WITHIN_SECONDS, what: str = "", step: float = STEP_SECONDS
+) -> T:
     """`until` for tests that are not coroutines; ``step`` is longer where asking is dear."""
     deadline = time.monotonic() + within * PATIENCE
     while not (found := condition()):

@@ -186,7 +186,7 @@ def _plant(mutant: Mutant, tree: Path) -> None:
 def _run(test: str, tree: Path, postgres: EmbeddedPostgres, broker: str) -> subprocess.CompletedProcess[str]:
     """The test in the copy, by a pytest of its own that knows nothing of this one but its PostgreSQL."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "BANGFU_"))}
-    environment |= {"TEST_PATIENCE": "0.3", "TEST_POSTGRES": str(postgres.directory)}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout", "60"]
+    environment |= {"TEST_PATIENCE": "0.1", "TEST_POSTGRES": str(postgres.directory)}
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout", "120"]
     command += ["--broker", broker, test]
-    return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=170)

@@ -77,6 +77,6 @@ async def _take_in(world: World, pg: Pg, events: Sequence[ActionEvent]) -> None:
 
 async def _until_blocked(pg: Pg) -> None:
     """Until some connection waits for a lock."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not await pg.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):
             await asyncio.sleep(0.01)

@@ -5,7 +5,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -21,7 +21,7 @@ from services.registry.divisions import service as divisions
 from services.registry.divisions.loading import load_divisions
 from services.registry.keys.command import issue_key
 from shared.auth import new_secret, upsert_key
-from shared.clock import Clock
+from shared.clock import Clock, FixedClock
 from shared.contracts.division import DivisionTree
 from shared.contracts.key import KeyEvent, Role
 from shared.db import Pg
@@ -168,6 +168,16 @@ async def own_registry(own_app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+def within_an_hour() -> FixedClock:
+    """A clock that stands still now: quotas are counted by the hour, and the next one may be about to begin."""
+    return FixedClock(datetime.now(UTC))
+
+
+def in_2019() -> FixedClock:
+    """A clock by which the people of these tests are of the age they are made for, whenever they run."""
+    return FixedClock(datetime(2019, 6, 1, 4, tzinfo=UTC))
+
+
 def id_number(born: str = "19680312", sequence: int = 1, region: str = "411399") -> str:
     """A valid ID number of nobody: the region was never given out; an odd sequence is a man's."""
     body = f"{region}{born}{sequence:03d}"
@@ -229,7 +239,7 @@ async def until_waited_for(pg: Pg, time: timedelta = timedelta(0)) -> None:
         "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND waitstart <= clock_timestamp() - $1::interval "
         "AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
     )
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not await pg.fetchval(waits, time):
             await asyncio.sleep(0.01)
 

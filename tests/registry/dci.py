@@ -29,7 +29,7 @@ class Receiver:
 
     async def next(self, path: str) -> Json:
         """The next callback, which must have gone to this path."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             where, body = await self.posted.get()
         assert where == path
         return body

@@ -156,6 +156,7 @@ async def test_one_seals_at_a_time_and_late_commits_come_after(
             await make(registry)
             await seal(app)
             async with app.state.runtime.database.driver() as pg, pg.transaction():
+                await pg.execute("SELECT pg_advisory_xact_lock($1)", service._LOCK)  # once the service's own lets go
                 await service.seal(pg, app.state.runtime.clock.now())
                 assert await service.seal(other, app.state.runtime.clock.now()) == 0
         await seal(app)

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from services.registry.checks.catalogue import CATALOGUE
 from services.registry.checks.numbers import id_number_taken
@@ -15,9 +16,14 @@ from services.registry.checks.rules import Facts, MemberFacts
 from services.registry.checks.standings import by_decision
 from services.registry.households.attributes import HouseholdAttributes, PersonAttributes
 from shared.idnumbers import read_disability_number
-from tests.registry.conftest import faults, household, id_number, make, matching, member
+from tests.registry.conftest import app_on, faults, household, id_number, in_2019, make, matching, member
 
 HEAD, SPOUSE = id_number(), id_number("19700601", 2)
+
+
+@pytest.fixture
+def app(url: str, secrets: None) -> FastAPI:
+    return app_on(url, in_2019())
 
 
 def in_order() -> dict[str, Any]:

@@ -26,6 +26,7 @@ from tests.registry.conftest import (
     make,
     matching,
     member,
+    within_an_hour,
 )
 from tests.registry.sheets import HEADER, counts, ended, found, head, send, workbook
 from tests.registry.submissions import Importer, errors
@@ -38,6 +39,11 @@ TAKEN, FREE = id_number(sequence=101), id_number(sequence=103)
 Json = dict[str, Any]
 Way = Callable[[httpx.AsyncClient, dict[str, str], str], Awaitable[set[str]]]
 """Tries to register somebody with an ID number; the codes of what is said against it."""
+
+
+@pytest.fixture
+def app(url: str, secrets: None) -> FastAPI:
+    return app_on(url, within_an_hour())
 
 
 def identified(number: str = TAKEN) -> Json:
@@ -171,7 +177,7 @@ async def test_ones_own_people_and_repetitions_are_not(registry: httpx.AsyncClie
 @pytest.fixture
 def small_quota(monkeypatch: pytest.MonkeyPatch, url: str, secrets: None) -> FastAPI:
     monkeypatch.setenv("BANGFU_REGISTRY_LOOKUP_QUOTA", "2")
-    return app_on(url)
+    return app_on(url, within_an_hour())
 
 
 async def test_guessing_ends_with_the_quota(small_quota: FastAPI) -> None:

@@ -17,6 +17,7 @@ from tests.registry.conftest import (
     id_number,
     make,
     member,
+    within_an_hour,
 )
 from tests.registry.dci import (
     Json,
@@ -248,7 +249,7 @@ async def test_searches_by_id_number_take_from_the_quota_of_the_party(
 ) -> None:
     """A message beyond it is not taken and takes nothing; other searches go on; each party has its own."""
     monkeypatch.setenv("BANGFU_REGISTRY_LOOKUP_QUOTA", "3")
-    app = app_on(url)
+    app = app_on(url, within_an_hour())
     exhausted = "err.request.too_many_requests"
 
     def by_number(*sequences: int) -> Json:

@@ -11,8 +11,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from services.registry.exchange import callbacks, tasks
 from services.registry.exchange import searching as searching_module
-from services.registry.exchange import tasks
 from services.registry.exchange.callbacks import NotDeliveredError, allowed, below, post
 from tests.registry.conftest import OTHER_VILLAGE, XIXIA, app_on, client_of, make, matching, member
 from tests.registry.dci import Json, Partner, Receiver, by_expression, now, receiving, searching, verify
@@ -202,7 +202,7 @@ async def test_a_callback_that_fails_is_tried_again(calling_app: FastAPI, partne
 
 async def tried_again(app: FastAPI, receiver: Receiver) -> None:
     """Have callbacks that failed made again now, until one has come."""
-    async with asyncio.timeout(15), app.state.runtime.database.driver() as pg:
+    async with asyncio.timeout(60), app.state.runtime.database.driver() as pg:
         while receiver.posted.empty():
             await pg.execute("UPDATE exchange_task SET due_at = now() WHERE due_at > now()")
 
@@ -328,7 +328,11 @@ async def test_redirects_are_not_followed(receiver: Receiver) -> None:
 # One party and the others
 
 
-async def test_a_party_that_does_not_answer_holds_up_no_other(calling: httpx.AsyncClient, receiver: Receiver) -> None:
+async def test_a_party_that_does_not_answer_holds_up_no_other(
+    calling: httpx.AsyncClient, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callbacks, "TIMEOUT_SECONDS", 60)
+
     async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         taken.append(writer)
 
@@ -341,7 +345,7 @@ async def test_a_party_that_does_not_answer_holds_up_no_other(calling: httpx.Asy
             await acknowledged(slow, "/search", "search", searching(POOR))
         while not taken:
             await asyncio.sleep(0.01)
-        async with asyncio.timeout(5):  # a callback is given ten seconds
+        async with asyncio.timeout(30):  # a callback is given longer
             for _ in range(12):
                 await acknowledged(good, "/search", "search", searching(POOR))
                 await receiver.next("/dci/on-search")
@@ -364,7 +368,7 @@ async def test_a_callback_that_cannot_be_made_is_given_up(
     uri = "http://[none/dci" if fault == "address" else "http://127.0.0.1:9/dci"
     partner = await Partner.register(calling, callback_uri=uri)
     await acknowledged(partner, "/search", "search", searching(POOR))
-    async with asyncio.timeout(10), calling_app.state.runtime.database.driver() as pg:
+    async with asyncio.timeout(60), calling_app.state.runtime.database.driver() as pg:
         while not await pg.fetchval("SELECT count(*) FROM exchange_task WHERE failed_at IS NOT NULL"):
             await asyncio.sleep(0.05)
         row = await pg.fetchrow("SELECT attempts, sealed, failure FROM exchange_task")
@@ -379,7 +383,7 @@ async def test_a_callback_put_off_by_a_clock_that_was_ahead_is_made(
     await acknowledged(partner, "/search", "search", searching(POOR))
     await receiver.next("/dci/on-search")
     receiver.status = 200
-    async with asyncio.timeout(10), calling_app.state.runtime.database.driver() as pg:
+    async with asyncio.timeout(60), calling_app.state.runtime.database.driver() as pg:
         while not await pg.fetchval("SELECT count(*) FROM exchange_task WHERE failure IS NOT NULL"):
             await asyncio.sleep(0.01)
         await pg.execute("UPDATE exchange_task SET due_at = due_at + interval '1 day'")

@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import httpx
+import pytest
+from fastapi import FastAPI
 
 from services.registry.checks.catalogue import CATALOGUE
 from services.registry.codes.service import code_lists
 from services.registry.imports.columns import Column, by_header
 from services.registry.imports.sheets.headers import plain
-from tests.registry.conftest import id_number
+from tests.registry.conftest import app_on, id_number, in_2019
 from tests.registry.sheets import counts, imported, rejected, rows_of, workbook
 from tests.registry.test_checks import HEAD, SPOUSE, broken, in_order
 
@@ -72,6 +74,11 @@ class Faulty(NamedTuple):
     """That of its head."""
     sent: list[list[Any]]
     corrected: list[list[Any]]
+
+
+@pytest.fixture
+def app(url: str, secrets: None) -> FastAPI:
+    return app_on(url, in_2019())
 
 
 def test_every_rule_is_in_the_workbook_or_said_to_be_beyond_it() -> None:

@@ -23,6 +23,7 @@ from tests.registry.conftest import (
     make,
     matching,
     member,
+    within_an_hour,
 )
 
 NUMBER = id_number()
@@ -144,7 +145,7 @@ async def test_quota_of_each_key_counts_numbers(
 ) -> None:
     monkeypatch.setenv("BANGFU_REGISTRY_LOOKUP_QUOTA", "5")
     monkeypatch.setenv("BANGFU_REGISTRY_REVEAL_QUOTA", "1")
-    app = app_on(url)
+    app = app_on(url, within_an_hour())
     numbers = [id_number("19800101", n) for n in range(1, 5)]
     asked = {"purpose": "law", "id_numbers": numbers}
     async with client_of(app) as client:
@@ -186,7 +187,7 @@ async def test_denials_are_audited_with_who_what_and_why(
     """Denied by role, by division and by quota; what was asked for is named, other text in addresses is not kept."""
     monkeypatch.setenv("BANGFU_REGISTRY_LOOKUP_QUOTA", "1")
     monkeypatch.setenv("BANGFU_REGISTRY_REVEAL_QUOTA", "1")
-    app = app_on(url)
+    app = app_on(url, within_an_hour())
     async with client_of(app) as client:
         made = await make(client, members=[known()])
         head = made["members"][0]["id"]

@@ -50,10 +50,10 @@ def now() -> datetime:
 
 
 class Ahead(Clock):
-    """A clock that is a second ahead."""
+    """A clock that is seconds ahead."""
 
     def now(self) -> datetime:
-        return now() + timedelta(seconds=1)
+        return now() + timedelta(seconds=3)
 
 
 class Held:
@@ -102,9 +102,10 @@ async def test_an_instant_to_come_is_refused(registry: httpx.AsyncClient, ask: A
 
 
 async def test_an_instant_by_a_clock_that_is_ahead_is_waited_for(
-    registry: httpx.AsyncClient, app: FastAPI, ask: Ask
+    registry: httpx.AsyncClient, app: FastAPI, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process recorded something and told when; whoever asks here as of then is not told that it is to come."""
+    monkeypatch.setattr(instants, "PATIENCE_SECONDS", 20)
     beside = app_on(app.state.runtime.settings.database_url, Ahead())
     async with client_of(beside) as client:
         made = await make(client)
@@ -207,7 +208,8 @@ async def test_an_answer_is_of_the_day_of_its_instant(database_url: Callable[[st
     clock = FixedClock(now())
     day, today = timedelta(days=1), local_day(now())
     async with client_of(app_on(database_url("registry"), clock)) as client:
-        able_soon = {"birth_date": f"{today.year - 15}-01-01", "attributes": {"health": ["healthy"]}}
+        of_age = today + 200 * day
+        able_soon = {"birth_date": f"{of_age.year - 16}-{of_age:%m}-01", "attributes": {"health": ["healthy"]}}
         await make(client, number=HOME, members=[member(), member("son", **able_soon)])
         ahead = (today + day).isoformat()
         assert (await change(client, VILLAGE, "name", name="新营村", valid_from=ahead)).status_code == 200
@@ -220,8 +222,11 @@ async def test_an_answer_is_of_the_day_of_its_instant(database_url: Callable[[st
         assert now_found != told[1]["findings"]
 
 
-async def test_every_answer_during_a_bulk_stays(registry: httpx.AsyncClient, ask: Ask) -> None:
+async def test_every_answer_during_a_bulk_stays(
+    registry: httpx.AsyncClient, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Some thousand households in several requests, and questions beside them, asked again when all is quiet."""
+    monkeypatch.setattr(instants, "PATIENCE_SECONDS", 60)
     numbers = [f"{41132399000000 + n}" for n in range(3000)]
     figures = f"/v1/statistics/poverty?division={XIXIA}"
     told: list[tuple[str, datetime, Any]] = []
@@ -278,7 +283,7 @@ async def test_what_is_recorded_unannounced_is_refused_by_the_databases_of_these
     with pytest.raises(asyncpg.RaiseError, match="nobody was told"):
         await record(runtime, None)
     with pytest.raises(asyncpg.RaiseError, match="nobody was told"):
-        await record(runtime, now() + timedelta(seconds=2))
+        await record(runtime, now() + timedelta(minutes=1))
     begun = now().replace(microsecond=500_000)
     with pytest.raises(asyncpg.RaiseError, match="before others were told"):
         await record(runtime, begun, begun - timedelta(microseconds=1))

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import secrets
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 from jsonschema import Draft7Validator
 
 from deploy.local.broker import EmbeddedBroker
@@ -60,7 +61,7 @@ class Running:
         self.producer.produce(self.prefix + HOUSEHOLD_SUBMISSIONS.name, value, key, headers=headers)
 
     def outcome(self, ce_id: str) -> Json:
-        self.producer.flush(10)
+        self.producer.flush(60)
 
         def found() -> Json:
             answer = self.client.get(f"/v1/submissions/{SOURCE}/{ce_id}")
@@ -70,17 +71,24 @@ class Running:
 
     def everything(self) -> dict[str, list[Any]]:
         """Every record of every topic that is ours: keys, values and headers."""
-        reader = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": uuid.uuid4().hex, "log_level": 0})
-        topics = [name for name in reader.list_topics(timeout=10).topics if name.startswith(self.prefix)]
-        partitions = {name: reader.list_topics(name, timeout=10).topics[name].partitions for name in topics}
-        reader.assign([TopicPartition(name, p, OFFSET_BEGINNING) for name, each in partitions.items() for p in each])
+        ours = {"group.id": uuid.uuid4().hex, "log_level": 0, "enable.partition.eof": True}
+        reader = Consumer({"bootstrap.servers": self.bootstrap_servers, **ours})
+        topics = [name for name in reader.list_topics(timeout=60).topics if name.startswith(self.prefix)]
+        partitions = {name: reader.list_topics(name, timeout=60).topics[name].partitions for name in topics}
+        unread = {(name, number) for name, each in partitions.items() for number in each}
+        reader.assign([TopicPartition(name, number, OFFSET_BEGINNING) for name, number in unread])
         found: dict[str, list[Any]] = {name.removeprefix(self.prefix): [] for name in topics}
-        silent = 0
-        while silent < 10:
+        deadline = time.monotonic() + 60
+        while unread:
+            assert time.monotonic() < deadline, unread
             message = reader.poll(0.2)
-            silent = silent + 1 if message is None else 0
-            if message is not None and message.error() is None:
+            if message is None:
+                continue
+            error = message.error()
+            if error is None:
                 found[(message.topic() or "").removeprefix(self.prefix)].append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                unread.discard((message.topic() or "", message.partition() or 0))
         reader.close()
         return found
 
@@ -115,7 +123,7 @@ def running(run_directory: Path, _databases: Databases, kafka: Broker) -> Iterat
     service.wait_ready()
     producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "compression.type": "zstd"})
     headers = {"Authorization": f"Bearer {plain}"}
-    with httpx.Client(base_url=service.url, headers=headers, trust_env=False, timeout=30) as client:
+    with httpx.Client(base_url=service.url, headers=headers, trust_env=False, timeout=60) as client:
         made = Running(service, client, producer, kafka.bootstrap_servers, kafka_prefix, url)
         body = {"name": SOURCE, "label": "导入", "divisions": [XIXIA]}
         assert client.post("/v1/sources", json=body).status_code == 201
@@ -156,6 +164,7 @@ async def test_no_identity_is_in_the_clear_anywhere(running: Running) -> None:
     assert [each["outcome"] for each in outcomes] == ["accepted", "rejected", "rejected"]
     home = running.client.get(f"/v1/households/{outcomes[0]['household_id']}").json()
     assert home["members"][0]["phone"] == "138****0000"
+    await until_equal(lambda: running.value("SELECT count(*) FROM dead_letter"), 2, what="the junk is written off")
     eventually(lambda: running.client.get("/readyz").json()["outbox_rows"] == 0, what="all is sent")
     topics = running.everything()
     sent = topics.pop(HOUSEHOLD_SUBMISSIONS.name)
@@ -180,10 +189,10 @@ async def test_killed_in_the_middle_every_household_is_there_once(running: Runni
     for number, name in enumerate(names):
         running.submit(name, who(100 + number))
         if number == KILLED_WITH // 2:
-            running.producer.flush(10)
+            running.producer.flush(60)
             running.outcome("k-0")
             running.service.kill()
-    running.producer.flush(10)
+    running.producer.flush(60)
     running.service.start()
     running.service.wait_ready()
     for number, name in enumerate(names):  # its importer does not know either, and sends everything again

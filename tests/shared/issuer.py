@@ -94,7 +94,7 @@ class Issuer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                issuer.hold.wait(10)
+                issuer.hold.wait(60)
                 issuer.answers += 1
                 documents = {
                     "/realms/nanyang/.well-known/openid-configuration": {
