@@ -180,9 +180,9 @@ def _second_day(township: Township, today: str) -> None:
 
 
 def _third_day(township: Township, _: str) -> None:
-    """The exit was an error, a cause another one, and a household left after the earlier day."""
+    """The exit was an error, a cause another one; 低保 since the spring; a household left after the earlier day."""
     township.change("乙", standing="poor", effective_on="2018-05-01")
-    township.change("甲", cause="schooling", welfare="dibao")
+    township.change("甲", cause="schooling", welfare="dibao", effective_on="2018-04-01")
     township.deregister("丁", "2018-08-01")
 
 

@@ -142,6 +142,7 @@ async def test_what_is_dated_later_is_not_shown_as_of_a_day(registry: httpx.Asyn
     ("below", "body", "pointer"),
     [
         ("", {"standing": "exited", "effective_on": "2018-09-30"}, "/effective_on"),
+        ("", {"welfare": "dibao", "effective_on": "2018-09-30"}, "/effective_on"),
         ("/deregistration", {"effective_on": "2018-09-30"}, "/effective_on"),
         ("/members", {"joined_on": "2018-09-30"}, "/joined_on"),
         ("/members/{spouse}", {"status": "moved_away", "effective_on": "2018-09-30"}, "/effective_on"),

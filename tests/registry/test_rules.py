@@ -2,6 +2,7 @@
 
 import base64
 from datetime import date, timedelta
+from itertools import pairwise
 from uuid import uuid4
 
 import pytest
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 
 from services.registry.checks import catalogue
 from services.registry.checks.rules import Facts, MemberFacts, pointer_of
+from services.registry.codes.rules import Welfare
 from services.registry.households import rules
 from services.registry.households.attributes import HouseholdAttributes, PersonAttributes
-from services.registry.households.rules import Membership, Since, Standings
+from services.registry.households.rules import Membership, Since, Standings, Welfares
 from services.registry.identity import KeyMissingError, UnreadableError, Vault
 from services.registry.masking import masked_id_number, masked_name, masked_phone
 from shared.contracts.division import DivisionEvent, DivisionTree, ManagingUnit
@@ -212,12 +214,34 @@ def test_dated_changes_hold_from_their_day_until_the_next(entered: list[tuple[in
     assert [rules.value_on(entries, day(n)) for n in range(40)] == [expected(n) for n in range(40)]
 
 
+CATEGORIES: tuple[Welfare, ...] = ("none", "dibao", "tekun")
+categories = st.lists(st.tuples(st.integers(0, 30), st.sampled_from(CATEGORIES)), max_size=8)
+
+
+@given(categories)
+def test_spells_say_of_each_day_what_the_entries_say_and_nothing_twice(entered: list[tuple[int, Welfare]]) -> None:
+    entries = _categories(entered)
+    spells = tuple(rules.spells(entries))
+    assert [rules.value_on(spells, day(n)) for n in range(40)] == [rules.value_on(entries, day(n)) for n in range(40)]
+    assert all(before.value != after.value for before, after in pairwise(spells))
+
+
+def _categories(entered: list[tuple[int, Welfare]]) -> Welfares:
+    entries: Welfares = (Since(day(0), "none"),)
+    for first, value in entered:
+        entries = rules.dated(entries, Since(day(first), value))
+    return entries
+
+
 members = st.lists(st.tuples(st.integers(0, 30), st.integers(1, 20) | st.none()), min_size=1, max_size=4)
 
 
-@given(changes, members, st.integers(1, 35) | st.none())
-def test_periods_say_of_each_day_what_timeline_and_memberships_say(
-    entered: list[tuple[int, Standing]], stays: list[tuple[int, int | None]], end: int | None
+@given(changes, categories, members, st.integers(1, 35) | st.none())
+def test_periods_say_of_each_day_what_timeline_welfare_and_memberships_say(
+    entered: list[tuple[int, Standing]],
+    helped: list[tuple[int, Welfare]],
+    stays: list[tuple[int, int | None]],
+    end: int | None,
 ) -> None:
     standings: Standings = (Since(day(0), "poor"),)
     for first, value in entered:
@@ -228,10 +252,12 @@ def test_periods_say_of_each_day_what_timeline_and_memberships_say(
     household = HouseholdEvent(
         id=uuid4(), version=1, status="active", number="1" * 14, seq=1, timeline=states, valid_to=valid_to
     )
-    periods = rules.periods(states, valid_to, present)
+    welfares = _categories(helped)
+    periods = rules.periods(states, welfares, valid_to, present)
     for n in range(-1, 40):
         state = household.state_on(day(n))
         found = [p for p in periods if p.valid_from <= day(n) and (p.valid_to is None or day(n) < p.valid_to)]
-        told = [(p.standing, p.path, p.people) for p in found]
+        told = [(p.standing, p.welfare, p.path, p.people) for p in found]
         people = sum(member.holds_on(day(n)) for member in present)
-        assert told == ([] if state is None else [(state.standing, state.path, people)])
+        welfare = rules.value_on(welfares, day(n))
+        assert told == ([] if state is None else [(state.standing, welfare, state.path, people)])

@@ -176,7 +176,9 @@ async def _live_on(client: httpx.AsyncClient, dice: random.Random, made: list[di
         when = (date(2018, 1, 1) + timedelta(days=dice.randrange(300))).isoformat()
         match dice.randrange(4):
             case 0:
-                await patch(client, url, cause=dice.choice(["illness", "disaster", None]), welfare="dibao")
+                welfare = dice.choice(["none", "dibao", "tekun"])
+                cause = dice.choice(["illness", "disaster", None])
+                await patch(client, url, cause=cause, welfare=welfare, effective_on=when)
             case 1:
                 gone = {"effective_on": when, "reason": "测试"}
                 headers = await version_of(client, url)

@@ -52,7 +52,7 @@ ATTRIBUTES: Mapping[str, Attribute] = {
     "disability_level": _member("disability_level", "integer"),
     "national_id": _member("id_number_index", "secret"),
 }
-"""Standing is that of the latest state. There is no ``poverty_score``: the register scores nobody."""
+"""Standing and welfare are the latest. There is no ``poverty_score``: the register scores nobody."""
 
 IDENTIFIERS: Mapping[str, str] = {
     "household_number": "household_number",

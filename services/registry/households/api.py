@@ -160,7 +160,7 @@ async def list_households(
 ) -> Page[HouseholdOut] | Response:
     """Households within your divisions, in order of registration; with `Accept: application/jsonl` all of them.
 
-    With `as_of`, village, standing and members are those of the day; with `known_at`, as the register knew them then.
+    With `as_of`, village, standing, welfare and members are those of the day; with `known_at`, as was known then.
     Both list what was within your divisions on that day, or by what was known then: what a list said, it says again.
     An answer with `known_at` is final: while what was known then is still being recorded, 503 `not_settled`.
     """
@@ -204,8 +204,8 @@ async def get_household(
 ) -> HouseholdDetail:
     """By id, or by its 14-digit number. Members are masked; births are shown as years.
 
-    `as_of` shows village, standing and members of the day, and nothing dated later; `known_at` leaves out what was
-    recorded later. The two go together: as it was on a day, as we knew at an instant. Attributes without a day of
+    `as_of` shows village, standing, welfare and members of the day, and nothing dated later; `known_at` leaves out what
+    was recorded later. The two go together: as it was on a day, as we knew at an instant. Attributes without a day of
     their own are as known. A household that moved to another unit is still shown as of the days on which it was yours.
     An answer with `known_at` is final: while what was known then is still being recorded, 503 `not_settled`.
     """
@@ -244,7 +244,7 @@ async def change_household(
     expected: Expected,
     registry: RegistryDep,
 ) -> HouseholdDetail:
-    """Standing, village (from a day on), cause, welfare, relations. What happened before keeps its village.
+    """Standing, village and welfare (from a day on), cause, relations. What happened before keeps its village.
 
     A change dated back holds until the next change that is already there.
     """

@@ -46,16 +46,14 @@ def changeable(household: Household) -> Household:
 
 
 def patched(patch: HouseholdPatch) -> Decision:
-    """Standing, village, cause, welfare, relations. Raises 404, 422."""
+    """Standing, village, welfare, cause, relations. Raises 404, 422."""
 
     def decide(old: Household, around: Surroundings) -> Household:
         new = old
-        if patch.village is not None or patch.standing is not None:
-            new = _moved(old, patch, around)
+        if patch.village is not None or patch.standing is not None or patch.welfare is not None:
+            new = _from_a_day(old, patch, around)
         if "cause" in patch.model_fields_set:
             new = replace(new, cause=patch.cause)
-        if patch.welfare is not None:
-            new = replace(new, welfare=patch.welfare)
         if patch.attributes is not None:
             new = replace(new, attributes=merged(HouseholdAttributes, new.attributes, patch.attributes))
             if new.attributes.relocation != old.attributes.relocation:
@@ -67,8 +65,15 @@ def patched(patch: HouseholdPatch) -> Decision:
     return decide
 
 
-def _moved(old: Household, patch: HouseholdPatch, around: Surroundings) -> Household:
+def _from_a_day(old: Household, patch: HouseholdPatch, around: Surroundings) -> Household:
     day = day_of("/effective_on", patch.effective_on, old.registered_on, around.today)
+    new = old if patch.village is None and patch.standing is None else _moved(old, patch, day, around)
+    if patch.welfare is None:
+        return new
+    return replace(new, welfares=rules.dated(new.welfares, Since(day, patch.welfare)))
+
+
+def _moved(old: Household, patch: HouseholdPatch, day: date, around: Surroundings) -> Household:
     residences, standings = old.residences, old.standings
     if patch.village is not None:
         path = around.tree.path(patch.village, day)

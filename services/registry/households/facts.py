@@ -15,7 +15,7 @@ def facts_of(household: Household, day: date, undecided: Sequence[tuple[Standing
     return Facts(
         day=day,
         standing=value_on(household.standings, day),
-        welfare=household.welfare,
+        welfare=value_on(household.welfares, day),
         cause=household.cause,
         attributes=household.attributes,
         incomes=household.incomes,

@@ -15,7 +15,7 @@ from services.registry.households import monitoring, registering, rules
 from services.registry.households.incomes import with_income
 from services.registry.households.judging import Identity, Surroundings, identify, in_school
 from services.registry.households.records import Author, Household, Person
-from services.registry.households.rules import Since
+from services.registry.households.rules import Since, Welfares
 from services.registry.households.schemas import HouseholdIn, MemberIn
 from shared.db import Pg
 from shared.errors import Fault, fault
@@ -41,6 +41,8 @@ class HouseholdMerge:
 
     def __init__(self, old: Household, content: HouseholdIn, around: Surroundings, overwriting: Overwriting) -> None:
         self._old, self._content, self._around, self._overwriting = old, content, around, overwriting
+        self._day = max(around.today, old.registered_on)
+        """From which village, standing and welfare hold where they are overwritten."""
         self.kept: list[str] = []
         self.positions: dict[UUID, int] = {}
         """Where in the content the household's members stand, as far as they were given."""
@@ -53,10 +55,10 @@ class HouseholdMerge:
         if content.number not in (None, old.number):
             self.kept.append("/number")
         new = self._placed(old)
-        for name, empty in (("cause", None), ("welfare", "none")):
-            if name in content.model_fields_set:
-                value = self._decided((name,), "", getattr(old, name), getattr(content, name), empty)
-                new = replace(new, **{name: value})
+        if "cause" in content.model_fields_set:
+            new = replace(new, cause=self._decided(("cause",), "", old.cause, content.cause))
+        if "welfare" in content.model_fields_set:
+            new = replace(new, welfares=self._welfares(old))
         attributes = self._attributes(old.attributes, content.attributes, (), "")
         new = replace(new, attributes=attributes, incomes=self._incomes(old))
         members = await self._members(pg, author)
@@ -85,17 +87,21 @@ class HouseholdMerge:
         return held
 
     def _placed(self, old: Household) -> Household:
-        """Village and standing hold from today on where they are overwritten."""
-        content, today = self._content, max(self._around.today, old.registered_on)
-        village = self._decided(("village",), "", rules.value_on(old.residences, today), content.village)
-        standing = self._decided(("standing",), "", rules.value_on(old.standings, today), content.standing)
-        residences = rules.dated(old.residences, Since(today, village))
-        standings = rules.dated(old.standings, Since(today, standing))
+        content, day = self._content, self._day
+        village = self._decided(("village",), "", rules.value_on(old.residences, day), content.village)
+        standing = self._decided(("standing",), "", rules.value_on(old.standings, day), content.standing)
+        residences = rules.dated(old.residences, Since(day, village))
+        standings = rules.dated(old.standings, Since(day, standing))
         if (residences, standings) == (old.residences, old.standings):
             return old
         timeline = tuple(rules.timeline(self._around.tree, residences, standings))
         monitored = monitoring.unless_poor(old.monitoring, standings)
         return replace(old, residences=residences, standings=standings, timeline=timeline, monitoring=monitored)
+
+    def _welfares(self, old: Household) -> Welfares:
+        held = rules.value_on(old.welfares, self._day)
+        welfare = self._decided(("welfare",), "", held, self._content.welfare, "none")
+        return rules.dated(old.welfares, Since(self._day, welfare))
 
     def _attributes(self, held: Any, given: BaseModel, path: Path, pointer: str) -> Any:
         """Attributes field by field, nested ones too; what is not given stays."""

@@ -12,7 +12,7 @@ HOUSEHOLD: Mapping[str, str] = {
     "id": "uuid", "version": "int", "seq": "bigint", "number": "text", "status": "text", "source_system": "text",
     "external_id": "text", "content": "bytea", "city": "text", "managing_unit": "text", "township": "text",
     "village": "text", "standing": "text", "registered_on": "date", "valid_to": "date", "cause": "text",
-    "welfare": "text", "residences": "text", "standings": "text", "event": "text",
+    "welfare": "text", "welfares": "text", "residences": "text", "standings": "text", "event": "text",
     "attributes": "text", "incomes": "text", "monitoring": "text", "former_divisions": "text",
     "first_recorded_at": "timestamptz", "recorded_at": "timestamptz", "changed_by": "uuid", "reason": "text",
 }  # fmt: skip

@@ -106,7 +106,7 @@ def _founded(
         timeline=states,
         valid_to=None,
         cause=left.cause,
-        welfare=left.welfare,
+        welfares=inherited(left.welfares, day),
         attributes=HouseholdAttributes(standard=left.attributes.standard),
         incomes=(),
         first_recorded_at=author.now,

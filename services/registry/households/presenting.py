@@ -7,11 +7,20 @@ from typing import Any
 
 from services.registry.checks import catalogue
 from services.registry.checks.rules import Finding
-from services.registry.households import monitoring
+from services.registry.households import monitoring, rules
 from services.registry.households.facts import facts_of
 from services.registry.households.incomes import IncomeOut
+from services.registry.households.reading import welfares_of
 from services.registry.households.records import Household, HouseholdStatus, Individual, Person
-from services.registry.households.schemas import FindingOut, HouseholdDetail, HouseholdOut, MemberOut, VersionOut
+from services.registry.households.rules import Welfares
+from services.registry.households.schemas import (
+    FindingOut,
+    HouseholdDetail,
+    HouseholdOut,
+    MemberOut,
+    VersionOut,
+    WelfareSince,
+)
 from services.registry.identity import Vault
 from services.registry.masking import masked_bank_card, masked_id_number, masked_name, masked_phone
 from shared import errors
@@ -23,7 +32,7 @@ def shown(row: Any, vault: Vault, day: date | None = None) -> HouseholdOut:
     """A row of a list: a household with its head and how many they are, in its latest state or in that of a day."""
     head = None if row["head_name"] is None else masked_name(vault.open(row["head_name"], "name", row["head_id"]))
     event = _as_of(HouseholdEvent.model_validate_json(row["event"]), day)
-    state = event.timeline[-1]
+    state, welfares = event.timeline[-1], _welfares(welfares_of(row), day)
     return HouseholdOut(
         id=row["id"],
         number=row["number"],
@@ -36,8 +45,9 @@ def shown(row: Any, vault: Vault, day: date | None = None) -> HouseholdOut:
         path=state.path,
         standing=state.standing,
         cause=row["cause"],
-        welfare=row["welfare"],
+        welfare=welfares[-1].welfare,
         timeline=event.timeline,
+        welfare_timeline=welfares,
         valid_to=event.valid_to,
         head=head,
         people=row["people"],
@@ -54,7 +64,7 @@ def detailed(household: Household, known_on: date, day: date | None = None) -> H
     Raises 404 for a day on which it was not on the register.
     """
     event = _as_of(household.event, day)
-    state = event.timeline[-1]
+    state, welfares = event.timeline[-1], _welfares(household.welfares, day)
     members = _members_on(household, day)
     present = [each for each in members if day is not None or each.present]
     head = next((each for each in present if each.relation == "head"), None)
@@ -70,8 +80,9 @@ def detailed(household: Household, known_on: date, day: date | None = None) -> H
         path=state.path,
         standing=state.standing,
         cause=household.cause,
-        welfare=household.welfare,
+        welfare=welfares[-1].welfare,
         timeline=event.timeline,
+        welfare_timeline=welfares,
         valid_to=event.valid_to,
         head=None if head is None or head.status == "erased" else masked_name(head.name),
         people=len(present),
@@ -94,6 +105,15 @@ def _as_of(event: HouseholdEvent, day: date | None) -> HouseholdEvent:
     status: HouseholdStatus = "erased" if event.status == "erased" else "active"
     timeline = [state for state in event.timeline if state.valid_from <= day]
     return event.model_copy(update={"status": status, "timeline": timeline, "valid_to": None})
+
+
+def _welfares(welfares: Welfares, day: date | None) -> list[WelfareSince]:
+    """The spells of welfare, those that begin after a day left out; one at least, as it was registered by then."""
+    return [
+        WelfareSince(valid_from=spell.valid_from, welfare=spell.value)
+        for spell in rules.spells(welfares)
+        if day is None or spell.valid_from <= day
+    ]
 
 
 def _members_on(household: Household, day: date | None) -> list[Person]:
@@ -147,5 +167,6 @@ def version(row: Any) -> VersionOut:
         reason=row["reason"],
         cause=row["cause"],
         welfare=row["welfare"],
+        welfare_timeline=_welfares(welfares_of(row), None),
         household=HouseholdEvent.model_validate_json(row["event"]),
     )

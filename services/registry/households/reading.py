@@ -11,7 +11,7 @@ from services.registry.households import incomes, monitoring
 from services.registry.households.attributes import HouseholdAttributes, PersonAttributes
 from services.registry.households.known import MEMBERS
 from services.registry.households.records import Author, Household, Person
-from services.registry.households.rules import Since, Standings
+from services.registry.households.rules import Since, Standings, Welfares
 from services.registry.identity import Vault
 from shared import errors
 from shared.auth import Caller
@@ -199,7 +199,7 @@ def _household_of(row: Any, members: Iterable[Any], vault: Vault) -> Household:
         timeline=tuple(event.timeline),
         valid_to=row["valid_to"],
         cause=row["cause"],
-        welfare=row["welfare"],
+        welfares=welfares_of(row),
         attributes=HouseholdAttributes.model_validate_json(row["attributes"]),
         incomes=incomes.read(row["incomes"]),
         monitoring=monitoring.read(row["monitoring"]),
@@ -211,8 +211,15 @@ def _household_of(row: Any, members: Iterable[Any], vault: Vault) -> Household:
 
 
 def dated_entries(text: str) -> tuple[Since[Any], ...]:
-    """What ``store.dated_text`` wrote: residences, or standings."""
+    """What ``store.dated_text`` wrote: residences, standings, or welfare categories."""
     return tuple(Since(date.fromisoformat(valid_from), value) for valid_from, value in json.loads(text))
+
+
+def welfares_of(row: Any) -> Welfares:
+    """The dated welfare categories in a household's row; nothing is written down of one that never was another."""
+    if row["welfares"] is None:
+        return (Since(row["registered_on"], row["welfare"]),)
+    return dated_entries(row["welfares"])
 
 
 def _author(row: Any) -> Author:

@@ -12,7 +12,16 @@ from services.registry.households import rules
 from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
 from services.registry.households.incomes import Income
 from services.registry.households.monitoring import Monitored
-from services.registry.households.rules import Employable, Membership, Period, Relation, Residences, Sex, Standings
+from services.registry.households.rules import (
+    Employable,
+    Membership,
+    Period,
+    Relation,
+    Residences,
+    Sex,
+    Standings,
+    Welfares,
+)
 from shared.contracts.division import Path
 from shared.contracts.household import HouseholdEvent, HouseholdState, PersonEvent
 
@@ -121,7 +130,7 @@ class Household:
     timeline: tuple[HouseholdState, ...]
     valid_to: date | None
     cause: Cause | None
-    welfare: Welfare
+    welfares: Welfares
     attributes: HouseholdAttributes
     incomes: tuple[Income, ...]
     """By year, oldest first."""
@@ -151,6 +160,11 @@ class Household:
         return self.timeline[-1]
 
     @property
+    def welfare(self) -> Welfare:
+        """The category of today: none begins later."""
+        return self.welfares[-1].value
+
+    @property
     def next_position(self) -> int:
         """Where the next member stands, after all who ever were."""
         return 1 + max((member.position for member in self.members), default=-1)
@@ -163,7 +177,7 @@ class Household:
 
     def poverty_attribute(self, day: date) -> str | None:
         """贫困户属性 AAC006 as of a day, by the labels of its year; None where the year has no code for such."""
-        return poverty_attribute(rules.value_on(self.standings, day), self.welfare, day.year)
+        return poverty_attribute(rules.value_on(self.standings, day), rules.value_on(self.welfares, day), day.year)
 
     def member(self, person_id: UUID) -> Person | None:
         """A member, present or former; one who went to another household is found there."""
@@ -173,7 +187,7 @@ class Household:
     def periods(self) -> Sequence[Period]:
         """The stretches of its past to count."""
         memberships = (Membership(member.joined_on, member.left_on) for member in self.members)
-        return rules.periods(self.timeline, self.valid_to, memberships)
+        return rules.periods(self.timeline, self.welfares, self.valid_to, memberships)
 
     @cached_property
     def event(self) -> HouseholdEvent:

@@ -227,7 +227,7 @@ def _household(judged: Judged, seq: int, number: str, person_numbers: Sequence[s
         timeline=judged.states,
         valid_to=None,
         cause=content.cause,
-        welfare=content.welfare,
+        welfares=(Since(first, content.welfare),),
         attributes=content.attributes,
         incomes=judged.incomes,
         first_recorded_at=author.now,

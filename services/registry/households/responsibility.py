@@ -29,14 +29,14 @@ def check(old: Household, new: Household, caller: Caller, pointer: str) -> None:
 class _Counted(NamedTuple):
     """What is told of a household on a day; no state where it was not on the register."""
 
-    state: tuple[str, Path] | None
-    """Standing, and where it lay."""
+    state: tuple[str, str, Path] | None
+    """Standing, welfare category, and where it lay."""
     members: frozenset[UUID]
     """Not only how many they are: nobody takes another's place, either."""
     monitored: tuple[str, ...]
 
     def reached(self, caller: Caller) -> bool:
-        return self.state is None or caller.reaches(self.state[1])
+        return self.state is None or caller.reaches(self.state[-1])
 
 
 def _foreign_day(old: Household, new: Household, caller: Caller) -> date | None:
@@ -57,7 +57,7 @@ def _foreign_day(old: Household, new: Household, caller: Caller) -> date | None:
 def _dated(household: Household) -> tuple[object, ...]:
     """All that it says of days."""
     stays = [(each.id, each.joined_on, each.left_on) for each in household.members]
-    return household.timeline, household.valid_to, household.monitoring, stays
+    return household.timeline, household.welfares, household.valid_to, household.monitoring, stays
 
 
 def _turns(household: Household) -> Iterator[date]:
@@ -74,7 +74,7 @@ def _on(household: Household, day: date) -> _Counted:
     period = next((each for each in household.periods if _holds(each.valid_from, each.valid_to, day)), None)
     here = (each.id for each in household.members if _holds(each.joined_on, each.left_on, day))
     return _Counted(
-        None if period is None else (period.standing, period.path),
+        None if period is None else (period.standing, period.welfare, period.path),
         frozenset() if period is None else frozenset(here),
         tuple(each.category for each in household.monitoring if _holds(each.valid_from, each.valid_to, day)),
     )

@@ -6,6 +6,7 @@ from datetime import date
 from itertools import pairwise
 from typing import Generic, Literal, NamedTuple, TypeVar
 
+from services.registry.codes.rules import Welfare
 from shared.contracts.division import DivisionTree, Path
 from shared.contracts.household import EXITED, STOCK, HouseholdState, Standing
 
@@ -42,6 +43,8 @@ Residences = tuple[Since[str], ...]
 """Villages, oldest first."""
 Standings = tuple[Since[Standing], ...]
 """Oldest first."""
+Welfares = tuple[Since[Welfare], ...]
+"""Welfare categories 社会救助类别, oldest first; the first of them since the first day of the household."""
 
 
 def dated(entries: tuple[Since[V], ...], change: Since[V]) -> tuple[Since[V], ...]:
@@ -54,6 +57,15 @@ def dated(entries: tuple[Since[V], ...], change: Since[V]) -> tuple[Since[V], ..
 def value_on(entries: Sequence[Since[V]], day: date) -> V:
     """What holds on a day; before the first entry, what that one says."""
     return next((entry.value for entry in reversed(entries) if entry.valid_from <= day), entries[0].value)
+
+
+def spells(entries: Sequence[Since[V]]) -> Iterator[Since[V]]:
+    """The entries without those that say what held before them."""
+    held: V | None = None
+    for entry in entries:
+        if entry.value != held:
+            yield entry
+        held = entry.value
 
 
 def inherited(entries: Sequence[Since[V]], day: date) -> tuple[Since[V], ...]:
@@ -150,15 +162,19 @@ class Period(NamedTuple):
     valid_from: date
     valid_to: date | None
     standing: Standing
+    welfare: Welfare
     path: Path
     people: int
 
 
-def periods(states: Sequence[HouseholdState], valid_to: date | None, memberships: Iterable[Membership]) -> list[Period]:
+def periods(
+    states: Sequence[HouseholdState], welfares: Welfares, valid_to: date | None, memberships: Iterable[Membership]
+) -> list[Period]:
     """A household's past as stretches, with how many people it had in each."""
     members = list(memberships)
     start = states[0].valid_from
     cuts = {state.valid_from for state in states}
+    cuts |= {spell.valid_from for spell in spells(welfares)}
     cuts |= {m.joined_on for m in members} | {m.left_on for m in members if m.left_on is not None}
     days = sorted(day for day in cuts if day >= start and (valid_to is None or day < valid_to))
     found = []
@@ -166,5 +182,5 @@ def periods(states: Sequence[HouseholdState], valid_to: date | None, memberships
         assert first is not None  # only the appended end may be
         state = next(entry for entry in reversed(states) if entry.valid_from <= first)
         people = sum(member.holds_on(first) for member in members)
-        found.append(Period(first, end, state.standing, state.path, people))
+        found.append(Period(first, end, state.standing, value_on(welfares, first), state.path, people))
     return found

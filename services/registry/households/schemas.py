@@ -135,7 +135,9 @@ class HouseholdIn(BaseModel):
         "lack_of_land 缺土地, lack_of_water 缺水, lack_of_skills 缺技术, lack_of_labour 缺劳力, lack_of_funds 缺资金, "
         "poor_transport 交通条件落后, lack_of_motivation 自身发展动力不足, other 其他",
     )
-    welfare: Welfare = Field(default="none", description="Welfare category 社会救助类别: dibao 低保, tekun 特困.")
+    welfare: Welfare = Field(
+        default="none", description="Welfare category 社会救助类别 from the first day on: dibao 低保, tekun 特困."
+    )
     attributes: HouseholdAttributes = HouseholdAttributes()
     incomes: Incomes = Field(default=[], description="Incomes by year 家庭年收入.")
     members: Annotated[list[MemberIn], Field(min_length=1, max_length=MAX_MEMBERS)]
@@ -170,7 +172,7 @@ class HouseholdPatch(BaseModel):
     village: Given[Division] = Field(default=None, description="New responsible village 责任村.")
     standing: Given[Standing] = Field(default=None, description="New standing 状态.")
     cause: Cause | None = Field(default=None, description="Main cause of poverty 主要致贫原因; null takes it away.")
-    welfare: Given[Welfare] = Field(default=None, description="Welfare category 社会救助类别.")
+    welfare: Given[Welfare] = Field(default=None, description="New welfare category 社会救助类别.")
     attributes: Given[dict[str, Any]] = Field(
         default=None,
         description="Attributes that change, as in `POST /v1/households`, merged as RFC 7396 has it: "
@@ -180,7 +182,7 @@ class HouseholdPatch(BaseModel):
         default=[], description="New relations to the head 与户主关系: naming another `head` changes the head 变更户主."
     )
     effective_on: Day | None = Field(
-        default=None, description="From which day village and standing change 生效日期; default today."
+        default=None, description="From which day village, standing and welfare change 生效日期; default today."
     )
     reason: FreeText = Field(description="Why 变更原因.")
 
@@ -263,6 +265,13 @@ class MemberOut(PersonShown):
     left_on: Day | None = Field(description="First day no longer a member.")
 
 
+class WelfareSince(BaseModel):
+    """A welfare category that holds from a day on."""
+
+    valid_from: Day
+    welfare: Welfare
+
+
 class HouseholdOut(BaseModel):
     """A household of the register 农户."""
 
@@ -277,8 +286,11 @@ class HouseholdOut(BaseModel):
     path: Path = Field(description="Divisions above it, of the latest state.")
     standing: Standing = Field(description="Latest standing 状态. May be extended.")
     cause: Cause | None
-    welfare: Welfare
+    welfare: Welfare = Field(description="Latest welfare category 社会救助类别.")
     timeline: list[HouseholdState] = Field(description="Dated states 历次状态, oldest first.")
+    welfare_timeline: list[WelfareSince] = Field(
+        description="Dated welfare categories 历次社会救助类别, oldest first; not days of `timeline`."
+    )
     valid_to: Day | None = Field(description="First day it is no longer registered.")
     head: str | None = Field(description="Name of the head, masked 户主(脱敏).")
     people: int = Field(description="Members present 人口.")
@@ -318,7 +330,8 @@ class VersionOut(BaseModel):
     changed_by: UUID = Field(description="API key that made it.")
     reason: str | None = Field(description="Why 原因.")
     cause: Cause | None
-    welfare: Welfare
+    welfare: Welfare = Field(description="Latest welfare category 社会救助类别, as it said.")
+    welfare_timeline: list[WelfareSince] = Field(description="Dated welfare categories 历次社会救助类别.")
     household: HouseholdEvent
 
 

@@ -17,10 +17,10 @@ from services.registry.exchange import changes as exchange
 from services.registry.households import attributes, auditing, incomes, monitoring
 from services.registry.households.models import HOUSEHOLD, PERIOD, PERSON, insert, supersede
 from services.registry.households.records import Household, Individual, Person, changed_members, new_members
-from services.registry.households.rules import Residences, Standings
+from services.registry.households.rules import Residences, Standings, Welfares
 from services.registry.identity import Vault
 from services.registry.statistics import service as statistics
-from services.registry.statistics.service import PopulationChanges, Profile
+from services.registry.statistics.service import PopulationChanges
 from services.registry.turns import in_turns
 from shared import outbox
 from shared.contracts.household import HOUSEHOLD as HOUSEHOLD_TOPIC
@@ -71,7 +71,7 @@ async def add(pg: Pg, registry: Registry, households: Sequence[Household], chang
             await pg.execute(_INSERT_HOUSEHOLDS, *_transposed(HOUSEHOLD, rows.households))
             await _write_rest(pg, rows)
     for household in households:
-        changes.add(household.periods, _profile(household), household.author.now)
+        changes.add(household.periods, household.cause, household.author.now)
     await exchange.note(pg, exchange.REGISTER, [(h.id, [m.id for m in h.members]) for h in households])
 
 
@@ -101,8 +101,8 @@ async def change(
     households = [new for _, new in pairs]
     rows = await _rows(registry, households, {old.id: old for old, _ in pairs})
     for old, new in pairs:
-        changes.take_away(old.periods, _profile(old), new.author.now)
-        changes.add(new.periods, _profile(new), new.author.now)
+        changes.take_away(old.periods, old.cause, new.author.now)
+        changes.add(new.periods, new.cause, new.author.now)
     if len(await pg.fetch(_SUPERSEDE_HOUSEHOLDS, *_transposed(HOUSEHOLD, rows.households))) != len(pairs):
         raise MovedOnError("household")
     await pg.execute("DELETE FROM household_period WHERE household_id = ANY($1)", [new.id for new in households])
@@ -116,10 +116,6 @@ async def change_one(pg: Pg, registry: Registry, old: Household, new: Household)
     changes = PopulationChanges()
     await change(pg, registry, [(old, new)], changes)
     await statistics.count(pg, changes)
-
-
-def _profile(household: Household) -> Profile:
-    return Profile(household.cause, household.welfare)
 
 
 async def _write_rest(pg: Pg, rows: _Rows) -> None:
@@ -200,7 +196,8 @@ def _household_row(household: Household) -> tuple[Any, ...]:
         household.id, household.version, household.seq, household.number, household.status, household.source_system,
         household.external_id, household.content, path.city, path.managing_unit, path.township, path.village,
         household.latest.standing, household.registered_on, household.valid_to, household.cause, household.welfare,
-        dated_text(household.residences), dated_text(household.standings), household.event.model_dump_json(),
+        dated_text(household.welfares) if len(household.welfares) > 1 else None, dated_text(household.residences),
+        dated_text(household.standings), household.event.model_dump_json(),
         attributes.stored(household.attributes), incomes.stored(household.incomes),
         monitoring.stored(household.monitoring), " ".join(sorted(household.former_divisions)),
         household.first_recorded_at, household.author.now, household.author.key_id, household.author.reason,
@@ -208,7 +205,7 @@ def _household_row(household: Household) -> tuple[Any, ...]:
 
 
 @lru_cache(maxsize=1024)  # households that came to one village on one day have the same
-def dated_text(entries: Residences | Standings) -> str:
+def dated_text(entries: Residences | Standings | Welfares) -> str:
     """As dated entries are kept in a column."""
     return json.dumps([[valid_from.isoformat(), value] for valid_from, value in entries])
 

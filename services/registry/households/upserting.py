@@ -268,6 +268,7 @@ def _reinstated(old: Household, content: HouseholdIn, around: Surroundings) -> H
     """A household whose registration was taken back from its first day, as if registered now; members too."""
     day = content.registered_on or around.today
     residences, standings = (Since(day, content.village),), (Since(day, content.standing),)
+    welfare = content.welfare if "welfare" in content.model_fields_set else old.welfare
     members = tuple(
         member if member.status in ("transferred", "erased") else replace(member, status="active", left_on=None)
         for member in old.members
@@ -278,6 +279,7 @@ def _reinstated(old: Household, content: HouseholdIn, around: Surroundings) -> H
         valid_to=None,
         residences=residences,
         standings=standings,
+        welfares=(Since(day, welfare),),
         timeline=tuple(rules.timeline(around.tree, residences, standings)),
         members=members,
     )

@@ -173,7 +173,7 @@ async def cause_statistics(query: Annotated[ProfileQuery, Query()], asking: Aski
     responses=ANSWERS,
 )
 async def welfare_statistics(query: Annotated[ProfileQuery, Query()], asking: AskingDep) -> Response:
-    """The welfare category is an attribute without a day of its own: each household counts with the one known."""
+    """Each household counts with the welfare category it had on the day."""
     asked = await asking.asked(query, query.as_of)
     async with asking.registry.runtime.database.driver() as pg:
         found = await reading.welfare(pg, asked, query.among)

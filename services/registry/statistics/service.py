@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import date, datetime
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 from services.registry.households.rules import Period
 from shared.contracts.division import Path
@@ -18,13 +18,6 @@ from shared.db import Pg
 
 Key = tuple[Any, ...]
 """Columns of a table of sums, households and people apart."""
-
-
-class Profile(NamedTuple):
-    """What statistics break households down by, apart from place and standing."""
-
-    cause: str | None
-    welfare: str
 
 
 class _Sums:
@@ -56,13 +49,13 @@ class PopulationChanges:
         self.steps = _Sums()
         self.profiles = _Sums()
 
-    def add(self, periods: Iterable[Period], profile: Profile, recorded_at: datetime) -> None:
-        """Count the stretches of a household from now on."""
-        self._sum(list(periods), profile, recorded_at, 1)
+    def add(self, periods: Iterable[Period], cause: str | None, recorded_at: datetime) -> None:
+        """Count the stretches of a household, and its main cause, from now on."""
+        self._sum(list(periods), cause, recorded_at, 1)
 
-    def take_away(self, periods: Iterable[Period], profile: Profile, recorded_at: datetime) -> None:
+    def take_away(self, periods: Iterable[Period], cause: str | None, recorded_at: datetime) -> None:
         """Count the stretches of a household no longer."""
-        self._sum(list(periods), profile, recorded_at, -1)
+        self._sum(list(periods), cause, recorded_at, -1)
 
     def include(self, others: "PopulationChanges") -> None:
         """Add what was gathered elsewhere."""
@@ -73,11 +66,11 @@ class PopulationChanges:
         ):
             own.include(other)
 
-    def _sum(self, periods: list[Period], profile: Profile, recorded_at: datetime, sign: int) -> None:
+    def _sum(self, periods: list[Period], cause: str | None, recorded_at: datetime, sign: int) -> None:
         for period in periods:
-            self._change(recorded_at, period.valid_from, period, profile, sign)
+            self._change(recorded_at, period.valid_from, period, cause, sign)
             if period.valid_to is not None:
-                self._change(recorded_at, period.valid_to, period, profile, -sign)
+                self._change(recorded_at, period.valid_to, period, cause, -sign)
         for before, after in pairwise([None, *periods]):
             if after is not None and (before is None or before.standing != after.standing):
                 self._step(recorded_at, after.valid_from, before and before.standing, after.standing, after, sign)
@@ -85,11 +78,11 @@ class PopulationChanges:
         if last is not None and last.valid_to is not None:
             self._step(recorded_at, last.valid_to, last.standing, None, last, sign)
 
-    def _change(self, recorded_at: datetime, day: date, period: Period, profile: Profile, sign: int) -> None:
+    def _change(self, recorded_at: datetime, day: date, period: Period, cause: str | None, sign: int) -> None:
         village, *above = _place(period.path)
         people = sign * period.people
         self.population.change((village, day, period.standing, *above), sign, people)
-        key = (recorded_at, village, day, period.standing, profile.cause or "", profile.welfare, *above)
+        key = (recorded_at, village, day, period.standing, cause or "", period.welfare, *above)
         self.profiles.change(key, sign, people)
 
     def _step(
