@@ -21,6 +21,7 @@ from shared import broker, telemetry
 from shared.contracts.base import Topic
 from shared.db import AWAY, CONTENDED, Database, Pg
 from shared.events import CloudEvent, encode
+from shared.http import claiming
 from shared.log import LogWatch, log_incarnation
 from shared.outbox import COLUMNS
 from shared.settings import Settings
@@ -245,6 +246,7 @@ class Relay:
             try:
                 if time.monotonic() >= next_cleaning:
                     await self.clean_up(datetime.now(UTC).date())
+                    await claiming.purge(self._database)
                     next_cleaning = time.monotonic() + 3600
                 if self._poll > POLL_SECONDS:  # nothing was found to send
                     await self.mark_clean()
@@ -274,7 +276,6 @@ class Relay:
                 oldest,
             ):
                 await pg.execute(f"DROP TABLE {row['relname']}")
-            await pg.execute("DELETE FROM idempotency WHERE created_at < now() - make_interval(days => $1)", KEPT_DAYS)
 
 
 def _positions(acknowledged: Sequence[RecordMetadata]) -> tuple[list[str], list[int], list[int]]:

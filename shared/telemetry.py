@@ -32,6 +32,7 @@ BODY_CLASHES = Counter("bangfu_version_clashes_total", "Equal version, other bod
 BAD_SIGNATURES = Counter(
     "bangfu_bad_signatures_total", "Submissions unsigned or signed wrongly: somebody forges, or signs anew", ["topic"]
 )
+RULE_FAILURES = Counter("bangfu_rule_failures_total", "Records that a rule failed on, by rule", ["rule"])
 LOG_REFILLS = Counter("bangfu_log_refills_total", "Re-sends after the broker's log was replaced", ["service"])
 
 _traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)

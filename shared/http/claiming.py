@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from shared.db import Pg
-from shared.http.idempotency import Earlier, IdempotencyKey
+from shared.db import Database, Pg, delete_in_slices
+from shared.http.idempotency import KEPT_DAYS, Earlier, IdempotencyKey
 
 
 async def claim(pg: Pg, key: IdempotencyKey) -> Earlier | None:
@@ -48,3 +48,8 @@ async def forget(pg: Pg, key: IdempotencyKey) -> None:
     """Give the key back: this request made nothing. In the transaction of ``claim``."""
     if key.value is not None:
         await pg.execute("DELETE FROM idempotency WHERE scope = $1 AND key = $2", key.scope, key.value)
+
+
+async def purge(database: Database) -> None:
+    """Forget the keys of requests that may be repeated no longer; after a standstill there may be a week's."""
+    await delete_in_slices(database, "idempotency", "created_at < now() - make_interval(days => $1)", KEPT_DAYS)

@@ -59,6 +59,9 @@ IN_A_SHEET: Mapping[str, tuple[int, str]] = {
 NOT_IN_A_SHEET: Mapping[str, str] = {
     "by_decision": "it speaks under a setting alone, which is off while registers are loaded; see test_by_decision.py",
     "id_number_taken": "it takes somebody who is registered already; see test_collisions.py",
+    "rule_failed": "another rule must fail; see test_failing_rules.py",
+    "remark_failed": "the same",
+    "unreadable": "it speaks of what is stored; see test_failing_rules.py",
 }
 """By rule: why this workbook cannot break it."""
 MEMBERS = 3

@@ -1,6 +1,7 @@
 """Imports as jobs: taken in, reported, taken up again after a kill, ended before the file does, taken back, seen."""
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -206,18 +207,41 @@ async def test_an_import_that_is_held_up_again_and_again_holds_up_no_other(
 async def test_a_file_that_takes_long_to_read_is_taken_in_at_once(
     url: str, secrets: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its one transaction waits meanwhile, longer than any other may."""
+    """Its one transaction waits meanwhile, longer than any may in which nothing is said."""
     monkeypatch.setitem(SESSION_SETTINGS, "idle_in_transaction_session_timeout", "1s")
+    monkeypatch.setattr(modes, "BEAT_SECONDS", 0.1)
     good = Registering.ahead
+    tries = []
 
     async def slow(work: Registering, groups: Any) -> Ahead:
-        await asyncio.sleep(3.0)
+        tries.append(groups)
+        await asyncio.sleep(2.5)
         return await good(work, groups)
 
     monkeypatch.setattr(Registering, "ahead", slow)
     async with client_of(app_on(url)) as client:
         job = await imported(client, workbook([head("41132300000001")]), mode="all")
     assert (job["status"], counts(job)) == ("completed", {"received": 1, "created": 1})
+    assert len(tries) == 1
+
+
+async def test_a_process_that_hangs_keeps_no_locks(url: str, secrets: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database ends its transaction as soon as anybody's, however large the file; the import begins anew."""
+    monkeypatch.setitem(SESSION_SETTINGS, "idle_in_transaction_session_timeout", "1s")
+    good = Registering.ahead
+    tries = []
+
+    async def hanging(work: Registering, groups: Any) -> Ahead:
+        tries.append(groups)
+        if len(tries) == 1:
+            time.sleep(2.5)
+        return await good(work, groups)
+
+    monkeypatch.setattr(Registering, "ahead", hanging)
+    async with client_of(app_on(url)) as client:
+        job = await imported(client, workbook([head("41132300000001")]), mode="all")
+    assert (job["status"], counts(job)) == ("completed", {"received": 1, "created": 1})
+    assert len(tries) == 2
 
 
 # What ends before the file does

@@ -1,10 +1,12 @@
 """Every rule of the register; a code never changes its meaning."""
 
-from services.registry.checks import exits, households, kinship, numbers, persons, standings
-from services.registry.checks.rules import Facts, Finding, Rule, findings
+from services.registry.checks import exits, failing, households, kinship, numbers, persons, standings
+from services.registry.checks.failing import findings
+from services.registry.checks.rules import Facts, Finding, Rule
 
 CATALOGUE: tuple[Rule, ...] = (
-    *kinship.RULES, *numbers.RULES, *persons.RULES, *households.RULES, *exits.RULES, *standings.RULES
+    *kinship.RULES, *numbers.RULES, *persons.RULES, *households.RULES, *exits.RULES, *standings.RULES,
+    *failing.RULES,
 )  # fmt: skip
 _ERRORS = tuple(rule for rule in CATALOGUE if rule.severity == "error")
 _OF_ONE_PERSON = (*numbers.RULES, *persons.RULES)

@@ -4,7 +4,7 @@ A rule reads a household as it is on a day and yields JSON pointers to what is w
 bulk, files and Kafka, where errors refuse a record, and over the register as it stands.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
@@ -107,14 +107,19 @@ class Finding(NamedTuple):
 
     rule: Rule
     pointer: str
+    failed: Rule | None = None
+    """The rule that could not be evaluated, where that is what was found."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The fields it rests on."""
+        return (self.failed or self.rule).reads
+
+    @property
+    def message(self) -> Text:
+        said = self.rule.message
+        return said if self.failed is None else Text(f"{said.en}: {self.failed.code}", f"{said.zh}:{self.failed.code}")
 
     def fault(self) -> Fault:
         """As the fault of a field."""
-        return Fault(self.pointer, self.rule.code, self.rule.message)
-
-
-def findings(rules: Iterable[Rule], facts: Facts) -> Iterator[Finding]:
-    """Everything these rules find about a household, in their order."""
-    for rule in rules:
-        for pointer in rule.check(facts):
-            yield Finding(rule, pointer)
+        return Fault(self.pointer, self.rule.code, self.message)

@@ -1,8 +1,29 @@
 """HTTP shapes of the rule catalogue."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, Field
 
 from services.registry.checks.rules import Rule, Severity
+
+FailedRule = Annotated[
+    str | None,
+    Field(
+        exclude_if=lambda value: value is None,
+        description="Of `rule_failed` and `remark_failed` alone: the rule that could not be evaluated 未能执行的规则.",
+    ),
+]
+
+
+class FindingOut(BaseModel):
+    """Something a rule of the catalogue found 疑点."""
+
+    rule: str = Field(description="Code of the rule, as in `/v1/rules`.")
+    severity: Severity
+    pointer: str = Field(
+        description="Where: a JSON pointer into the household as it is now; members who left keep their place."
+    )
+    failed_rule: FailedRule = None
 
 
 class RuleOut(BaseModel):

@@ -7,7 +7,7 @@ from typing import Any
 from services.registry.exchange import subscriptions, tasks, transactions
 from services.registry.identities.traces import Traces
 from services.registry.identity import Vault
-from shared.db import Pg
+from shared.db import Database, Pg, delete_in_slices
 
 
 async def forget(pg: Pg, vault: Vault, traces: Traces, now: datetime) -> None:
@@ -40,17 +40,14 @@ async def _star(pg: Pg, vault: Vault, traces: Traces, table: str, key: str, colu
     return [name for name, _ in changed]
 
 
-async def purge(pg: Pg, before: datetime) -> None:
-    """Delete what parties sent before an instant, and subscriptions that ended before it.
+async def purge(database: Database, before: datetime) -> None:
+    """Delete what parties sent before an instant, and subscriptions that ended before it, not all at once.
 
     A message could be sent again for a day at most (``gateway.OLDEST_SECONDS``): what is deleted here is never taken
     twice. The audit log keeps who asked when, and whom they were told of.
     """
-    await pg.execute("DELETE FROM exchange_message WHERE received_at < $1", before)
-    await pg.execute("DELETE FROM exchange_task WHERE failed_at < $1", before)
-    await pg.execute(
-        "DELETE FROM exchange_request WHERE received_at < $1 "
-        "AND NOT EXISTS (SELECT FROM exchange_task WHERE request_id = exchange_request.id)",
-        before,
-    )
-    await pg.execute("DELETE FROM exchange_subscription WHERE least(ended_at, ends_at) < $1", before)
+    answered = "NOT EXISTS (SELECT FROM exchange_task WHERE request_id = exchange_request.id)"
+    await delete_in_slices(database, "exchange_message", "received_at < $1", before)
+    await delete_in_slices(database, "exchange_task", "failed_at < $1", before)
+    await delete_in_slices(database, "exchange_request", f"received_at < $1 AND {answered}", before)
+    await delete_in_slices(database, "exchange_subscription", "least(ended_at, ends_at) < $1", before)

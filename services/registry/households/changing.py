@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import date
 from uuid import UUID
 
-from services.registry.checks import catalogue
+from services.registry.checks import catalogue, failing
 from services.registry.context import Registry
 from services.registry.households import collisions, monitoring, responsibility, rules
 from services.registry.households.attributes import Cause, HouseholdAttributes
@@ -244,15 +244,14 @@ def checked(
     """Raises 422 where a change breaks a rule of the catalogue, or reaches into days that were another unit's.
 
     What was wrong before does not stand in its way. ``origin`` is the household that a new one comes from,
-    ``pointer`` the field that says the day.
+    ``pointer`` the field that says the day. Raises 500 where a rule cannot be evaluated.
     """
-    wrong_before = [] if old is None else catalogue.errors(facts_of(old, around.today))
-    before = {(each.rule.code, each.pointer) for each in wrong_before}
+    before = [] if old is None else catalogue.errors(facts_of(old, around.today))
     undecided = _undecided(origin or old, new) if around.standing_by_decision else ()
     found = catalogue.errors(facts_of(new, around.today, undecided))
-    faults = [each.fault() for each in found if (each.rule.code, each.pointer) not in before]
+    faults = [each.fault() for each in found if each.failed or each not in before]
     if faults:
-        raise errors.invalid(*faults)
+        raise failing.refusal(faults)
     if old is not None:
         responsibility.check(old, new, around.caller, pointer)
     return new

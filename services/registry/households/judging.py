@@ -109,7 +109,7 @@ def judge(given: HouseholdIn | PartlyRead, around: Surroundings) -> Judged | lis
     incomes = [each.income() for each in content.incomes]
     if_new: list[Fault] = []
     for finding in catalogue.errors(_facts(content, identities, incomes, day, around)):
-        if not rests_on(unknown, finding.pointer, finding.rule.reads):
+        if not rests_on(unknown, finding.pointer, finding.reads):
             (if_new if finding.rule is by_decision else found).append(finding.fault())
     found += (each for each in _income_faults(content, around) if not holds(unknown, each.pointer))
     resettled = relocation_faults(content.attributes.relocation, content.village, around)

@@ -7,6 +7,7 @@ from typing import Any
 
 from services.registry.checks import catalogue
 from services.registry.checks.rules import Finding
+from services.registry.checks.schemas import FindingOut
 from services.registry.households import monitoring, rules
 from services.registry.households.facts import facts_of
 from services.registry.households.incomes import IncomeOut
@@ -14,7 +15,6 @@ from services.registry.households.reading import welfares_of
 from services.registry.households.records import Household, HouseholdStatus, Individual, Person
 from services.registry.households.rules import Welfares
 from services.registry.households.schemas import (
-    FindingOut,
     HouseholdDetail,
     HouseholdOut,
     MemberOut,
@@ -129,7 +129,15 @@ def _members_on(household: Household, day: date | None) -> list[Person]:
 
 def found_by_rules(findings: Iterable[Finding]) -> list[FindingOut]:
     """What the rules found, as it is shown."""
-    return [FindingOut(rule=each.rule.code, severity=each.rule.severity, pointer=each.pointer) for each in findings]
+    return [
+        FindingOut(
+            rule=each.rule.code,
+            severity=each.rule.severity,
+            pointer=each.pointer,
+            failed_rule=None if each.failed is None else each.failed.code,
+        )
+        for each in findings
+    ]
 
 
 def member(person: Person) -> MemberOut:

@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from services.registry.households import incomes, monitoring
@@ -20,6 +20,7 @@ from shared.contracts.household import HouseholdEvent
 from shared.db import Pg
 from shared.errors import Problem
 
+T = TypeVar("T")
 _NUMBER = re.compile(r"[0-9]{14}", re.ASCII)
 _MEMBERS = (
     "SELECT * FROM person WHERE household_id = ANY($1) UNION ALL "
@@ -121,13 +122,44 @@ async def at_version(pg: Pg, household_id: UUID, version: int, vault: Vault) -> 
 
 async def several(pg: Pg, identifiers: Sequence[UUID], vault: Vault, *, lock: bool = False) -> list[Household]:
     """Households by id, in order of id, which is the order in which they are locked if they are to be."""
+    rows, members = await _rows(pg, identifiers, lock=lock)
+    return [_household_of(row, members[row["id"]], vault) for row in rows]
+
+
+class Unreadable(NamedTuple):
+    """A household, or a person without one, in whose row stands what we never wrote, or what no key of ours opens."""
+
+    id: UUID
+    number: str
+    village: str
+    error: Exception
+
+
+async def several_or_why(pg: Pg, identifiers: Sequence[UUID], vault: Vault) -> list[Household | Unreadable]:
+    """The same, where one that cannot be read does not keep the others from being read."""
+    rows, members = await _rows(pg, identifiers)
+    return [read_or_why(row, lambda row=row: _household_of(row, members[row["id"]], vault)) for row in rows]  # type: ignore[misc]
+
+
+def read_or_why(row: Any, read: Callable[[], T]) -> T | Unreadable:
+    """What is read of a row, or why it cannot be."""
+    try:
+        return read()
+    except Exception as error:
+        return Unreadable(row["id"], row["number"], row["village"], error)
+
+
+async def _rows(
+    pg: Pg, identifiers: Sequence[UUID], *, lock: bool = False
+) -> tuple[Sequence[Any], Mapping[UUID, Sequence[Any]]]:
+    """The rows of households, and those of the members of each."""
     rows = await pg.fetch(
         f"SELECT * FROM household WHERE id = ANY($1) ORDER BY id {'FOR UPDATE' if lock else ''}", identifiers
     )
     members: dict[UUID, list[Any]] = {row["id"]: [] for row in rows}
     for member in await pg.fetch(_MEMBERS, list(members)):
         members[member["household_id"]].append(member)
-    return [_household_of(row, members[row["id"]], vault) for row in rows]
+    return rows, members
 
 
 async def active_in(pg: Pg, division: str, *, after: UUID, limit: int) -> list[UUID]:

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+from services.registry.checks import failing
 from services.registry.context import Registry
 from services.registry.households import collisions, store
 from services.registry.households.judging import Identity, Judged, Surroundings, in_school
@@ -44,10 +45,10 @@ def held_already(faults: Sequence[Fault]) -> bool:
 
 
 def refusal(faults: Sequence[Fault]) -> errors.Problem:
-    """409 when nothing but taken names stands in the way, else 422."""
+    """409 when nothing but taken names stands in the way, else 422, or 500 where a rule cannot be evaluated."""
     if all(each.code in _TAKEN_CODES for each in faults):
         return errors.Problem(ALREADY_REGISTERED, faults=faults)
-    return errors.invalid(*faults)
+    return failing.refusal(faults)
 
 
 async def register(

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from services.registry.checks.rules import Severity
+from services.registry.checks.schemas import FindingOut
 from services.registry.codes.rules import Welfare
 from services.registry.freetext import FreeText
 from services.registry.households.attributes import Cause, HouseholdAttributes, PersonAttributes
@@ -295,16 +295,6 @@ class HouseholdOut(BaseModel):
     head: str | None = Field(description="Name of the head, masked 户主(脱敏).")
     people: int = Field(description="Members present 人口.")
     changed_at: Instant
-
-
-class FindingOut(BaseModel):
-    """Something a rule of the catalogue found 疑点."""
-
-    rule: str = Field(description="Code of the rule, as in `/v1/rules`.")
-    severity: Severity
-    pointer: str = Field(
-        description="Where: a JSON pointer into the household as it is now; members who left keep their place."
-    )
 
 
 class HouseholdDetail(HouseholdOut):

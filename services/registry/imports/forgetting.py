@@ -4,7 +4,7 @@ from datetime import datetime
 
 from services.registry.identities.traces import Traces
 from services.registry.identity import Vault
-from shared.db import Pg
+from shared.db import Database, Pg
 
 
 async def forget(pg: Pg, vault: Vault, traces: Traces) -> None:
@@ -26,8 +26,15 @@ async def forget(pg: Pg, vault: Vault, traces: Traces) -> None:
     )
 
 
-async def purge(pg: Pg, before: datetime) -> None:
-    """Delete rejected rows of imports that ended before an instant: nobody will correct them any more."""
-    await pg.execute(
-        "DELETE FROM import_rejected USING import_job WHERE job_id = import_job.id AND ended_at < $1", before
-    )
+async def purge(database: Database, before: datetime) -> None:
+    """Delete rejected rows of imports that ended before an instant: nobody will correct them any more.
+
+    A transaction an import, so that no workbook ever holds half of them.
+    """
+    async with database.driver() as pg:
+        for job in await pg.fetch(
+            "SELECT id FROM import_job WHERE ended_at < $1 "
+            "AND EXISTS (SELECT FROM import_rejected WHERE job_id = import_job.id)",
+            before,
+        ):
+            await pg.execute("DELETE FROM import_rejected WHERE job_id = $1", job["id"])

@@ -7,8 +7,9 @@ elsewhere (``collisions``) is written with that, and stays.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
+from typing import TypeVar
 from uuid import UUID
 
 from services.registry.commands import attempted, command, plan_anew
@@ -27,10 +28,11 @@ from shared import errors
 from shared.db import Pg
 from shared.errors import Problem, Text
 
+T = TypeVar("T")
 CHUNK = 500
 """Households a transaction."""
-_SPARE_SECONDS = 15
-"""What is computed between two statements, beside waiting for the reader."""
+BEAT_SECONDS = 3.0
+"""How often a transaction that waits for the reader of its file says that we are still there."""
 _PASSED_OVER = {
     "total_row": Text("a total, passed over", "合计行,已跳过"),
     "footer_row": Text("a note below the table, passed over", "表尾说明,已跳过"),
@@ -94,6 +96,23 @@ def _passed_over(reading: sandbox.Reading, after: int, up_to: int | None, tally:
     tally.passed_over += len(due)
     tally.remarks += len(due)
     return [Remark(row, "", why, _PASSED_OVER[why].en, _PASSED_OVER[why].zh, "warning") for row, why in due]
+
+
+async def _meanwhile(pg: Pg, waited_for: Awaitable[T]) -> T:
+    """What is waited for, as long as that may take.
+
+    The database ends a transaction in which nothing is said for as long as anybody's may be idle, and lets go of its
+    locks: so it does where we hang or are gone, but not where a large file takes long to read.
+    """
+    waiting = asyncio.ensure_future(waited_for)
+    try:
+        while not (await asyncio.wait({waiting}, timeout=BEAT_SECONDS))[0]:
+            await pg.execute("SELECT")
+        return waiting.result()
+    finally:
+        if not waiting.done():
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
 
 
 @dataclass(slots=True)
@@ -175,16 +194,15 @@ class AtOnce:
 
     async def _all(self, pg: Pg, beside: Pg, reading: sandbox.Reading, tally: Tally) -> Tally:
         changes = PopulationChanges()
-        # The transaction waits for whoever reads the file, as long as that may take.
-        idle = sandbox.patience(self.job.size) + _SPARE_SECONDS
-        await pg.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{idle}s'")
         around = await surroundings(pg, self.registry, store.caller_of(self.job))
         position = 0
-        async for piece in _pieces(reading, 0, self.work):
+        pieces = _pieces(reading, 0, self.work)
+        while (piece := await _meanwhile(pg, anext(pieces, None))) is not None:
             before = tally.model_copy()
             said = _passed_over(reading, position, piece.position, before)
+            ahead = await _meanwhile(pg, piece.ahead)
             await plan_anew(pg)
-            result = await self.work.run(pg, around, piece.groups, await piece.ahead, before, changes)
+            result = await self.work.run(pg, around, piece.groups, ahead, before, changes)
             await journal.note_effects(pg, self.job.id, result.effects)
             async with beside.transaction():
                 await collisions.note(beside, self.registry, around.caller, result.collided)

@@ -55,8 +55,7 @@ async def run(runtime: Runtime, kept: Kept) -> None:
 
 
 async def purge(runtime: Runtime, kept: Kept) -> None:
-    """Delete what was kept long enough."""
+    """Delete what was kept long enough, in many transactions: what one of them deleted stays deleted."""
     now = runtime.clock.now()
-    async with runtime.database.driver() as pg, pg.transaction():
-        await imports.purge(pg, now - timedelta(days=kept.rejected_rows))
-        await exchange.purge(pg, now - timedelta(days=kept.exchange))
+    await imports.purge(runtime.database, now - timedelta(days=kept.rejected_rows))
+    await exchange.purge(runtime.database, now - timedelta(days=kept.exchange))

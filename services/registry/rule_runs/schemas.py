@@ -6,6 +6,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.registry.checks.rules import Severity
+from services.registry.checks.schemas import FailedRule
 from shared.http.fields import Division, Instant
 
 State = Literal["waiting", "running", "completed"]
@@ -58,3 +59,4 @@ class FindingRow(BaseModel):
         "place, or into `/v1/persons/{person_number}`."
     )
     message: str = Field(description="What it says, in the language asked for.")
+    failed_rule: FailedRule = None

@@ -3,24 +3,27 @@
 import asyncio
 import csv
 import io
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
 from services.registry.audit import service as audit
 from services.registry.audit.rules import Entry
-from services.registry.checks import catalogue
+from services.registry.checks import catalogue, failing
 from services.registry.checks.rules import Finding
 from services.registry.context import Registry, today
 from services.registry.households import reading
 from services.registry.households.facts import facts_alone, facts_of
 from services.registry.households.persons import reading as persons
+from services.registry.households.persons.records import Unattached
+from services.registry.households.reading import Unreadable
+from services.registry.households.records import Household
 from services.registry.rule_runs.schemas import FindingRow, RuleCount, RuleRunOut
 from services.registry.turns import in_spare_turns
 from shared import errors
 from shared.auth import Caller
-from shared.contracts.division import Path
 from shared.db import Pg
 from shared.errors import Language, Problem
 from shared.ids import uuid7
@@ -29,10 +32,12 @@ CHUNK = 500
 """Households looked at in one transaction."""
 POLL_SECONDS = 1.0
 STREAM_ROWS = 1000
+_Found = tuple[str, str | None, Finding]
+"""Something about the household, or person, of a number in a village."""
 _RULES = {rule.code: rule for rule in catalogue.CATALOGUE}
 _SHOWN = (
-    "SELECT run.*, (SELECT jsonb_object_agg(rule, count) FROM (SELECT rule, count(*) FROM rule_finding "
-    "WHERE run_id = run.id GROUP BY rule) AS counted) AS found FROM rule_run AS run "
+    "SELECT run.*, (SELECT jsonb_object_agg(rule, count) FROM (SELECT split_part(rule, '/', 1) AS rule, count(*) "
+    "FROM rule_finding WHERE run_id = run.id GROUP BY 1) AS counted) AS found FROM rule_run AS run "
 )
 _FINDINGS = (
     "SELECT seq, number, alone, village, rule, pointer FROM rule_finding WHERE run_id = $1 AND seq > $2 ORDER BY seq"
@@ -127,7 +132,9 @@ async def as_csv(registry: Registry, run_id: UUID, language: Language) -> AsyncI
         await pg.execute("SET LOCAL idle_in_transaction_session_timeout = '5min'")  # a reader may pause
         lines: list[list[str]] = []
         async for row in pg.cursor(_FINDINGS, run_id, 0, prefetch=STREAM_ROWS):
-            lines.append([value or "" for value in _finding(row, language).model_dump().values()])
+            lines.append(
+                [value or "" for value in _finding(row, language).model_dump(exclude={"failed_rule"}).values()]
+            )
             if len(lines) == STREAM_ROWS:
                 yield _lines(lines)
                 lines = []
@@ -135,15 +142,17 @@ async def as_csv(registry: Registry, run_id: UUID, language: Language) -> AsyncI
 
 
 def _finding(row: Any, language: Language) -> FindingRow:
-    rule = _RULES[row["rule"]]
+    code, _, failed = row["rule"].partition("/")
+    found = Finding(_RULES[code], row["pointer"], _RULES[failed] if failed else None)
     return FindingRow(
         household_number=None if row["alone"] else row["number"],
         person_number=row["number"] if row["alone"] else None,
         village=row["village"],
-        rule=rule.code,
-        severity=rule.severity,
-        pointer=row["pointer"],
-        message=rule.message.of(language),
+        rule=found.rule.code,
+        severity=found.rule.severity,
+        pointer=found.pointer,
+        message=found.message.of(language),
+        failed_rule=failed or None,
     )
 
 
@@ -183,13 +192,18 @@ async def advance(registry: Registry) -> bool:
 async def _households(pg: Pg, registry: Registry, run: Any) -> int:
     """Look at the next households; how many there were."""
     identifiers = await reading.active_in(pg, run["division"], after=run["last_id"], limit=CHUNK)
-    households = await reading.several(pg, identifiers, registry.vault)
+    households = await reading.several_or_why(pg, identifiers, registry.vault)
     day = today(registry)
-    found = await in_spare_turns(
-        households,
-        lambda some: [(each, finding) for each in some for finding in catalogue.all_findings(facts_of(each, day))],
-    )
-    await _keep(pg, run["id"], [(home.number, home.latest.path, finding) for home, finding in found], alone=False)
+
+    def found_about(each: Household | Unreadable) -> Iterator[_Found]:
+        if isinstance(each, Unreadable):
+            yield each.number, each.village, failing.not_readable(each.error)
+            return
+        for finding in catalogue.all_findings(facts_of(each, day)):
+            yield each.number, each.latest.path.village, finding
+
+    found = await in_spare_turns(households, lambda some: chain.from_iterable(map(found_about, some)))
+    await _keep(pg, run["id"], found, alone=False)
     if identifiers:
         await pg.execute(
             "UPDATE rule_run SET state = 'running', last_id = $2, households = households + $3 WHERE id = $1",
@@ -204,14 +218,15 @@ async def _persons(pg: Pg, registry: Registry, run: Any) -> int:
     """Look at the next persons without a household; how many there were."""
     people = await persons.present_in(pg, run["division"], registry.vault, after=run["last_person"], limit=CHUNK)
     day = today(registry)
-    found = await in_spare_turns(
-        people,
-        lambda some: [
-            (each.number, each.path, finding)
-            for each in some
-            for finding in catalogue.all_findings_alone(facts_alone(each, day))
-        ],
-    )
+
+    def found_about(each: Unattached | Unreadable) -> Iterator[_Found]:
+        if isinstance(each, Unreadable):
+            yield each.number, each.village, failing.not_readable(each.error)
+            return
+        for finding in catalogue.all_findings_alone(facts_alone(each, day)):
+            yield each.number, each.path.village, finding
+
+    found = await in_spare_turns(people, lambda some: chain.from_iterable(map(found_about, some)))
     await _keep(pg, run["id"], found, alone=True)
     if people:
         await pg.execute(
@@ -223,15 +238,18 @@ async def _persons(pg: Pg, registry: Registry, run: Any) -> int:
     return len(people)
 
 
-async def _keep(pg: Pg, run_id: UUID, found: Sequence[tuple[str, Path, Finding]], *, alone: bool) -> None:
-    """Write findings about households, or about persons who have none, by number."""
+async def _keep(pg: Pg, run_id: UUID, found: Sequence[_Found], *, alone: bool) -> None:
+    """Write findings about households, or about persons who have none, by number.
+
+    Beside that a rule failed stands which, behind a slash.
+    """
     await pg.execute(
         "INSERT INTO rule_finding (run_id, alone, number, village, rule, pointer) "
         "SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::text[], $6::text[])",
         run_id,
         alone,
         [number for number, _, _ in found],
-        [path.village for _, path, _ in found],
-        [finding.rule.code for _, _, finding in found],
+        [village for _, village, _ in found],
+        ["/".join(rule.code for rule in (each.rule, each.failed) if rule) for _, _, each in found],
         [finding.pointer for _, _, finding in found],
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from uuid import UUID
 
-from services.registry.checks import catalogue
+from services.registry.checks import catalogue, failing
 from services.registry.households.changing import checked, last_member, present_member
 from services.registry.households.facts import facts_alone
 from services.registry.households.judging import EARLIEST, Surroundings, day_faults, day_of, identify
@@ -122,9 +122,13 @@ def _settled(person: Unattached, residences: Residences, around: Surroundings) -
 
 
 def _checked(old: Unattached | None, new: Unattached, around: Surroundings) -> Unattached:
-    """Raises 422 where a change breaks a rule of the catalogue; what was wrong before does not stand in its way."""
-    before = set() if old is None else set(catalogue.errors_alone(facts_alone(old, around.today)))
-    faults = [each.fault() for each in catalogue.errors_alone(facts_alone(new, around.today)) if each not in before]
+    """Raises 422 where a change breaks a rule of the catalogue; what was wrong before does not stand in its way.
+
+    Raises 500 where a rule cannot be evaluated.
+    """
+    before = [] if old is None else catalogue.errors_alone(facts_alone(old, around.today))
+    found = catalogue.errors_alone(facts_alone(new, around.today))
+    faults = [each.fault() for each in found if each.failed or each not in before]
     if faults:
-        raise errors.invalid(*faults)
+        raise failing.refusal(faults)
     return new

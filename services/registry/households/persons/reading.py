@@ -9,7 +9,15 @@ from uuid import UUID
 from services.registry.households.persons.records import Unattached
 from services.registry.households.persons.schemas import Membership
 from services.registry.households.problems import PERSON_IN_HOUSEHOLD
-from services.registry.households.reading import common_of, dated_entries, named, person_of, scope
+from services.registry.households.reading import (
+    Unreadable,
+    common_of,
+    dated_entries,
+    named,
+    person_of,
+    read_or_why,
+    scope,
+)
 from services.registry.households.records import Individual, PersonStatus
 from services.registry.identity import Vault
 from shared import errors
@@ -113,8 +121,11 @@ async def count(pg: Pg, filters: Filters, caller: Caller) -> int:
     return int(await pg.fetchval(f"SELECT count(*) {_LISTED}", *_arguments(filters, caller)))
 
 
-async def present_in(pg: Pg, division: str, vault: Vault, *, after: UUID, limit: int) -> list[Unattached]:
-    """The next persons without a household who are in a division now, in order of id, whoever asks."""
+async def present_in(pg: Pg, division: str, vault: Vault, *, after: UUID, limit: int) -> list[Unattached | Unreadable]:
+    """The next persons without a household who are in a division now, in order of id, whoever asks.
+
+    One that cannot be read does not keep the others from being read.
+    """
     rows = await pg.fetch(
         "SELECT * FROM person WHERE household_id IS NULL AND status = 'active' AND id > $1 "
         "AND (city = $2 OR managing_unit = $2 OR township = $2 OR village = $2) ORDER BY id LIMIT $3",
@@ -122,7 +133,7 @@ async def present_in(pg: Pg, division: str, vault: Vault, *, after: UUID, limit:
         division,
         limit,
     )
-    return [unattached_of(row, vault) for row in rows]
+    return [read_or_why(row, lambda row=row: unattached_of(row, vault)) for row in rows]  # type: ignore[misc]
 
 
 def _arguments(filters: Filters, caller: Caller) -> Sequence[Any]:

@@ -4,11 +4,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.registry.checks.schemas import FindingOut
 from services.registry.freetext import FreeText
 from services.registry.households.moves_schemas import Joining
 from services.registry.households.rules import Relation
 from services.registry.households.schemas import (
-    FindingOut,
     Given,
     HouseholdDetail,
     PersonChanges,

@@ -47,7 +47,7 @@ class Reading:
         self.hidden = message["end"]["hidden"]
 
 
-def patience(size: int) -> int:
+def _patience_with(size: int) -> int:
     """For how many seconds the reader of a file of so many bytes may say nothing."""
     return SILENT_SECONDS + _cpu_seconds(size)
 
@@ -63,9 +63,9 @@ async def reading(parts: AsyncIterable[bytes], size: int, meaning: Meaning, max_
     request = {"max_rows": max_rows, "meaning": meaning.dump()}
     feeding = asyncio.create_task(_feed(process, json.dumps(request).encode() + b"\n", parts))
     try:
-        first = await _message(process, patience(size))
+        first = await _message(process, _patience_with(size))
         header = Header(first["row"], tuple(first["names"])) if first["format"] != "jsonl" else None
-        yield Reading(first["format"], header, first["expected"], process, patience(size))
+        yield Reading(first["format"], header, first["expected"], process, _patience_with(size))
     finally:
         feeding.cancel()
         with contextlib.suppress(ProcessLookupError):
