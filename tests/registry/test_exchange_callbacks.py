@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from services.registry.exchange import searching as searching_module
 from services.registry.exchange import tasks
 from services.registry.exchange.callbacks import NotDeliveredError, allowed, below, post
+from shared.contracts.base import rfc3339
 from tests.registry.conftest import OTHER_VILLAGE, XIXIA, app_on, client_of, make, matching, member
 from tests.registry.dci import Json, Partner, Receiver, by_expression, now, receiving, searching, verify
 from tests.registry.test_persons import person, placement
@@ -71,9 +72,9 @@ def subscription(event: str, entity: str = "Group", **more: Any) -> Json:
     }
 
 
-async def subscribed(partner: Partner, receiver: Receiver, event: str, entity: str = "Group") -> str:
+async def subscribed(partner: Partner, receiver: Receiver, event: str, entity: str = "Group", **more: Any) -> str:
     """The code of a new subscription."""
-    await acknowledged(partner, "/subscribe", "subscribe", subscription(event, entity))
+    await acknowledged(partner, "/subscribe", "subscribe", subscription(event, entity, **more))
     answer = await receiver.next("/dci/on-subscribe")
     await verify(partner.client, answer)
     [response] = answer["message"]["subscribe_response"]
@@ -154,6 +155,7 @@ async def test_subscriptions_that_are_refused(partner: Partner, receiver: Receiv
         (subscription("NewHouseHoldMember", reg_type="ns:org:RegistryType:Civil"), "rjct.notify_details.invalid"),
         (subscription("NewHouseHoldMember", version="9.9"), "rjct.notify_details.invalid"),
         (subscription("NewHouseHoldMember", sort=[]), "rjct.notify_details.invalid"),
+        (subscription("NewHouseHoldMember", frequency={"every": "day"}), "rjct.notify_details.invalid"),
     ):
         await acknowledged(partner, "/subscribe", "subscibe", message)
         [response] = (await receiver.next("/dci/on-subscribe"))["message"]["subscribe_response"]
@@ -162,6 +164,39 @@ async def test_subscriptions_that_are_refused(partner: Partner, receiver: Receiv
     await acknowledged(partner, "/unsubscribe", "unsubscribe", foreign)
     answer = (await receiver.next("/dci/on-unsubscribe"))["message"]
     assert answer["status_reason_code"] == "rjct.subscription_code.invalid"
+
+
+async def test_who_subscribed_until_a_time_may_subscribe_again_after_it(
+    partner: Partner, receiver: Receiver, calling_app: FastAPI
+) -> None:
+    until = {"frequency": {"end_time": rfc3339(datetime.now(UTC) + timedelta(hours=1))}}
+    code = await subscribed(partner, receiver, "REGISTER", **until)
+    async with calling_app.state.runtime.database.driver() as pg:
+        await pg.execute(
+            "UPDATE exchange_subscription SET starts_at = starts_at - interval '2 hours', "
+            "ends_at = ends_at - interval '2 hours'"
+        )
+    assert await subscribed(partner, receiver, "REGISTER", **until) != code
+
+
+async def test_a_code_whose_callback_was_lost_is_told_again(partner: Partner, receiver: Receiver) -> None:
+    """By status, with whether the subscription runs, and where the same is subscribed to once more."""
+    code = await subscribed(partner, receiver, "REGISTER")
+    asked = asking("subscribe", "transaction_id", "t2")
+
+    async def told() -> list[tuple[str, str]]:
+        answer = (await partner.post("/sync/txn/status", partner.envelope("txn-status", asked))).json()
+        [item] = answer["message"]["txnstatus_response"]["txn_status"]["subscribe_response"]
+        return [(each["code"], each["status"]) for each in item["subscriptions"]]
+
+    assert await told() == [(code, "subscribe")]
+    again = {**subscription("REGISTER"), "transaction_id": "t5"}
+    await acknowledged(partner, "/subscribe", "subscribe", again)
+    [response] = (await receiver.next("/dci/on-subscribe"))["message"]["subscribe_response"]
+    assert response["status_reason_message"].endswith(code)
+    ending = {"transaction_id": "t4", "timestamp": now(), "subscription_codes": [code]}
+    await acknowledged(partner, "/unsubscribe", "unsubscribe", ending)
+    assert await told() == [(code, "unsubscribe")]
 
 
 async def test_status_by_every_attribute(partner: Partner, receiver: Receiver) -> None:
@@ -370,6 +405,10 @@ async def test_a_callback_that_cannot_be_made_is_given_up(
         row = await pg.fetchrow("SELECT attempts, sealed, failure FROM exchange_task")
     told = {"address": "the name does not resolve", "statement": "a fault of ours: QueryCanceledError"}
     assert tuple(row) == (3, None, told[fault])
+    asked = partner.envelope("txn-status", asking("search", "transaction_id", "t1"))
+    answer = (await partner.post("/sync/txn/status", asked)).json()
+    [item] = answer["message"]["txnstatus_response"]["txn_status"]["search_response"]
+    assert item["status"] == ("succ" if fault == "address" else "rjct")  # and not pending for good
 
 
 async def test_a_callback_put_off_by_a_clock_that_was_ahead_is_made(
@@ -382,5 +421,5 @@ async def test_a_callback_put_off_by_a_clock_that_was_ahead_is_made(
     async with asyncio.timeout(10), calling_app.state.runtime.database.driver() as pg:
         while not await pg.fetchval("SELECT count(*) FROM exchange_task WHERE failure IS NOT NULL"):
             await asyncio.sleep(0.01)
-        await pg.execute("UPDATE exchange_task SET due_at = due_at + interval '1 day'")
+        await pg.execute("UPDATE exchange_task SET due_at = due_at + interval '3 days'")
     await receiver.next("/dci/on-search")

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 
 from services.registry.commands import attempted, command
 from services.registry.exchange import auditing, lookups, searching, subscriptions, tasks, transactions
-from services.registry.exchange.answers import ExchangeRoute, acknowledgement
+from services.registry.exchange.answers import ExchangeRoute, acknowledgement, declined
 from services.registry.exchange.envelope import (
     Acknowledgement,
     AnswerEnvelope,
@@ -25,7 +25,7 @@ from services.registry.exchange.envelope import (
     SubscribeEnvelope,
     UnsubscribeEnvelope,
 )
-from services.registry.exchange.faults import Rejected
+from services.registry.exchange.faults import Refused, Rejected
 from services.registry.exchange.gateway import ExchangeDep, Sender, take
 from services.registry.exchange.parties import Party
 from services.registry.exchange.service import Exchange
@@ -38,7 +38,8 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         (400, "Not JSON, or no envelope; ERR 无法读取"),
         (413, "Too large; ERR 过大"),
         (415, "Not application/json; ERR 类型不支持"),
-        (422, "Not of the shape DCI gives it; ERR 内容不符合要求"),
+        (422, "Not of the shape DCI gives it, encrypted, or for another receiver; ERR 内容不符合要求"),
+        (429, "The look-up quota is used up, see Retry-After; ERR 查询额度已用完"),
     )},
     **{status: {"model": ErrorBody, "description": description} for status, description in (
         (401, "No valid token or signature 未认证"),
@@ -72,8 +73,10 @@ async def _answered(
 
     try:
         message, outcomes = await attempted(attempt)
-    except Rejected as error:
+    except Refused as error:
         await _note_denial(exchange, party, error)
+        raise
+    except Rejected as error:
         message, outcomes = rejected(request_id, error.message)
         why = {"status_reason_code": error.code, "status_reason_message": error.message}
     answer = exchange.header(actions[1], party.body.sender_id, outcomes)
@@ -88,7 +91,7 @@ async def _acknowledged(
     count: int | None,
     work: Callable[[Pg, UUID], Awaitable[None]],
 ) -> JSONResponse:
-    """ACK once the message and what is to become of it are in the database, else NACK."""
+    """ACK once the message and what is to become of it are in the database, NACK where its header is rejected."""
     request_id = uuid7()
 
     async def attempt() -> None:
@@ -98,14 +101,16 @@ async def _acknowledged(
 
     try:
         await attempted(attempt)
-    except Rejected as error:
+    except Refused as error:
         await _note_denial(exchange, party, error)
-        return JSONResponse(acknowledgement("NACK", exchange.now(), str(request_id), error.code, error.message))
+        raise
+    except Rejected as error:
+        return JSONResponse(declined(exchange.now(), str(request_id), error))
     exchange.awake.set()
     return JSONResponse(acknowledgement("ACK", exchange.now(), str(request_id)), 202)
 
 
-async def _note_denial(exchange: Exchange, party: Party, error: Rejected) -> None:
+async def _note_denial(exchange: Exchange, party: Party, error: Refused) -> None:
     if error.code == lookups.EXHAUSTED:
         async with command(exchange.registry.runtime) as pg:
             await auditing.note(

@@ -1,11 +1,23 @@
 """Shapes of DCI messages (SPDCI 1.0.0, social and core). Known typos are understood.
 
-Unknown names are ignored, but not in criteria: those are kept, and rejected by whoever answers them.
+What need not be given may be blank, as in the published samples. Unknown names are ignored, but not in criteria: those
+are kept, and rejected by whoever answers them.
 """
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, StrictInt, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from shared.http.fields import Instant
@@ -24,6 +36,7 @@ Uri = Annotated[str, StringConstraints(max_length=500, pattern=r"^https?://[\x21
 Locale = Annotated[str, StringConstraints(pattern=r"^([a-z]{3}|[A-Za-z]{2}[/_-][A-Za-z]{2})$")]
 """Three letters; published samples send ``EN/GB``."""
 Entity = Literal["Group", "Member"]
+_ENTITIES = {"group": "Group", "household": "Group", "member": "Member"}
 MOST_REQUESTS = 100
 """Requests in one message."""
 Count = StrictInt | Annotated[str, StringConstraints(strict=True, max_length=99)]
@@ -31,8 +44,32 @@ Count = StrictInt | Annotated[str, StringConstraints(strict=True, max_length=99)
 _INSTANTS = AliasChoices("timestamp", "timesstamp", "timesatmp")
 
 
-class _Shape(BaseModel):
+def _entity(name: Any) -> Any:
+    return _ENTITIES.get(name.lower(), name) if isinstance(name, str) else name
+
+
+class _Blank(BaseModel):
+    """What may be left out may be blank instead, and is left out then."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_blanks(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        needed = {name for name, held in cls.model_fields.items() if held.is_required()}
+        return {name: value for name, value in given.items() if value != "" or name in needed}
+
+
+class _Shape(_Blank):
     model_config = ConfigDict(extra="ignore")
+
+
+class _Criteria(_Blank):
+    model_config = ConfigDict(extra="allow")
+
+    def says_more(self) -> bool:
+        """Whether there are names that are not read here; annotations of JSON-LD (``@type``) say nothing to us."""
+        return any(not name.startswith("@") for name in self.model_extra or ())
 
 
 class Header(_Shape):
@@ -51,25 +88,21 @@ class Header(_Shape):
         "for another is not taken.",
     )
     total_count: Count = Field(description="Requests in the message, 100 at most; digits as text are understood.")
-    is_msg_encrypted: bool = Field(default=False, description="Must be false: encrypted messages are not read.")
+    is_msg_encrypted: StrictBool = Field(default=False, description="Must be false: encrypted messages are not read.")
 
 
-class Sort(_Shape):
+class Sort(_Criteria):
     """One key to sort by."""
 
     attribute_name: Annotated[str, StringConstraints(max_length=100)]
     sort_order: Literal["asc", "desc"] = "asc"
 
 
-class Page(_Shape):
+class Page(_Criteria):
     """Which page."""
 
     page_size: int = Field(ge=1, le=2**31 - 1, description="At most 100.", strict=True)
     page_number: int = Field(default=1, ge=1, le=2**31 - 1, strict=True)
-
-
-class _Criteria(BaseModel):
-    model_config = ConfigDict(extra="allow")
 
 
 class SearchCriteria(_Criteria):
@@ -85,7 +118,9 @@ class SearchCriteria(_Criteria):
         description="As `query_type` says: `{type, value}`; an expression of attributes, `$and`, `$or`, `$not` and "
         "comparisons; an array of `{seq_num, expression1, condition, expression2}`. Anything else in it is rejected."
     )
-    response_entity: Entity = "Group"
+    response_entity: Annotated[Entity, BeforeValidator(_entity)] = Field(
+        default="Group", description="As samples do, `Household` and small letters are understood as well."
+    )
     sort: Annotated[list[Sort], Field(max_length=5)] | None = None
     pagination: Page | None = Field(default=None, description="Page 1 of 100 by default.")
     consent: Any = Field(default=None, description="Logged.")
@@ -106,7 +141,7 @@ class SearchMessage(_Shape):
     search_request: Annotated[list[SearchItem], Field(min_length=1, max_length=MOST_REQUESTS)]
 
 
-class Frequency(_Shape):
+class Frequency(_Criteria):
     """When to notify: the times are honoured, `frequency` is accepted but events are sent as they happen."""
 
     start_time: Instant | None = None

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from services.registry.exchange import auditing, changes, records
-from services.registry.exchange.attributes import ATTRIBUTES
+from services.registry.exchange.attributes import ATTRIBUTES, ours_of
 from services.registry.exchange.envelope import (
     Entity,
     Page,
@@ -16,7 +16,7 @@ from services.registry.exchange.envelope import (
 )
 from services.registry.exchange.faults import Rejected
 from services.registry.exchange.parties import Party
-from services.registry.exchange.queries import read_query, unknown_names
+from services.registry.exchange.queries import read_query
 from services.registry.exchange.service import VERSION, Exchange
 from services.registry.exchange.statements import Statement
 from services.registry.households import reading
@@ -97,7 +97,7 @@ def check_criteria(criteria: SearchCriteria | SubscribeCriteria) -> None:
     A version, a kind of registry (by its plain name or as ``ns:…:TYPE``), or what is not read here at all: to read over
     it would be to answer another question.
     """
-    if unknown_names(criteria.model_extra or (), ()):
+    if criteria.says_more():
         raise Rejected("rjct.search_criteria.invalid", "the criteria state what is not read here")
     if criteria.version not in (None, VERSION):
         raise Rejected("rjct.search_criteria.invalid", f"version {VERSION} is spoken here")
@@ -118,6 +118,8 @@ async def _found(pg: Pg, exchange: Exchange, party: Party, criteria: SearchCrite
     condition = read_query(criteria.query_type, criteria.query)
     entity: Entity = criteria.response_entity
     page = criteria.pagination or Page(page_size=MOST_ROWS)
+    if page.says_more():
+        raise Rejected("rjct.pagination.invalid", "here are read only page_size, page_number")
     if page.page_size > MOST_ROWS:
         raise Rejected("rjct.pagination.invalid", f"page_size is at most {MOST_ROWS}")
     offset = (page.page_number - 1) * page.page_size
@@ -139,13 +141,20 @@ async def _found(pg: Pg, exchange: Exchange, party: Party, criteria: SearchCrite
     }
 
 
+def _sortable(entity: Entity) -> Sequence[str]:
+    """By what records of a kind can be sorted: a household has several members."""
+    return [name for name, one in ATTRIBUTES.items() if one.sortable and not (one.member and entity == "Group")]
+
+
 def _order(criteria: SearchCriteria, entity: Entity) -> list[tuple[str, bool]]:
     order = []
     for key in criteria.sort or []:
-        attribute = ATTRIBUTES.get(key.attribute_name)
-        if attribute is None or not attribute.sortable or (attribute.member and entity == "Group"):
-            raise Rejected("rjct.sort.invalid", "not an attribute that these records can be sorted by")
-        order.append((key.attribute_name, key.sort_order == "desc"))
+        name = ours_of(key.attribute_name)
+        if key.says_more():
+            raise Rejected("rjct.sort.invalid", "here are read only attribute_name, sort_order")
+        if name not in _sortable(entity):
+            raise Rejected("rjct.sort.invalid", f"these records are sorted by {', '.join(_sortable(entity))}")
+        order.append((name, key.sort_order == "desc"))
     return order
 
 
