@@ -192,6 +192,8 @@ REGISTRY = {
     "list_exchange_parties": only("admin"),
     "get_exchange_party": only("admin"),
     "replace_exchange_party": only("admin"),
+    "renew_exchange_party_secret": only("admin"),
+    "list_exchange_callbacks": only("admin"),
     "dci_sync_search": PARTIES,
     "dci_search": PARTIES,
     "dci_subscribe": PARTIES,

@@ -15,7 +15,7 @@ from services.registry.exchange import searching as searching_module
 from services.registry.exchange import tasks
 from services.registry.exchange.callbacks import NotDeliveredError, allowed, below, post
 from shared.contracts.base import rfc3339
-from tests.registry.conftest import OTHER_VILLAGE, XIXIA, app_on, client_of, make, matching, member
+from tests.registry.conftest import OTHER_VILLAGE, XIXIA, app_on, client_of, issue, make, matching, member
 from tests.registry.dci import Json, Partner, Receiver, by_expression, now, receiving, searching, verify
 from tests.registry.test_persons import person, placement
 
@@ -169,7 +169,7 @@ async def test_subscriptions_that_are_refused(partner: Partner, receiver: Receiv
 async def test_who_subscribed_until_a_time_may_subscribe_again_after_it(
     partner: Partner, receiver: Receiver, calling_app: FastAPI
 ) -> None:
-    until = {"frequency": {"end_time": rfc3339(datetime.now(UTC) + timedelta(hours=1))}}
+    until: Json = {"frequency": {"end_time": rfc3339(datetime.now(UTC) + timedelta(hours=1))}}
     code = await subscribed(partner, receiver, "REGISTER", **until)
     async with calling_app.state.runtime.database.driver() as pg:
         await pg.execute(
@@ -405,6 +405,12 @@ async def test_a_callback_that_cannot_be_made_is_given_up(
         row = await pg.fetchrow("SELECT attempts, sealed, failure FROM exchange_task")
     told = {"address": "the name does not resolve", "statement": "a fault of ours: QueryCanceledError"}
     assert tuple(row) == (3, None, told[fault])
+    path = f"/v1/exchange/parties/{partner.registered['id']}/callbacks"
+    [shown] = (await calling.get(path, params={"count": "true"})).json()["items"]
+    assert (shown["action"], shown["attempts"], shown["failure"]) == ("on-search", 3, told[fault])
+    assert shown["given_up_at"] is not None
+    local = await issue(calling, ["admin"], [XIXIA])
+    assert (await calling.get(path, headers=local)).status_code == 404
     asked = partner.envelope("txn-status", asking("search", "transaction_id", "t1"))
     answer = (await partner.post("/sync/txn/status", asked)).json()
     [item] = answer["message"]["txnstatus_response"]["txn_status"]["search_response"]

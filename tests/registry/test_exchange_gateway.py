@@ -59,6 +59,20 @@ async def test_tokens(registry: httpx.AsyncClient, partner: Partner) -> None:
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (401, "err.request.unauthorized")
 
 
+async def test_a_lost_secret_is_replaced(registry: httpx.AsyncClient, partner: Partner) -> None:
+    path = f"/v1/exchange/parties/{partner.registered['id']}"
+    local = await issue(registry, ["admin"], [XIXIA])
+    assert (await registry.post(f"{path}/secret", headers={**local, **matching(1)})).status_code == 404
+    assert (await registry.post(f"{path}/secret")).status_code == 428
+    assert (await registry.post(f"{path}/secret", headers=matching(9))).status_code == 412
+    renewed = await registry.post(f"{path}/secret", headers=matching(1))
+    assert (renewed.status_code, renewed.headers["ETag"]) == (200, '"2"')
+    assert renewed.json()["client_id"] == partner.registered["client_id"]
+    assert (await partner.ask_token(partner.registered["client_secret"])).status_code == 401
+    assert (await partner.ask_token(renewed.json()["client_secret"])).status_code == 200
+    assert (await registry.get(path)).json()["sender_id"] == partner.sender_id
+
+
 def _tampered(partner: Partner) -> Json:
     envelope = partner.envelope("search", searching(ALL))
     envelope["message"]["transaction_id"] = "other"
@@ -190,10 +204,21 @@ async def test_an_encrypted_message_is_refused_as_such(partner: Partner) -> None
             assert (answer.status_code, answer.json()["message"]["error"]["code"]) == (422, "err.encryption.invalid")
 
 
-async def test_what_need_not_be_given_may_be_blank(partner: Partner) -> None:
-    """As in the published samples."""
-    message = searching({**ALL, "consent": "", "authorize": "", "reg_event_type": ""}, locale="")
-    header = {"sender_uri": "", "receiver_id": "", "meta": "", "is_msg_encrypted": False}
+@pytest.mark.parametrize("nothing", ["", None])
+async def test_what_need_not_be_given_may_be_blank(partner: Partner, nothing: str | None) -> None:
+    """As in the published samples, or null, as clients write what was left out."""
+    criteria = (
+        "consent",
+        "authorize",
+        "version",
+        "reg_type",
+        "reg_event_type",
+        "response_entity",
+        "sort",
+        "pagination",
+    )
+    message = searching({**ALL, **dict.fromkeys(criteria, nothing)}, locale=nothing)
+    header: Json = dict.fromkeys(("version", "sender_uri", "receiver_id", "meta", "is_msg_encrypted"), nothing)
     answer = await partner.post("/sync/search", partner.envelope("search", message, **header))
     assert answer.json()["header"]["status"] == "succ", answer.text
     [response] = answer.json()["message"]["search_response"]
@@ -204,7 +229,7 @@ async def test_instants_are_taken_to_any_place_of_a_second(partner: Partner) -> 
     """Java writes nine places, .NET seven."""
     at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
     for places in ("", ".1", ".123456", ".1234567", ".123456789"):
-        header = {"message_ts": f"{at}{places}Z"}
+        header: Json = {"message_ts": f"{at}{places}Z"}
         answer = await partner.post("/sync/search", partner.envelope("search", searching(ALL), **header))
         assert answer.json()["header"]["status"] == "succ", answer.text
 

@@ -36,8 +36,8 @@ from shared.ids import uuid7
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     **{status: {"model": Acknowledgement, "description": description} for status, description in (
         (400, "Not JSON, or no envelope; ERR 无法读取"),
-        (413, "Too large; ERR 过大"),
-        (415, "Not application/json; ERR 类型不支持"),
+        (413, "Larger than 1 MB; ERR, or a problem where `Content-Length` says so 过大"),
+        (415, "Not application/json, multipart included; ERR 类型不支持"),
         (422, "Not of the shape DCI gives it, encrypted, or for another receiver; ERR 内容不符合要求"),
         (429, "The look-up quota is used up, see Retry-After; ERR 查询额度已用完"),
     )},
@@ -146,7 +146,8 @@ def _operation(
 
 @_operation("/sync/search", "dci_sync_search", "Search, answered at once 同步查询", AnswerEnvelope, 200)
 async def sync_search(body: SearchEnvelope, party: Sender, exchange: ExchangeDep) -> JSONResponse:
-    """Every request of the batch is answered by itself, with its own status; names come masked."""
+    """Every request of the batch is answered by itself, with its own status; names come masked. A message whose header
+    is rejected is answered all the same: the header says why. One that is not read gets an acknowledgement ERR."""
 
     async def work(pg: Pg, request_id: UUID) -> Answer:
         await lookups.take(pg, exchange, party, _queries(body.message))
@@ -166,7 +167,11 @@ async def sync_search(body: SearchEnvelope, party: Sender, exchange: ExchangeDep
 
 @_operation("/search", "dci_search", "Search, answered by callback 异步查询", Acknowledgement)
 async def search(body: SearchEnvelope, party: Sender, exchange: ExchangeDep) -> JSONResponse:
-    """Acknowledged; the answer is posted, signed, to `sender_uri` or `{callback_uri}/on-search`."""
+    """Acknowledged; the answer is posted, signed, to `sender_uri` or `{callback_uri}/on-search`.
+
+    A callback has to be answered with 2xx within ten seconds, else it is made again under the same `message_id`: after
+    10 and 30 seconds, 2 and 10 minutes, 1, 4 and 12 hours, and twice after a day. Then it is given up.
+    """
 
     async def work(pg: Pg, request_id: UUID) -> None:
         await transactions.note(
@@ -191,8 +196,10 @@ async def _call_back(
 
 @_operation("/subscribe", "dci_subscribe", "Subscribe to events 订阅", Acknowledgement)
 async def subscribe(body: SubscribeEnvelope, party: Sender, exchange: ExchangeDep) -> JSONResponse:
-    """Codes come with `on-subscribe`. Notifications go to `{callback_uri}/notify`, as it is registered by then, as
-    things happen: `start_time` and `end_time` are honoured, the cron frequency is not."""
+    """Codes come with `on-subscribe`, and are told by `/registry/sync/txn/status` again. Notifications go to
+    `{callback_uri}/notify`, as it is registered by then, as things happen: `start_time` and `end_time` are honoured,
+    the cron frequency is not. They are tried as long as other callbacks (`/registry/search`): who was away for longer
+    searches for `last_updated`."""
 
     async def work(pg: Pg, request_id: UUID) -> None:
         items = body.message.subscribe_request

@@ -58,7 +58,7 @@ ATTRIBUTES: Mapping[str, Attribute] = {
 }
 """Standing is that of the latest state. There is no ``poverty_score``: the register scores nobody.
 
-``last_updated`` is what the records say: who asks for what changed since the last time is told of all that did.
+``last_updated`` is what the records say: so is found what changed since the last time, of what is there still.
 """
 
 IDENTIFIERS: Mapping[str, str] = {

@@ -21,9 +21,8 @@ _ASKED = {"search": "searched", "subscribe": "subscribed", "unsubscribe": "unsub
 _OBJECTS = {"Group": "household", "Member": "person"}
 
 
-async def note_party(pg: Pg, registry: Registry, party: Party, changed_by: UUID, now: datetime) -> None:
-    """A party that was registered or changed, by a key."""
-    verb = "registered" if party.version == 1 else "changed"
+async def note_party(pg: Pg, registry: Registry, party: Party, verb: str, changed_by: UUID, now: datetime) -> None:
+    """A party that was registered or changed, or given another secret, by a key."""
     tree = await registry.divisions.get(pg)
     entry = Entry(
         recorded_at=now,

@@ -1,9 +1,10 @@
 """Shapes of DCI messages (SPDCI 1.0.0, social and core). Known typos are understood.
 
-What need not be given may be blank, as in the published samples. Unknown names are ignored, but not in criteria: those
-are kept, and rejected by whoever answers them.
+What need not be given may be blank, as in the published samples, or null. Unknown names are ignored, but not in
+criteria: those are kept, and rejected by whoever answers them.
 """
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -20,8 +21,14 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from services.registry.exchange.attributes import ATTRIBUTES, IDENTIFIERS
+from services.registry.exchange.queries import EXPRESSION_OPERATORS, MOST_CONDITIONS, PREDICATE_OPERATORS
 from shared.http.fields import Instant
 from shared.idnumbers import holds_id_number
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _opaque(name: str) -> str:
@@ -49,7 +56,7 @@ def _entity(name: Any) -> Any:
 
 
 class _Blank(BaseModel):
-    """What may be left out may be blank instead, and is left out then."""
+    """What may be left out may be blank or null instead, and is left out then."""
 
     @model_validator(mode="before")
     @classmethod
@@ -57,7 +64,7 @@ class _Blank(BaseModel):
         if not isinstance(given, dict):
             return given
         needed = {name for name, held in cls.model_fields.items() if held.is_required()}
-        return {name: value for name, value in given.items() if value != "" or name in needed}
+        return {name: value for name, value in given.items() if value not in ("", None) or name in needed}
 
 
 class _Shape(_Blank):
@@ -76,8 +83,8 @@ class Header(_Shape):
     """Header of a request 请求头."""
 
     version: str = Field(default="1.0.0", max_length=20)
-    message_id: Id99 = Field(description="Names the message; taken once only.")
-    message_ts: Instant
+    message_id: Id99 = Field(description="Names the message; taken once only, whether asked at once or by callback.")
+    message_ts: Instant = Field(description="Not older than a day, nor five minutes ahead.")
     action: Annotated[str, StringConstraints(max_length=40)]
     sender_id: Id99
     sender_uri: Uri | None = Field(default=None, description="Where to call back, below the registered address.")
@@ -94,7 +101,9 @@ class Header(_Shape):
 class Sort(_Criteria):
     """One key to sort by."""
 
-    attribute_name: Annotated[str, StringConstraints(max_length=100)]
+    attribute_name: Annotated[str, StringConstraints(max_length=100)] = Field(
+        description="An attribute of a query, but none of members for households, nor `division` or `national_id`."
+    )
     sort_order: Literal["asc", "desc"] = "asc"
 
 
@@ -115,8 +124,17 @@ class SearchCriteria(_Criteria):
     )
     query_type: Literal["idtype-value", "expression", "predicate"]
     query: Any = Field(
-        description="As `query_type` says: `{type, value}`; an expression of attributes, `$and`, `$or`, `$not` and "
-        "comparisons; an array of `{seq_num, expression1, condition, expression2}`. Anything else in it is rejected."
+        description=f"""As `query_type` says; anything else in it is rejected.
+
+* `idtype-value`: `{{type, value}}`, where the type is one of {_listed(IDENTIFIERS)}, in any case of letters.
+* `expression`: attributes, `$and`, `$or`, `$not` and {_listed(EXPRESSION_OPERATORS)}, in the specification's wrappings
+  (`{{type, value: {{expression: {{collection, query}}}}}}`) or without them.
+* `predicate`: an array of `{{seq_num, expression1, condition, expression2}}`, every one of which must hold; `condition`
+  is `and`, `or` or `not`, operators are {_listed(PREDICATE_OPERATORS)}.
+
+Attributes: {_listed(ATTRIBUTES)}. A household is found by any of its members'. `division` is found on every level;
+`national_id` is compared by value only and takes from the look-up quota; `last_updated` is an instant as in records.
+At most {MOST_CONDITIONS} comparisons."""
     )
     response_entity: Annotated[Entity, BeforeValidator(_entity)] = Field(
         default="Group", description="As samples do, `Household` and small letters are understood as well."
@@ -207,7 +225,16 @@ class CallbackMessage(_Shape):
 
 class _Envelope(_Shape):
     signature: Annotated[str, StringConstraints(max_length=2000)] | None = Field(
-        default=None, description="Needed once the party has a key registered."
+        default=None,
+        description="""Needed once the party has a key registered. One line of text:
+
+`Signature: namespace="spdci", kidId="{sender_id}|{kid}|ed25519", algorithm="ed25519", created="1606970629",
+expires="1606970929", headers="(created) (expires) digest", signature="{base64}"`
+
+where the signature is Ed25519 over three lines joined by line feeds, `(created): 1606970629`, `(expires): 1606970929`
+and `digest: SHA-256={base64}`; the digest is that of `{"header": ..., "message": ...}` in the canonical JSON of
+RFC 8785 (names sorted, no blanks, UTF-8, whole numbers without fraction). `created` and `expires` are Unix seconds, a
+day apart at most. Answers and callbacks are signed alike, with the key of `/.well-known/jwks.json`.""",
     )
 
 
@@ -267,14 +294,24 @@ class AnswerEnvelope(BaseModel):
 
     signature: str
     header: dict[str, Any] = Field(description="message_id, message_ts, action, status, total_count, completed_count")
-    message: dict[str, Any] = Field(description="transaction_id, correlation_id and the responses")
+    message: dict[str, Any] = Field(
+        description="`transaction_id`, `correlation_id` and the responses. Records are of kind `Group` "
+        "(`group_identifier`, `group_type`, `place`, `group_head_info`, `group_size`, `member_list`, "
+        "`registration_date`, `last_updated`, `additional_attributes`) or `Member` (`member_identifier`, "
+        "`demographic_info`, `relationship_type`, `is_disabled`, `registration_date`, `last_updated`, "
+        "`additional_attributes`); names are masked, there are no ID numbers."
+    )
 
 
 class AckBody(BaseModel):
     ack_status: Literal["ACK", "NACK", "ERR"]
     timestamp: str
     correlation_id: str
-    error: dict[str, str] | None = Field(default=None, description="code and message")
+    error: dict[str, str] | None = Field(
+        default=None,
+        description="`code`, one of `err.…`, and `message`; with NACK it begins with the header's code, as in "
+        "`rjct.message_id.duplicate: …`.",
+    )
 
 
 class Acknowledgement(BaseModel):

@@ -22,11 +22,11 @@ Operator = Literal["lt", "gt", "le", "ge", "eq", "ne", "in"]
 Value: TypeAlias = str | int | bool | date | datetime
 MOST_CONDITIONS = 100
 MOST_VALUES = 100
-_EXPRESSION: Mapping[str, Operator] = {
+EXPRESSION_OPERATORS: Mapping[str, Operator] = {
     "$lt": "lt", "$gt": "gt", "$lte": "le", "$le": "le", "$gte": "ge", "$ge": "ge", "$eq": "eq", "$ne": "ne",
     "$in": "in",
 }  # fmt: skip
-_PREDICATE: Mapping[str, Operator] = {"gt": "gt", "lt": "lt", "eq": "eq", "ge": "ge", "le": "le", "in": "in"}
+PREDICATE_OPERATORS: Mapping[str, Operator] = {"gt": "gt", "lt": "lt", "eq": "eq", "ge": "ge", "le": "le", "in": "in"}
 _DAY, _INSTANT = TypeAdapter[date](Day), TypeAdapter[datetime](Instant)
 _DIGITS = re.compile(r"-?[0-9]{1,9}")
 
@@ -142,9 +142,9 @@ def _term(term: Any) -> Condition:
         raise Rejected("rjct.filter.invalid", "an expression has attribute_name, operator and attribute_value")
     _check_names(term, ("attribute_name", "operator", "attribute_value"))
     operator = term.get("operator")
-    if not isinstance(operator, str) or operator not in _PREDICATE:
-        raise Rejected("rjct.filter.invalid", f"an operator is one of {', '.join(_PREDICATE)}")
-    return _compare(term.get("attribute_name"), _PREDICATE[operator], term["attribute_value"])
+    if not isinstance(operator, str) or operator not in PREDICATE_OPERATORS:
+        raise Rejected("rjct.filter.invalid", f"an operator is one of {', '.join(PREDICATE_OPERATORS)}")
+    return _compare(term.get("attribute_name"), PREDICATE_OPERATORS[operator], term["attribute_value"])
 
 
 def _inner(query: Mapping[str, Any]) -> Any:
@@ -187,9 +187,11 @@ def _entry(name: str, value: Any) -> Condition:
 def _operation(name: str, operator: str, operand: Any) -> Condition:
     if operator == "$not":
         return Not(_entry(name, operand))
-    if operator not in _EXPRESSION:
-        raise Rejected("rjct.filter.invalid", f"an operator is one of {', '.join(_EXPRESSION)}, $and, $or, $not")
-    return _compare(name, _EXPRESSION[operator], operand)
+    if operator not in EXPRESSION_OPERATORS:
+        raise Rejected(
+            "rjct.filter.invalid", f"an operator is one of {', '.join(EXPRESSION_OPERATORS)}, $and, $or, $not"
+        )
+    return _compare(name, EXPRESSION_OPERATORS[operator], operand)
 
 
 def _compare(name: Any, operator: Operator, value: Any) -> Compare:

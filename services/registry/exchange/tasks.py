@@ -11,6 +11,7 @@ from uuid import UUID
 from services.registry.exchange import callbacks, notices, parties, searching, transactions
 from services.registry.exchange.envelope import SearchMessage
 from services.registry.exchange.parties import Party
+from services.registry.exchange.schemas import CallbackOut
 from services.registry.exchange.service import Exchange
 from shared.db import AWAY, CONTENDED, Pg
 from shared.ids import uuid7
@@ -182,6 +183,24 @@ async def _composed(pg: Pg, exchange: Exchange, party: Party, task: Any) -> dict
         message, outcomes = content["message"], content["outcomes"]
     header = exchange.header(task["action"], party.body.sender_id, outcomes, task["id"])
     return exchange.signed(header, message)
+
+
+async def undelivered(pg: Pg, party_id: UUID, after: UUID | None, limit: int) -> list[CallbackOut]:
+    """A party's callbacks that are to be made yet or were given up, in the order in which they came up."""
+    rows = await pg.fetch(
+        "SELECT id, action, attempts, failure, due_at, failed_at AS given_up_at FROM exchange_task "
+        "WHERE party_id = $1 AND id > $2 ORDER BY id LIMIT $3",
+        party_id,
+        after or UUID(int=0),
+        limit,
+    )
+    return [CallbackOut(**dict(row)) for row in rows]
+
+
+async def count_undelivered(pg: Pg, party_id: UUID) -> int:
+    """How many there are of them."""
+    found: int = await pg.fetchval("SELECT count(*) FROM exchange_task WHERE party_id = $1", party_id)
+    return found
 
 
 async def _again(pg: Pg, exchange: Exchange, task: Any, failure: str) -> None:
