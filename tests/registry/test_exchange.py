@@ -7,13 +7,10 @@ import pytest
 from fastapi import FastAPI
 
 from services.registry.exchange.transactions import CONSENTS
-from tests.registry.audit import entries
 from tests.registry.conftest import (
     OTHER_VILLAGE,
     VILLAGE,
     XIXIA,
-    app_on,
-    client_of,
     id_number,
     make,
     member,
@@ -275,49 +272,3 @@ async def test_nothing_malformed_makes_a_fault_of_ours(partner: Partner) -> None
             "/registry" + path, content=b"x", headers={**headers, "Content-Type": "text/a"}
         )
         assert text.status_code == 415
-
-
-async def test_searches_by_id_number_take_from_the_quota_of_the_party(
-    monkeypatch: pytest.MonkeyPatch, url: str, secrets: None
-) -> None:
-    """A message beyond it is not taken and takes nothing; other searches go on; each party has its own."""
-    monkeypatch.setenv("BANGFU_REGISTRY_LOOKUP_QUOTA", "3")
-    app = app_on(url)
-    exhausted = "err.request.too_many_requests"
-
-    def by_number(*sequences: int) -> Json:
-        numbers = [id_number(sequence=each) for each in sequences]
-        return by_predicate({"expression1": term("national_id", "in", numbers)}, response_entity="Member")
-
-    nid = {"query_type": "idtype-value", "query": {"type": "NID", "value": id_number()}}
-    wrong = by_predicate({"expression1": term("national_id", "lt", "5")})
-    async with client_of(app) as client:
-        await make(client, members=[member(id_number=id_number())])
-        partner = await Partner.register(client)
-        assert [each["status"] for each in await partner.search(nid, by_number(3), ALL, wrong)] == [
-            "succ", "succ", "succ", "rjct"
-        ]  # fmt: skip
-        envelope = partner.envelope("search", searching(by_number(1, 3)))
-        later = partner.envelope("search", searching(by_number(1, 3)))
-        # not taken: the same message may come again
-        for path, message in (("/sync/search", envelope), ("/sync/search", envelope), ("/search", later)):
-            over = await partner.post(path, message)
-            assert (over.status_code, over.json()["message"]["ack_status"]) == (429, "ERR")
-            assert over.json()["message"]["error"]["code"] == exhausted
-            assert int(over.headers["Retry-After"]) > 0
-        criteria = {"reg_event_type": "REGISTER", "filter_type": "predicate", "notify_record_type": "Member"}
-        sought = {**criteria, "filter": by_number(1, 3)["query"]}
-        item = {"reference_id": "s", "timestamp": now(), "subscribe_criteria": sought}
-        message = {"transaction_id": "t", "subscribe_request": [item]}
-        watched = await partner.post("/subscribe", partner.envelope("subscribe", message))
-        assert watched.json()["message"]["error"]["code"] == exhausted
-        assert [each["status"] for each in await partner.search(ALL, by_number(1))] == ["succ", "succ"]
-        assert (await partner.post("/sync/search", envelope)).status_code == 429
-        other = await Partner.register(client, sender_id="bank.example.org")
-        assert [each["status"] for each in await other.search(by_number(1, 3))] == ["succ"]
-        denied = await entries(client, app, operation="persons.look_up_denied")
-        assert [(each["key_id"], each["outcome"]) for each in denied] == [
-            (partner.registered["id"], "too_many_requests")
-        ] * 5
-        found = await entries(client, app, operation="person.looked_up")
-        assert [each["key_id"] for each in found].count(other.registered["id"]) == 1

@@ -1,9 +1,8 @@
-"""DCI by callback: asynchronous search, subscriptions and their notifications, status; where callbacks may not go."""
+"""DCI by callback: asynchronous search, subscriptions and their notifications, status."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address, ip_network
 from typing import Any
 
 import asyncpg
@@ -11,9 +10,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from services.registry.exchange import callbacks, tasks
 from services.registry.exchange import searching as searching_module
-from services.registry.exchange import tasks
-from services.registry.exchange.callbacks import NotDeliveredError, allowed, below, post
 from shared.contracts.base import rfc3339
 from tests.registry.conftest import OTHER_VILLAGE, XIXIA, app_on, client_of, issue, make, matching, member
 from tests.registry.dci import Json, Partner, Receiver, by_expression, now, receiving, searching, verify
@@ -300,73 +298,18 @@ async def test_what_others_answer_is_acknowledged(partner: Partner) -> None:
         await acknowledged(partner, path, action, {"transaction_id": "t9"}, status="succ")
 
 
-@pytest.mark.parametrize(
-    ("address", "networks", "expected"),
-    [
-        ("10.1.2.3", ["10.0.0.0/8"], True),
-        ("10.1.2.3", [], False),
-        ("8.8.8.8", ["10.0.0.0/8"], False),
-        ("127.0.0.1", ["0.0.0.0/0"], False),
-        ("127.0.0.1", ["127.0.0.0/8"], True),
-        ("::ffff:127.0.0.1", ["0.0.0.0/0", "::/0"], False),
-        ("::1", ["::/0"], False),
-        ("169.254.169.254", ["0.0.0.0/0"], False),
-        ("100.100.100.200", ["100.64.0.0/10"], False),
-        ("fd00:ec2::254", ["fd00::/8"], False),
-    ],
-)
-def test_where_callbacks_may_go(address: str, networks: list[str], expected: bool) -> None:
-    assert allowed(ip_address(address), [ip_network(network) for network in networks]) is expected
-
-
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        ("https://a.example/dci", True),
-        ("https://a.example/dci/on-search?x=/../y", True),
-        ("https://a.example/dci/%E4%B8%8A/a..b/.well", True),
-        ("https://a.example/dci.evil/x", False),
-        ("https://a.example/dci@evil/x", False),
-        ("https://a.example/other", False),
-        ("https://a.example/dci/../other", False),
-        ("https://a.example/dci/./x", False),
-        ("https://a.example/dci/..", False),
-        ("https://a.example/dci/..#x", False),
-        ("https://a.example/dci/..;x=1/other", False),
-        ("https://a.example/dci/%2e%2e/other", False),
-        ("https://a.example/dci/.%2E/other", False),
-        ("https://a.example/dci/%252e%252e/other", False),
-        ("https://a.example/dci/x%2f..%2f..%2fother", False),
-        ("https://a.example/dci/x%3f/../../other", False),
-        ("https://a.example/dci/\\..\\other", False),
-        ("https://a.example/dci/x%5c..%5c..%5cother", False),
-    ],
-)
-def test_what_is_below_a_callback_address(address: str, expected: bool) -> None:
-    assert below(address, "https://a.example/dci") is expected
-    assert below(address, "https://a.example/dci/") is expected
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "2130706433", "no-such-name.invalid", "a" * 300])
-async def test_this_machine_is_not_called_unless_the_setting_says_so(receiver: Receiver, host: str) -> None:
-    with pytest.raises(NotDeliveredError):
-        await post([ip_network("0.0.0.0/0"), ip_network("::/0")], f"http://{host}:{receiver.port}/", {})
-    assert receiver.posted.empty()
-
-
-async def test_redirects_are_not_followed(receiver: Receiver) -> None:
-    receiver.status = 302
-    with pytest.raises(NotDeliveredError):
-        await post([ip_network("127.0.0.0/8")], f"http://127.0.0.1:{receiver.port}/", {})
-
-
 # One party and the others
 
 
-async def test_a_party_that_does_not_answer_holds_up_no_other(calling: httpx.AsyncClient, receiver: Receiver) -> None:
+async def test_a_party_that_does_not_answer_holds_up_no_other(
+    calling: httpx.AsyncClient, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it takes: others are called back while it does not."""
+
     async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         taken.append(writer)
 
+    monkeypatch.setattr(callbacks, "TIMEOUT_SECONDS", 600)
     taken: list[asyncio.StreamWriter] = []
     async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
         uri = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/dci"
@@ -376,10 +319,9 @@ async def test_a_party_that_does_not_answer_holds_up_no_other(calling: httpx.Asy
             await acknowledged(slow, "/search", "search", searching(POOR))
         while not taken:
             await asyncio.sleep(0.01)
-        async with asyncio.timeout(5):  # a callback is given ten seconds
-            for _ in range(12):
-                await acknowledged(good, "/search", "search", searching(POOR))
-                await receiver.next("/dci/on-search")
+        for _ in range(12):
+            await acknowledged(good, "/search", "search", searching(POOR))
+            await receiver.next("/dci/on-search")
         for writer in taken:
             writer.close()
 

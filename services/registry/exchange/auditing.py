@@ -10,7 +10,7 @@ from uuid import UUID
 from services.registry.audit import service as audit
 from services.registry.audit.rules import Entry, digest_of
 from services.registry.context import Registry, scopes, today
-from services.registry.exchange.envelope import Entity
+from services.registry.exchange.criteria import Entity
 from services.registry.exchange.parties import Party
 from services.registry.exchange.service import Exchange
 from services.registry.households import reading

@@ -166,7 +166,11 @@ def _check_names(given: Iterable[str], known: Sequence[str]) -> None:
 def _expression(node: Any) -> Condition:
     if not isinstance(node, dict) or not node:
         raise Rejected("rjct.search_criteria.invalid", "an expression is an object of attributes and $-operators")
-    return Every(tuple(_entry(name, value) for name, value in node.items()))
+    return _every([_entry(name, value) for name, value in node.items()])
+
+
+def _every(parts: Sequence[Condition]) -> Condition:
+    return parts[0] if len(parts) == 1 else Every(tuple(parts))
 
 
 def _entry(name: str, value: Any) -> Condition:
@@ -181,7 +185,7 @@ def _entry(name: str, value: Any) -> Condition:
         return _compare(name, "eq", value)
     if not value:
         raise Rejected("rjct.filter.invalid", "an attribute needs an operator")
-    return Every(tuple(_operation(name, operator, operand) for operator, operand in value.items()))
+    return _every([_operation(name, operator, operand) for operator, operand in value.items()])
 
 
 def _operation(name: str, operator: str, operand: Any) -> Condition:

@@ -6,14 +6,9 @@ from uuid import UUID
 
 from services.registry.exchange import auditing, changes, records
 from services.registry.exchange.attributes import ATTRIBUTES, ours_of
-from services.registry.exchange.envelope import (
-    Entity,
-    Page,
-    SearchCriteria,
-    SearchItem,
-    SearchMessage,
-    SubscribeCriteria,
-)
+from services.registry.exchange.budgets import Budget
+from services.registry.exchange.criteria import Entity, Page, SearchCriteria, SubscribeCriteria
+from services.registry.exchange.envelope import SearchItem, SearchMessage
 from services.registry.exchange.faults import Rejected
 from services.registry.exchange.parties import Party
 from services.registry.exchange.queries import read_query
@@ -36,9 +31,10 @@ async def answer(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The message that answers a search, and its responses."""
     seen: set[str] = set()
+    budget = Budget()
     responses: list[dict[str, Any]] = []
     for item in message.search_request:
-        responses.append(await _response(pg, exchange, party, item, seen))
+        responses.append(await _response(pg, exchange, party, item, seen, budget))
         seen.add(item.reference_id)
     return _message(message, correlation_id, responses), responses
 
@@ -67,14 +63,16 @@ def _begun(exchange: Exchange, item: SearchItem) -> dict[str, Any]:
     return response if item.locale is None else {**response, "locale": item.locale}
 
 
-async def _response(pg: Pg, exchange: Exchange, party: Party, item: SearchItem, seen: set[str]) -> dict[str, Any]:
+async def _response(
+    pg: Pg, exchange: Exchange, party: Party, item: SearchItem, seen: set[str], budget: Budget
+) -> dict[str, Any]:
     response = _begun(exchange, item)
     try:
         if item.reference_id in seen:
             raise Rejected("rjct.reference_id.duplicate", "another request of the message has this reference_id")
         if (item.timestamp - exchange.now()).total_seconds() > 300:
             raise Rejected("rjct.timestamp.invalid", "the timestamp lies in the future")
-        found = await _found(pg, exchange, party, item.search_criteria)
+        found = await _found(pg, exchange, party, item.search_criteria, budget)
     except Rejected as error:
         return {**response, "status": "rjct", "status_reason_code": error.code, "status_reason_message": error.message}
     return {**response, "status": "succ", **found}
@@ -110,7 +108,7 @@ def plain(name: str) -> str:
     return name.rpartition(":")[2]
 
 
-async def _found(pg: Pg, exchange: Exchange, party: Party, criteria: SearchCriteria) -> dict[str, Any]:
+async def _found(pg: Pg, exchange: Exchange, party: Party, criteria: SearchCriteria, budget: Budget) -> dict[str, Any]:
     check_criteria(criteria)
     if criteria.reg_event_type is not None and plain(criteria.reg_event_type) not in _EVENTS:
         raise Rejected("rjct.search_criteria.invalid", f"event types are {', '.join(_EVENTS)}")
@@ -127,8 +125,10 @@ async def _found(pg: Pg, exchange: Exchange, party: Party, criteria: SearchCrite
         raise Rejected("rjct.search.too_many_records_found", f"no more than {DEEPEST} records can be paged through")
     statement = Statement(entity, exchange.registry.vault, party.body.divisions)
     sql = statement.find(condition, _order(criteria, entity), page.page_size, offset)
+    budget.begin(condition)
     row = await pg.fetchrow(sql, *statement.arguments)
     assert row is not None  # an aggregate without grouping always has a row
+    budget.spend(len(row["ids"]))
     await auditing.note_told(pg, exchange, party, entity, row["ids"], operation="looked_up", purpose=purpose)
     return {
         "data": {

@@ -7,9 +7,8 @@ from typing import Any, cast, get_args
 from uuid import UUID
 
 from services.registry.exchange import changes
+from services.registry.exchange.criteria import Entity, SubscribeCriteria
 from services.registry.exchange.envelope import (
-    Entity,
-    SubscribeCriteria,
     SubscribeItem,
     SubscribeMessage,
     UnsubscribeMessage,
