@@ -7,7 +7,9 @@ from uuid import UUID
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
+from services.registry.exchange import tokens
 from tests.registry.conftest import (
     XIXIA,
     id_number,
@@ -71,6 +73,15 @@ async def test_a_lost_secret_is_replaced(registry: httpx.AsyncClient, partner: P
     assert (await partner.ask_token(partner.registered["client_secret"])).status_code == 401
     assert (await partner.ask_token(renewed.json()["client_secret"])).status_code == 200
     assert (await registry.get(path)).json()["sender_id"] == partner.sender_id
+
+
+async def test_a_token_runs_out(app: FastAPI, partner: Partner) -> None:
+    exchange = app.state.exchange
+    for age, status in ((timedelta(minutes=14), 200), (timedelta(minutes=16), 401)):
+        began = exchange.now() - age
+        token = tokens.issue(exchange.key, exchange.name, UUID(partner.registered["id"]), began)
+        answer = await partner.post("/sync/search", partner.envelope("search", searching(ALL)), token)
+        assert answer.status_code == status
 
 
 def _tampered(partner: Partner) -> Json:

@@ -38,6 +38,7 @@ async def homes(registry: httpx.AsyncClient) -> list[str]:
     [
         ("MOST_CONDITIONS", 5, "rjct.filter.invalid"),
         ("MOST_RECORDS", 5, "rjct.search.too_many_records_found"),
+        ("MOST_RECORDS", 3, "rjct.search.too_many_records_found"),
         ("MOST_SECONDS", 0.0, "rjct.search.too_many_records_found"),
     ],
 )

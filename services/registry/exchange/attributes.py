@@ -72,10 +72,10 @@ IDENTIFIERS: Mapping[str, str] = {
 }
 """``type`` of an ``idtype-value`` query, in lower case, and the attribute it means."""
 
-_AS_IN_RECORDS: Mapping[str, str] = {"group_size": "people", "relationship_type": "relation"}
+AS_IN_RECORDS: Mapping[str, str] = {"group_size": "people", "relationship_type": "relation"}
 """What the specification, and so our records, call otherwise."""
 
 
 def ours_of(name: str) -> str:
     """The attribute that a name means: its own, that of an identifier, or as records have it."""
-    return name if name in ATTRIBUTES else {**IDENTIFIERS, **_AS_IN_RECORDS}.get(name.lower(), name)
+    return name if name in ATTRIBUTES else {**IDENTIFIERS, **AS_IN_RECORDS}.get(name.lower(), name)

@@ -30,6 +30,9 @@ class Budget:
         if self.conditions < 0:
             raise Rejected("rjct.filter.invalid", f"a message has {MOST_CONDITIONS} conditions at most")
 
+        if not self.records:
+            self.spend(1)
+
     def spend(self, records: int) -> None:
         """Records that a request is answered with. Raises ``Rejected``."""
         if records > self.records:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from services.registry.exchange import budgets
-from services.registry.exchange.attributes import ATTRIBUTES, IDENTIFIERS
+from services.registry.exchange.attributes import AS_IN_RECORDS, ATTRIBUTES, IDENTIFIERS
 from services.registry.exchange.queries import EXPRESSION_OPERATORS, MOST_CONDITIONS, PREDICATE_OPERATORS
 from shared.http.fields import Instant
 
@@ -80,9 +80,10 @@ class SearchCriteria(_Criteria):
 * `predicate`: an array of `{{seq_num, expression1, condition, expression2}}`, every one of which must hold; `condition`
   is `and`, `or` or `not`, operators are {_listed(PREDICATE_OPERATORS)}.
 
-Attributes: {_listed(ATTRIBUTES)}. A household is found by what holds of any of its members, for each
-comparison by itself. `division` is found on every level; `national_id` is compared by value only and takes from the
-look-up quota; `last_updated` is an instant as in records.
+Attributes: {_listed(ATTRIBUTES)};
+also the types of identifiers, and {_listed(AS_IN_RECORDS)} as in records. A household is found by what holds of any of
+its members, for each comparison by itself. `division` is found on every level; `national_id` is compared by value only
+and takes from the look-up quota; `last_updated` is an instant as in records.
 
 At most {MOST_CONDITIONS} comparisons, and {budgets.MOST_CONDITIONS} in all requests of a message, which is answered
 with {budgets.MOST_RECORDS} records at most; requests beyond are rejected by themselves, and so are those that are not

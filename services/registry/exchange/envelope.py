@@ -11,7 +11,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    StrictBool,
     StrictInt,
     StringConstraints,
 )
@@ -60,7 +59,7 @@ class Header(_Shape):
         "for another is not taken.",
     )
     total_count: Count = Field(description="Requests in the message, 100 at most; digits as text are understood.")
-    is_msg_encrypted: StrictBool = Field(default=False, description="Must be false: encrypted messages are not read.")
+    is_msg_encrypted: bool = Field(default=False, description="Must be false: encrypted messages are not read.")
 
 
 class SearchItem(_Shape):

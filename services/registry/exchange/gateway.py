@@ -52,7 +52,8 @@ async def _sender(
     if header.get("sender_id", party.body.sender_id) != party.body.sender_id:
         raise Refused(401, "err.sender_id.invalid", "the token is another sender's")
     _check_signature(exchange, party, envelope)
-    if _is_encrypted(envelope):  # said before its form is looked at, which is none of those that are read
+    message = envelope.get("message")
+    if isinstance(message, dict) and "ciphertext" in message:  # its form is none of those that are read
         raise Refused(422, "err.encryption.invalid", "encrypted messages are not read")
     return party
 
@@ -73,11 +74,6 @@ async def _bearer_of(exchange: Exchange, credentials: HTTPAuthorizationCredentia
     if party is None or party.body.status != "active":
         raise Refused(403, "err.request.forbidden", "the party is blocked")
     return party
-
-
-def _is_encrypted(envelope: dict[str, Any]) -> bool:
-    message = envelope.get("message")
-    return envelope["header"].get("is_msg_encrypted") is True or (isinstance(message, dict) and "ciphertext" in message)
 
 
 def _check_signature(exchange: Exchange, party: Party, envelope: dict[str, Any]) -> None:
@@ -127,6 +123,8 @@ async def take(
 
 def _check_request(header: Header, party: Party, count: int | None) -> None:
     _check_count(header.total_count, count)
+    if header.is_msg_encrypted:
+        raise Refused(422, "err.encryption.invalid", "encrypted messages are not read")
     if header.sender_uri is not None and not below(header.sender_uri, party.body.callback_uri):
         raise Refused(422, "err.sender_uri.invalid", "sender_uri is not below the registered callback address")
 
