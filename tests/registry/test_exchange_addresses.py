@@ -1,11 +1,11 @@
-"""DCI: where callbacks may not go, whatever a party registered."""
+"""DCI: where callbacks may not go, whatever a party registered, and what answers them."""
 
 from collections.abc import AsyncIterator
 from ipaddress import ip_address, ip_network
 
 import pytest
 
-from services.registry.exchange.callbacks import NotDeliveredError, allowed, below, post
+from services.registry.exchange.callbacks import NotDeliveredError, allowed, below, post, refusal_in
 from tests.registry.dci import Receiver, receiving
 
 
@@ -73,3 +73,35 @@ async def test_redirects_are_not_followed(receiver: Receiver) -> None:
     receiver.status = 302
     with pytest.raises(NotDeliveredError):
         await post([ip_network("127.0.0.0/8")], f"http://127.0.0.1:{receiver.port}/", {})
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (b"", None),
+        (b"thanks", None),
+        (b"[" * 100_000, None),
+        (b"[1]", None),
+        (b'{"message": []}', None),
+        (b'{"message": {"ack_status": "ACK"}}', None),
+        (b'{"message": {"ack_status": "NACK", "error": {"code": "err.request.bad"}}}', None),
+        (b'{"message": {"ack_status": "ERR"}}', "ERR"),
+        (
+            b'{"message": {"ack_status": "ERR", "error": {"code": "err.signature.invalid"}}}',
+            "ERR err.signature.invalid",
+        ),
+        (b'{"message": {"ack_status": "ERR", "error": {"code": "<script>"}}}', "ERR"),
+    ],
+)
+def test_what_an_acknowledgement_refuses(answer: bytes, expected: str | None) -> None:
+    assert refusal_in(answer) == expected
+
+
+async def test_a_message_that_is_answered_with_err_is_not_delivered(receiver: Receiver) -> None:
+    """Though over HTTP all is well, as with receivers that answer 200 to everything."""
+    networks, address = [ip_network("127.0.0.0/8")], f"http://127.0.0.1:{receiver.port}/"
+    receiver.body = b'{"message": {"ack_status": "ERR", "error": {"code": "err.service.unavailable"}}}'
+    with pytest.raises(NotDeliveredError, match=r"answered with ERR err\.service\.unavailable"):
+        await post(networks, address, {})
+    receiver.body = b'{"message": {"ack_status": "ACK"}}' + b" " * 1_000_000
+    await post(networks, address, {})

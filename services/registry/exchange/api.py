@@ -169,8 +169,9 @@ async def sync_search(body: SearchEnvelope, party: Sender, exchange: ExchangeDep
 async def search(body: SearchEnvelope, party: Sender, exchange: ExchangeDep) -> JSONResponse:
     """Acknowledged; the answer is posted, signed, to `sender_uri` or `{callback_uri}/on-search`.
 
-    A callback has to be answered with 2xx within ten seconds, else it is made again under the same `message_id`: after
-    10 and 30 seconds, 2 and 10 minutes, 1, 4 and 12 hours, and twice after a day. Then it is given up.
+    A callback has to be answered with 2xx within ten seconds, and not with an acknowledgement ERR, else it is made
+    again under the same `message_id`: after 10 and 30 seconds, 2 and 10 minutes, 1, 4 and 12 hours, and twice after a
+    day. Then it is given up.
     """
 
     async def work(pg: Pg, request_id: UUID) -> None:
