@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -12,6 +13,7 @@ from fastapi import FastAPI
 
 from services.registry.exchange import callbacks, tasks
 from services.registry.exchange import searching as searching_module
+from services.registry.exchange.subscriptions import SEALED
 from shared.contracts.base import rfc3339
 from tests.registry.conftest import OTHER_VILLAGE, XIXIA, app_on, client_of, issue, make, matching, member
 from tests.registry.dci import Json, Partner, Receiver, by_expression, now, receiving, searching, verify
@@ -162,6 +164,20 @@ async def test_subscriptions_that_are_refused(partner: Partner, receiver: Receiv
     await acknowledged(partner, "/unsubscribe", "unsubscribe", foreign)
     answer = (await receiver.next("/dci/on-unsubscribe"))["message"]
     assert answer["status_reason_code"] == "rjct.subscription_code.invalid"
+
+
+async def test_a_filter_that_is_read_no_longer_holds_up_no_other(
+    partner: Partner, receiver: Receiver, calling_app: FastAPI
+) -> None:
+    """An attribute that a release before knew, say."""
+    odd = await subscribed(partner, receiver, "REGISTER")
+    code = await subscribed(partner, receiver, "REGISTER", filter={"people": {"$gte": 1}})
+    sealed = calling_app.state.registry.vault.seal('{"type": "expression", "filter": {"x": 1}}', SEALED, UUID(odd))
+    async with calling_app.state.runtime.database.driver() as pg:
+        await pg.execute("UPDATE exchange_subscription SET filter = $2 WHERE code = $1", UUID(odd), sealed)
+    await make(partner.client)
+    [event] = (await receiver.next("/dci/notify"))["message"]["notify_event"]
+    assert event["reference_id"] == code
 
 
 async def test_who_subscribed_until_a_time_may_subscribe_again_after_it(
