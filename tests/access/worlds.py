@@ -89,6 +89,7 @@ async def running(service: ServiceName, url: str) -> AsyncIterator[World]:
         yield world
 
 
+_PARTY = {"name": "测试", "callback_uri": "http://127.0.0.1:9/dci"}
 _ALONE = {"name": "测试丙", "sex": "male", "birth_date": "1950-02-03"}
 
 
@@ -111,6 +112,13 @@ async def _registry(world: World, city: str) -> None:
     body = {"name": "测试", "roles": ["reader"]}
     keys = [await world.post("/v1/keys", {**body, "divisions": [code]}, city) for code in (XIXIA, CITY, "411325000000")]
     world.add("key", *({"key_id": key["id"]} for key in keys))
+    parties = [
+        await world.post(
+            "/v1/exchange/parties", {**_PARTY, "sender_id": f"{code}.example.org", "divisions": [code]}, city
+        )
+        for code in (XIXIA, CITY, "411325000000")
+    ]
+    world.add("party", *({"party_id": made["id"]} for made in parties))
     decisions = [await _proposed(world, village, city) for village in (VILLAGE, OTHER_VILLAGE)]
     world.add("decision", *({"decision_id": made} for made in decisions), unknown={"decision_id": NOWHERE})
     headers = {"Authorization": f"Bearer {city}"}

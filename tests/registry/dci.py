@@ -21,10 +21,11 @@ Json = dict[str, Any]
 
 @dataclass
 class Receiver:
-    """What was posted where; answers with ``status``."""
+    """What was posted where; answers with ``status`` and ``body``."""
 
     port: int = 0
     status: int = 200
+    body: bytes = b""
     posted: asyncio.Queue[tuple[str, Json]] = field(default_factory=asyncio.Queue)
 
     async def next(self, path: str) -> Json:
@@ -38,7 +39,8 @@ class Receiver:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         length = next(int(line[15:]) for line in head.lower().splitlines() if line.startswith("content-length:"))
         body = json.loads(await reader.readexactly(length))
-        writer.write(f"HTTP/1.1 {self.status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        head_out = f"HTTP/1.1 {self.status} X\r\nContent-Length: {len(self.body)}\r\nConnection: close\r\n\r\n"
+        writer.write(head_out.encode() + self.body)
         await writer.drain()
         writer.close()
         await self.posted.put((head.split(" ")[1], body))

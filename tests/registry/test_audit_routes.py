@@ -66,6 +66,7 @@ LEAVES = {
     "register_source": "source.registered", "change_source": "source.changed",
     "issue_source_secret": "source.secret_issued",
     "register_exchange_party": "party.registered", "replace_exchange_party": "party.changed",
+    "renew_exchange_party_secret": "party.secret_issued",
     "dci_token": "party.token_issued", "dci_sync_search": "person.looked_up", "dci_search": "exchange.searched",
     "dci_subscribe": "exchange.subscribed", "dci_unsubscribe": "exchange.unsubscribed",
     "dci_receive_on_search": "exchange.received", "dci_receive_on_subscribe": "exchange.received",
@@ -285,6 +286,7 @@ async def _exchange(client: httpx.AsyncClient) -> None:
         if name not in ("id", "version", "client_id", "client_secret")
     }  # fmt: skip
     await done(await client.put(party, json={**content, "name": "市卫健委信息中心"}, headers=matching(1)))
+    await done(await client.post(f"{party}/secret", headers=matching(2)))
     person = by_predicate({"expression1": term("national_id", "eq", number)}, response_entity="Member")
     [found] = await partner.search(person)
     assert len(found["data"]["reg_records"]) == 1

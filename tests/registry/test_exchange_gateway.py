@@ -7,7 +7,9 @@ from uuid import UUID
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
+from services.registry.exchange import tokens
 from tests.registry.conftest import (
     XIXIA,
     id_number,
@@ -59,6 +61,29 @@ async def test_tokens(registry: httpx.AsyncClient, partner: Partner) -> None:
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (401, "err.request.unauthorized")
 
 
+async def test_a_lost_secret_is_replaced(registry: httpx.AsyncClient, partner: Partner) -> None:
+    path = f"/v1/exchange/parties/{partner.registered['id']}"
+    local = await issue(registry, ["admin"], [XIXIA])
+    assert (await registry.post(f"{path}/secret", headers={**local, **matching(1)})).status_code == 404
+    assert (await registry.post(f"{path}/secret")).status_code == 428
+    assert (await registry.post(f"{path}/secret", headers=matching(9))).status_code == 412
+    renewed = await registry.post(f"{path}/secret", headers=matching(1))
+    assert (renewed.status_code, renewed.headers["ETag"]) == (200, '"2"')
+    assert renewed.json()["client_id"] == partner.registered["client_id"]
+    assert (await partner.ask_token(partner.registered["client_secret"])).status_code == 401
+    assert (await partner.ask_token(renewed.json()["client_secret"])).status_code == 200
+    assert (await registry.get(path)).json()["sender_id"] == partner.sender_id
+
+
+async def test_a_token_runs_out(app: FastAPI, partner: Partner) -> None:
+    exchange = app.state.exchange
+    for age, status in ((timedelta(minutes=14), 200), (timedelta(minutes=16), 401)):
+        began = exchange.now() - age
+        token = tokens.issue(exchange.key, exchange.name, UUID(partner.registered["id"]), began)
+        answer = await partner.post("/sync/search", partner.envelope("search", searching(ALL)), token)
+        assert answer.status_code == status
+
+
 def _tampered(partner: Partner) -> Json:
     envelope = partner.envelope("search", searching(ALL))
     envelope["message"]["transaction_id"] = "other"
@@ -98,7 +123,8 @@ async def test_a_message_is_taken_once(partner: Partner) -> None:
     again = (await partner.post("/sync/search", envelope)).json()
     assert (again["header"]["status"], again["header"]["status_reason_code"]) == ("rjct", "rjct.message_id.duplicate")
     nack = (await partner.post("/search", envelope)).json()["message"]
-    assert (nack["ack_status"], nack["error"]["code"]) == ("NACK", "rjct.message_id.duplicate")
+    assert (nack["ack_status"], nack["error"]["code"]) == ("NACK", "err.request.bad")
+    assert nack["error"]["message"].startswith("rjct.message_id.duplicate: ")
 
 
 async def test_a_message_rejected_as_a_whole_is_answered_request_by_request(partner: Partner) -> None:
@@ -145,18 +171,89 @@ HEADERS: list[tuple[Json, str]] = [
     ({"total_count": 101}, "rjct.total_count.limit_exceeded"),
     ({"total_count": 10**20}, "rjct.total_count.limit_exceeded"),
     ({"total_count": "9" * 99}, "rjct.total_count.limit_exceeded"),
+]
+NOT_READ: list[tuple[Json, str]] = [
     ({"receiver_id": "civil.example.org"}, "err.receiver_id.invalid"),
-    ({"receiver_id": ""}, "err.receiver_id.invalid"),
     ({"is_msg_encrypted": True}, "err.encryption.invalid"),
     ({"sender_uri": "http://169.254.169.254/latest"}, "err.sender_uri.invalid"),
     ({"sender_uri": "http://127.0.0.1:9/dci/../admin"}, "err.sender_uri.invalid"),
 ]
+"""What DCI has codes of acknowledgements for, and none of headers."""
 
 
 async def test_headers_are_checked(partner: Partner) -> None:
+    """In the header of an answer, with the codes that DCI has for headers; in acknowledgements, with theirs."""
     for header, code in HEADERS:
-        answer = await partner.post("/sync/search", partner.envelope("search", searching(ALL), **header))
+        envelope = partner.envelope("search", searching(ALL), **header)
+        answer = await partner.post("/sync/search", envelope)
         assert answer.json()["header"]["status_reason_code"] == code, header
+        later = await partner.post("/search", envelope)
+        nack = later.json()["message"]
+        assert (later.status_code, nack["ack_status"]) == (200, "NACK")
+        known = "err.version.not_supported" if "version" in header else "err.request.bad"
+        assert (nack["error"]["code"], nack["error"]["message"].partition(":")[0]) == (known, code)
+
+
+async def test_what_is_not_for_us_is_not_read(partner: Partner) -> None:
+    for header, code in NOT_READ:
+        for path in ("/sync/search", "/search"):
+            answer = await partner.post(path, partner.envelope("search", searching(ALL), **header))
+            ack = answer.json()["message"]
+            assert (answer.status_code, ack["ack_status"], ack["error"]["code"]) == (422, "ERR", code), header
+
+
+async def test_an_encrypted_message_is_refused_as_such(partner: Partner) -> None:
+    """Rather than for what it does not show."""
+    message = {
+        "header": {"alg": "ECDH-ES", "enc": "A256GCM", "kid": "k"},
+        "ciphertext": "x", "encrypted_key": "x", "tag": "x", "iv": "x",
+    }  # fmt: skip
+    for path, action in (("/sync/search", "search"), ("/subscribe", "subscribe"), ("/notify", "notify")):
+        for flag in (True, False):
+            envelope = partner.envelope(action, message, is_msg_encrypted=flag)
+            answer = await partner.post(path, envelope)
+            assert (answer.status_code, answer.json()["message"]["error"]["code"]) == (422, "err.encryption.invalid")
+
+
+@pytest.mark.parametrize("nothing", ["", None])
+async def test_what_need_not_be_given_may_be_blank(partner: Partner, nothing: str | None) -> None:
+    """As in the published samples, or null, as clients write what was left out."""
+    criteria = (
+        "consent",
+        "authorize",
+        "version",
+        "reg_type",
+        "reg_event_type",
+        "response_entity",
+        "sort",
+        "pagination",
+    )
+    message = searching({**ALL, **dict.fromkeys(criteria, nothing)}, locale=nothing)
+    header: Json = dict.fromkeys(("version", "sender_uri", "receiver_id", "meta", "is_msg_encrypted"), nothing)
+    answer = await partner.post("/sync/search", partner.envelope("search", message, **header))
+    assert answer.json()["header"]["status"] == "succ", answer.text
+    [response] = answer.json()["message"]["search_response"]
+    assert (response["status"], "locale" in response) == ("succ", False)
+
+
+async def test_instants_are_taken_to_any_place_of_a_second(partner: Partner) -> None:
+    """Java writes nine places, .NET seven."""
+    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    for places in ("", ".1", ".123456", ".1234567", ".123456789"):
+        header: Json = {"message_ts": f"{at}{places}Z"}
+        answer = await partner.post("/sync/search", partner.envelope("search", searching(ALL), **header))
+        assert answer.json()["header"]["status"] == "succ", answer.text
+
+
+async def test_an_error_says_what_is_wrong(partner: Partner) -> None:
+    query: Json = {"people": 1}
+    for _ in range(40):
+        query = {"$and": [query]}
+    deep = await partner.post("/sync/search", partner.envelope("search", searching(by_expression(query))))
+    assert deep.json()["message"]["error"]["message"] == "nested deeper than 32"
+    headers = {"Authorization": f"Bearer {partner.token}", "Content-Type": "application/json"}
+    twice = await partner.client.post("/registry/sync/search", content=b'{"header": {}, "header": {}}', headers=headers)
+    assert twice.json()["message"]["error"]["message"] == "a name appears twice in one object"
 
 
 async def test_a_count_is_a_number(partner: Partner) -> None:
@@ -172,7 +269,7 @@ async def test_messages_are_addressed_to_the_sender_of_the_answers(partner: Part
     for name in (own, own.removeprefix("http://"), own.removeprefix("http://").upper()):
         addressed = partner.envelope("search", searching(ALL), receiver_id=name)
         assert (await partner.post("/sync/search", addressed)).json()["header"]["status"] == "succ", name
-    for receiver, status, ack in ((own, 202, "ACK"), (None, 202, "ACK"), ("civil.example.org", 200, "NACK")):
+    for receiver, status, ack in ((own, 202, "ACK"), (None, 202, "ACK"), ("civil.example.org", 422, "ERR")):
         envelope = partner.envelope("on-search", {"transaction_id": "t"}, receiver_id=receiver, status="succ")
         taken = await partner.post("/on-search", envelope)
         assert (taken.status_code, taken.json()["message"]["ack_status"]) == (status, ack)

@@ -9,7 +9,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import JSONResponse
 
-from services.registry.exchange.faults import Refused
+from services.registry.exchange.faults import Refused, Rejected
 from shared.contracts.base import rfc3339
 from shared.errors import Problem
 from shared.http.body import StrictRoute
@@ -17,6 +17,12 @@ from shared.http.problems import faults_of, problem_of
 from shared.ids import uuid7
 
 logger = logging.getLogger("bangfu.registry.exchange")
+
+
+def declined(now: datetime, correlation_id: str, error: Rejected) -> dict[str, Any]:
+    """The acknowledgement NACK of a message whose header is rejected; the header's code begins its text."""
+    code = "err.version.not_supported" if error.code == "rjct.version.invalid" else "err.request.bad"
+    return acknowledgement("NACK", now, correlation_id, code, f"{error.code}: {error.message}")
 
 
 def acknowledgement(
@@ -45,11 +51,13 @@ class ExchangeRoute(StrictRoute):
             except Exception as error:
                 refused = _refused(error)
             now: datetime = request.app.state.exchange.now()
+            headers = dict(refused.headers)
             if refused.status in (401, 403) or refused.status >= 500:
-                headers = {"WWW-Authenticate": "Bearer"} if refused.status == 401 else {}
+                headers |= {"WWW-Authenticate": "Bearer"} if refused.status == 401 else {}
                 body: dict[str, Any] = {"errors": [{"code": refused.code, "message": refused.message}]}
                 return JSONResponse(body, refused.status, headers)
-            return JSONResponse(acknowledgement("ERR", now, None, refused.code, refused.message), refused.status)
+            body = acknowledgement("ERR", now, None, refused.code, refused.message)
+            return JSONResponse(body, refused.status, headers)
 
         return answered
 
@@ -66,5 +74,14 @@ def _refused(error: Exception) -> Refused:
         logger.error("unhandled %s in the DCI interface", type(error).__name__, exc_info=error)
         return Refused(500, "err.service.unavailable", "a fault of ours")
     if problem.kind.status >= 500:
-        return Refused(503, "err.service.unavailable", problem.kind.title.en)
-    return Refused(problem.kind.status, "err.request.bad", problem.kind.title.en)
+        return Refused(503, "err.service.unavailable", problem.kind.title.en, problem.headers)
+    return Refused(problem.kind.status, "err.request.bad", _told(problem), problem.headers)
+
+
+def _told(problem: Problem) -> str:
+    """What is wrong, as exactly as the problem knows it."""
+    if problem.detail is not None:
+        return problem.detail.en
+    if problem.faults:
+        return f"{problem.faults[0].pointer}: {problem.faults[0].message.en}".removeprefix(": ")[:999]
+    return problem.kind.title.en

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 
 from services.registry.commands import attempted, command
 from services.registry.exchange import auditing, lookups, searching, subscriptions, tasks, transactions
-from services.registry.exchange.answers import ExchangeRoute, acknowledgement
+from services.registry.exchange.answers import ExchangeRoute, acknowledgement, declined
 from services.registry.exchange.envelope import (
     Acknowledgement,
     AnswerEnvelope,
@@ -25,7 +25,7 @@ from services.registry.exchange.envelope import (
     SubscribeEnvelope,
     UnsubscribeEnvelope,
 )
-from services.registry.exchange.faults import Rejected
+from services.registry.exchange.faults import Refused, Rejected
 from services.registry.exchange.gateway import ExchangeDep, Sender, take
 from services.registry.exchange.parties import Party
 from services.registry.exchange.service import Exchange
@@ -36,9 +36,10 @@ from shared.ids import uuid7
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     **{status: {"model": Acknowledgement, "description": description} for status, description in (
         (400, "Not JSON, or no envelope; ERR 无法读取"),
-        (413, "Too large; ERR 过大"),
-        (415, "Not application/json; ERR 类型不支持"),
-        (422, "Not of the shape DCI gives it; ERR 内容不符合要求"),
+        (413, "Larger than 1 MB; ERR, or a problem where `Content-Length` says so 过大"),
+        (415, "Not application/json, multipart included; ERR 类型不支持"),
+        (422, "Not of the shape DCI gives it, encrypted, or for another receiver; ERR 内容不符合要求"),
+        (429, "The look-up quota is used up, see Retry-After; ERR 查询额度已用完"),
     )},
     **{status: {"model": ErrorBody, "description": description} for status, description in (
         (401, "No valid token or signature 未认证"),
@@ -72,8 +73,10 @@ async def _answered(
 
     try:
         message, outcomes = await attempted(attempt)
-    except Rejected as error:
+    except Refused as error:
         await _note_denial(exchange, party, error)
+        raise
+    except Rejected as error:
         message, outcomes = rejected(request_id, error.message)
         why = {"status_reason_code": error.code, "status_reason_message": error.message}
     answer = exchange.header(actions[1], party.body.sender_id, outcomes)
@@ -88,7 +91,7 @@ async def _acknowledged(
     count: int | None,
     work: Callable[[Pg, UUID], Awaitable[None]],
 ) -> JSONResponse:
-    """ACK once the message and what is to become of it are in the database, else NACK."""
+    """ACK once the message and what is to become of it are in the database, NACK where its header is rejected."""
     request_id = uuid7()
 
     async def attempt() -> None:
@@ -98,14 +101,16 @@ async def _acknowledged(
 
     try:
         await attempted(attempt)
-    except Rejected as error:
+    except Refused as error:
         await _note_denial(exchange, party, error)
-        return JSONResponse(acknowledgement("NACK", exchange.now(), str(request_id), error.code, error.message))
+        raise
+    except Rejected as error:
+        return JSONResponse(declined(exchange.now(), str(request_id), error))
     exchange.awake.set()
     return JSONResponse(acknowledgement("ACK", exchange.now(), str(request_id)), 202)
 
 
-async def _note_denial(exchange: Exchange, party: Party, error: Rejected) -> None:
+async def _note_denial(exchange: Exchange, party: Party, error: Refused) -> None:
     if error.code == lookups.EXHAUSTED:
         async with command(exchange.registry.runtime) as pg:
             await auditing.note(
@@ -141,7 +146,8 @@ def _operation(
 
 @_operation("/sync/search", "dci_sync_search", "Search, answered at once 同步查询", AnswerEnvelope, 200)
 async def sync_search(body: SearchEnvelope, party: Sender, exchange: ExchangeDep) -> JSONResponse:
-    """Every request of the batch is answered by itself, with its own status; names come masked."""
+    """Every request of the batch is answered by itself, with its own status; names come masked. A message whose header
+    is rejected is answered all the same: the header says why. One that is not read gets an acknowledgement ERR."""
 
     async def work(pg: Pg, request_id: UUID) -> Answer:
         await lookups.take(pg, exchange, party, _queries(body.message))
@@ -161,7 +167,12 @@ async def sync_search(body: SearchEnvelope, party: Sender, exchange: ExchangeDep
 
 @_operation("/search", "dci_search", "Search, answered by callback 异步查询", Acknowledgement)
 async def search(body: SearchEnvelope, party: Sender, exchange: ExchangeDep) -> JSONResponse:
-    """Acknowledged; the answer is posted, signed, to `sender_uri` or `{callback_uri}/on-search`."""
+    """Acknowledged; the answer is posted, signed, to `sender_uri` or `{callback_uri}/on-search`.
+
+    A callback has to be answered with 2xx within ten seconds, and not with an acknowledgement ERR, else it is made
+    again under the same `message_id`: after 10 and 30 seconds, 2 and 10 minutes, 1, 4 and 12 hours, and twice after a
+    day. Then it is given up.
+    """
 
     async def work(pg: Pg, request_id: UUID) -> None:
         await transactions.note(
@@ -186,8 +197,10 @@ async def _call_back(
 
 @_operation("/subscribe", "dci_subscribe", "Subscribe to events 订阅", Acknowledgement)
 async def subscribe(body: SubscribeEnvelope, party: Sender, exchange: ExchangeDep) -> JSONResponse:
-    """Codes come with `on-subscribe`. Notifications go to `{callback_uri}/notify`, as it is registered by then, as
-    things happen: `start_time` and `end_time` are honoured, the cron frequency is not."""
+    """Codes come with `on-subscribe`, and are told by `/registry/sync/txn/status` again. Notifications go to
+    `{callback_uri}/notify`, as it is registered by then, as things happen: `start_time` and `end_time` are honoured,
+    the cron frequency is not. They are tried as long as other callbacks (`/registry/search`): who was away for longer
+    searches for `last_updated`."""
 
     async def work(pg: Pg, request_id: UUID) -> None:
         items = body.message.subscribe_request

@@ -10,7 +10,7 @@ from uuid import UUID
 from services.registry.audit import service as audit
 from services.registry.audit.rules import Entry, digest_of
 from services.registry.context import Registry, scopes, today
-from services.registry.exchange.envelope import Entity
+from services.registry.exchange.criteria import Entity
 from services.registry.exchange.parties import Party
 from services.registry.exchange.service import Exchange
 from services.registry.households import reading
@@ -21,9 +21,8 @@ _ASKED = {"search": "searched", "subscribe": "subscribed", "unsubscribe": "unsub
 _OBJECTS = {"Group": "household", "Member": "person"}
 
 
-async def note_party(pg: Pg, registry: Registry, party: Party, changed_by: UUID, now: datetime) -> None:
-    """A party that was registered or changed, by a key."""
-    verb = "registered" if party.version == 1 else "changed"
+async def note_party(pg: Pg, registry: Registry, party: Party, verb: str, changed_by: UUID, now: datetime) -> None:
+    """A party that was registered or changed, or given another secret, by a key."""
     tree = await registry.divisions.get(pg)
     entry = Entry(
         recorded_at=now,

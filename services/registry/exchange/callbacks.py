@@ -2,7 +2,7 @@
 
 The name is resolved once, every address it has must lie in an allowed network, and the connection goes to the address
 that was checked. Loopback, link-local and metadata addresses need a network of their own in the setting: a wider one
-does not cover them. Redirects are not followed, answers are not read.
+does not cover them. Redirects are not followed; of an answer is read only whether it acknowledges.
 """
 
 import asyncio
@@ -11,11 +11,16 @@ import re
 import socket
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
+
+if TYPE_CHECKING:
+    import httpx
 
 Network = IPv4Network | IPv6Network
 TIMEOUT_SECONDS = 10
+_LONGEST_ANSWER = 64 * 1024
+_CODE = re.compile(r"err(\.[a-z_]{1,30}){1,3}")
 _INNER: tuple[Network, ...] = tuple(
     map(ip_network, ("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10", "0.0.0.0/8", "::/128",
                      "100.100.100.200/32", "fd00:ec2::/32", "224.0.0.0/4", "ff00::/8"))
@@ -58,7 +63,7 @@ def below(address: str, base: str) -> bool:
 
 
 async def post(networks: Sequence[Network], address: str, body: dict[str, Any]) -> None:
-    """Send a signed message. Raises ``NotDeliveredError`` unless it is answered with 2xx."""
+    """Send a signed message. Raises ``NotDeliveredError`` unless it is answered with 2xx, and not with ERR."""
     import httpx  # slow to import, for its command line, and most registries call nobody back
 
     try:
@@ -82,5 +87,32 @@ async def post(networks: Sequence[Network], address: str, body: dict[str, Any]) 
         ):
             if not answer.is_success:
                 raise NotDeliveredError(f"answered with {answer.status_code}")
+            refusal = refusal_in(await _beginning(answer))
+            if refusal is not None:
+                raise NotDeliveredError(f"answered with {refusal}")
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         raise NotDeliveredError(f"not reached: {type(error).__name__}") from error
+
+
+async def _beginning(answer: "httpx.Response") -> bytes:
+    read = b""
+    async for chunk in answer.aiter_bytes():
+        read += chunk
+        if len(read) > _LONGEST_ANSWER:
+            break
+    return read
+
+
+def refusal_in(answer: bytes) -> str | None:
+    """ERR and its code, where an acknowledgement says that the message was not taken, whatever its status.
+
+    NACK is no refusal: a receiver that has nothing further to say answers so. What is no acknowledgement says nothing.
+    """
+    try:
+        message = json.loads(answer)["message"]
+        if message["ack_status"] != "ERR":
+            return None
+        code = message.get("error", {}).get("code")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+    return f"ERR {code}" if isinstance(code, str) and _CODE.fullmatch(code) else "ERR"

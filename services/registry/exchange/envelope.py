@@ -1,13 +1,22 @@
 """Shapes of DCI messages (SPDCI 1.0.0, social and core). Known typos are understood.
 
-Unknown names are ignored, but not in criteria: those are kept, and rejected by whoever answers them.
+Unknown names are ignored, but not in criteria (``criteria.py``): those are rejected.
 """
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, StrictInt, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StringConstraints,
+)
 from pydantic_core import PydanticCustomError
 
+from services.registry.exchange.criteria import Blank, SearchCriteria, SubscribeCriteria
 from shared.http.fields import Instant
 from shared.idnumbers import holds_id_number
 
@@ -23,7 +32,6 @@ Id99 = Annotated[str, StringConstraints(min_length=1, max_length=99), AfterValid
 Uri = Annotated[str, StringConstraints(max_length=500, pattern=r"^https?://[\x21-\x7e]+$")]
 Locale = Annotated[str, StringConstraints(pattern=r"^([a-z]{3}|[A-Za-z]{2}[/_-][A-Za-z]{2})$")]
 """Three letters; published samples send ``EN/GB``."""
-Entity = Literal["Group", "Member"]
 MOST_REQUESTS = 100
 """Requests in one message."""
 Count = StrictInt | Annotated[str, StringConstraints(strict=True, max_length=99)]
@@ -31,7 +39,7 @@ Count = StrictInt | Annotated[str, StringConstraints(strict=True, max_length=99)
 _INSTANTS = AliasChoices("timestamp", "timesstamp", "timesatmp")
 
 
-class _Shape(BaseModel):
+class _Shape(Blank):
     model_config = ConfigDict(extra="ignore")
 
 
@@ -39,8 +47,8 @@ class Header(_Shape):
     """Header of a request 请求头."""
 
     version: str = Field(default="1.0.0", max_length=20)
-    message_id: Id99 = Field(description="Names the message; taken once only.")
-    message_ts: Instant
+    message_id: Id99 = Field(description="Names the message; taken once only, whether asked at once or by callback.")
+    message_ts: Instant = Field(description="Not older than a day, nor five minutes ahead.")
     action: Annotated[str, StringConstraints(max_length=40)]
     sender_id: Id99
     sender_uri: Uri | None = Field(default=None, description="Where to call back, below the registered address.")
@@ -52,44 +60,6 @@ class Header(_Shape):
     )
     total_count: Count = Field(description="Requests in the message, 100 at most; digits as text are understood.")
     is_msg_encrypted: bool = Field(default=False, description="Must be false: encrypted messages are not read.")
-
-
-class Sort(_Shape):
-    """One key to sort by."""
-
-    attribute_name: Annotated[str, StringConstraints(max_length=100)]
-    sort_order: Literal["asc", "desc"] = "asc"
-
-
-class Page(_Shape):
-    """Which page."""
-
-    page_size: int = Field(ge=1, le=2**31 - 1, description="At most 100.", strict=True)
-    page_number: int = Field(default=1, ge=1, le=2**31 - 1, strict=True)
-
-
-class _Criteria(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
-
-class SearchCriteria(_Criteria):
-    """What is sought; what is not named here is rejected."""
-
-    version: str | None = Field(default=None, max_length=20, description="1.0.0, where it is given.")
-    reg_type: str | None = Field(default=None, max_length=200, description="`ns:org:RegistryType:Social`, likewise.")
-    reg_event_type: str | None = Field(
-        default=None, max_length=200, description="`REGISTER`, `NewHouseHoldMember` or `SEARCH`; all search alike."
-    )
-    query_type: Literal["idtype-value", "expression", "predicate"]
-    query: Any = Field(
-        description="As `query_type` says: `{type, value}`; an expression of attributes, `$and`, `$or`, `$not` and "
-        "comparisons; an array of `{seq_num, expression1, condition, expression2}`. Anything else in it is rejected."
-    )
-    response_entity: Entity = "Group"
-    sort: Annotated[list[Sort], Field(max_length=5)] | None = None
-    pagination: Page | None = Field(default=None, description="Page 1 of 100 by default.")
-    consent: Any = Field(default=None, description="Logged.")
-    authorize: Any = Field(default=None, description="Logged; `purpose.code` must be one of the party's.")
 
 
 class SearchItem(_Shape):
@@ -104,29 +74,6 @@ class SearchItem(_Shape):
 class SearchMessage(_Shape):
     transaction_id: Id99
     search_request: Annotated[list[SearchItem], Field(min_length=1, max_length=MOST_REQUESTS)]
-
-
-class Frequency(_Shape):
-    """When to notify: the times are honoured, `frequency` is accepted but events are sent as they happen."""
-
-    start_time: Instant | None = None
-    end_time: Instant | None = None
-    frequency: Annotated[str, StringConstraints(pattern=r"^\S+( \S+){4,6}$", max_length=100)] | None = Field(
-        default=None, description="Cron expression; accepted, not honoured: notifications go out at once."
-    )
-
-
-class SubscribeCriteria(_Criteria):
-    """What is watched; what is not named here is rejected."""
-
-    version: str | None = Field(default=None, max_length=20, description="1.0.0, where it is given.")
-    reg_type: str | None = Field(default=None, max_length=200)
-    reg_event_type: Annotated[str, StringConstraints(max_length=200)]
-    frequency: Frequency | None = None
-    filter_type: Literal["idtype-value", "expression", "predicate"] = "expression"
-    filter: Any
-    notify_record_type: Annotated[str, StringConstraints(max_length=200)]
-    authorize: Any = None
 
 
 class SubscribeItem(_Shape):
@@ -172,7 +119,16 @@ class CallbackMessage(_Shape):
 
 class _Envelope(_Shape):
     signature: Annotated[str, StringConstraints(max_length=2000)] | None = Field(
-        default=None, description="Needed once the party has a key registered."
+        default=None,
+        description="""Needed once the party has a key registered. One line of text:
+
+`Signature: namespace="spdci", kidId="{sender_id}|{kid}|ed25519", algorithm="ed25519", created="1606970629",
+expires="1606970929", headers="(created) (expires) digest", signature="{base64}"`
+
+where the signature is Ed25519 over three lines joined by line feeds, `(created): 1606970629`, `(expires): 1606970929`
+and `digest: SHA-256={base64}`; the digest is that of `{"header": ..., "message": ...}` in the canonical JSON of
+RFC 8785 (names sorted, no blanks, UTF-8, whole numbers without fraction). `created` and `expires` are Unix seconds, a
+day apart at most. Answers and callbacks are signed alike, with the key of `/.well-known/jwks.json`.""",
     )
 
 
@@ -232,14 +188,24 @@ class AnswerEnvelope(BaseModel):
 
     signature: str
     header: dict[str, Any] = Field(description="message_id, message_ts, action, status, total_count, completed_count")
-    message: dict[str, Any] = Field(description="transaction_id, correlation_id and the responses")
+    message: dict[str, Any] = Field(
+        description="`transaction_id`, `correlation_id` and the responses. Records are of kind `Group` "
+        "(`group_identifier`, `group_type`, `place`, `group_head_info`, `group_size`, `member_list`, "
+        "`registration_date`, `last_updated`, `additional_attributes`) or `Member` (`member_identifier`, "
+        "`demographic_info`, `relationship_type`, `is_disabled`, `registration_date`, `last_updated`, "
+        "`additional_attributes`); names are masked, there are no ID numbers."
+    )
 
 
 class AckBody(BaseModel):
     ack_status: Literal["ACK", "NACK", "ERR"]
     timestamp: str
     correlation_id: str
-    error: dict[str, str] | None = Field(default=None, description="code and message")
+    error: dict[str, str] | None = Field(
+        default=None,
+        description="`code`, one of `err.…`, and `message`; with NACK it begins with the header's code, as in "
+        "`rjct.message_id.duplicate: …`.",
+    )
 
 
 class Acknowledgement(BaseModel):

@@ -52,6 +52,9 @@ async def _sender(
     if header.get("sender_id", party.body.sender_id) != party.body.sender_id:
         raise Refused(401, "err.sender_id.invalid", "the token is another sender's")
     _check_signature(exchange, party, envelope)
+    message = envelope.get("message")
+    if isinstance(message, dict) and "ciphertext" in message:  # its form is none of those that are read
+        raise Refused(422, "err.encryption.invalid", "encrypted messages are not read")
     return party
 
 
@@ -91,7 +94,7 @@ def _check_signature(exchange: Exchange, party: Party, envelope: dict[str, Any])
 async def take(
     pg: Pg, exchange: Exchange, party: Party, header: Header | CallbackHeader, action: str, count: int | None
 ) -> None:
-    """Take a message, once. Raises ``Rejected`` with the header's code; nothing is remembered of it then.
+    """Take a message, once. Raises ``Rejected`` with the header's code, or ``Refused``; nothing is remembered then.
 
     ``count``: how many requests it holds, where its kind can hold several.
     """
@@ -103,7 +106,8 @@ async def take(
     if not -FUTURE_SECONDS <= age <= OLDEST_SECONDS:
         raise Rejected("rjct.message_ts.invalid", "message_ts lies in the future or is older than a day")
     if header.receiver_id is not None and not exchange.is_called(header.receiver_id):
-        raise Rejected("err.receiver_id.invalid", "receiver_id is not this registry: its sender_id, or the host of it")
+        reason = "receiver_id is not this registry: its sender_id, or the host of it"
+        raise Refused(422, "err.receiver_id.invalid", reason)
     if isinstance(header, Header):
         _check_request(header, party, count)
     taken = await pg.fetchval(
@@ -120,9 +124,9 @@ async def take(
 def _check_request(header: Header, party: Party, count: int | None) -> None:
     _check_count(header.total_count, count)
     if header.is_msg_encrypted:
-        raise Rejected("err.encryption.invalid", "encrypted messages are not read")
+        raise Refused(422, "err.encryption.invalid", "encrypted messages are not read")
     if header.sender_uri is not None and not below(header.sender_uri, party.body.callback_uri):
-        raise Rejected("err.sender_uri.invalid", "sender_uri is not below the registered callback address")
+        raise Refused(422, "err.sender_uri.invalid", "sender_uri is not below the registered callback address")
 
 
 def _check_count(total: int | str, count: int | None) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from services.registry.exchange.attributes import ATTRIBUTES
-from services.registry.exchange.faults import Rejected
+from services.registry.exchange.faults import Refused, Rejected
 from services.registry.exchange.parties import Party
 from services.registry.exchange.queries import comparisons, read_query
 from services.registry.exchange.service import Exchange
@@ -18,7 +18,7 @@ EXHAUSTED = "err.request.too_many_requests"
 async def take(pg: Pg, exchange: Exchange, party: Party, queries: Iterable[tuple[str, Any]]) -> None:
     """Take the ID numbers in a message's queries from the party's quota; in the transaction that answers it.
 
-    Raises ``Rejected`` when it is used up: the message is not taken then, and takes nothing.
+    Raises ``Refused`` when it is used up: the message is not taken then, and takes nothing.
     """
     sought = sum(_sought(query_type, query) for query_type, query in queries)
     if not sought:
@@ -28,7 +28,7 @@ async def take(pg: Pg, exchange: Exchange, party: Party, queries: Iterable[tuple
     except Problem as problem:
         if problem.kind is not errors.TOO_MANY:
             raise
-        raise Rejected(EXHAUSTED, "the look-up quota of this hour is used up") from problem
+        raise Refused(429, EXHAUSTED, "the look-up quota of this hour is used up", problem.headers) from problem
 
 
 def _sought(query_type: str, query: Any) -> int:

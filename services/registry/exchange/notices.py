@@ -1,11 +1,13 @@
 """Notifications 通知: which subscribers a change concerns, and what they are told."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from services.registry.exchange import auditing, records, subscriptions
+from services.registry.exchange.faults import Rejected
 from services.registry.exchange.parties import Party, find
 from services.registry.exchange.queries import Every
 from services.registry.exchange.searching import read_records
@@ -14,6 +16,7 @@ from services.registry.exchange.statements import Statement
 from shared.contracts.base import rfc3339
 from shared.db import Pg
 
+logger = logging.getLogger("bangfu.registry.exchange")
 _AT_ONCE = 500
 _EVENTS_A_MESSAGE = 100
 _TAKE = """
@@ -45,7 +48,11 @@ async def due(pg: Pg, exchange: Exchange) -> Due:
         party = await find(pg, subscription["party_id"])
         if party is None:
             continue
-        ids = await _concerned(pg, exchange, party, subscription, taken)
+        try:
+            ids = await _concerned(pg, exchange, party, subscription, taken)
+        except Rejected:  # a release before read more
+            logger.error("the filter of subscription %s is not read any more", subscription["code"])
+            continue
         for first in range(0, len(ids), _EVENTS_A_MESSAGE):
             content = {
                 "code": str(subscription["code"]),

@@ -54,14 +54,13 @@ async def recognise(pg: Pg, client_id: str, secret: str) -> Party | None:
 async def add(pg: Pg, registry: Registry, caller: Caller, content: PartyIn) -> tuple[Party, str]:
     """A new party and its client secret. Raises 409 for a sender_id that is taken, 422 for foreign divisions."""
     await _check(pg, registry, caller, content)
-    client_id, plain, _ = new_secret()
-    secret = plain.partition(".")[2]
+    client_id, secret, digest = _credentials()
     party = Party(uuid7(), 1, client_id, content)
     with _sender_id_free():
         await pg.execute(
             "INSERT INTO exchange_party (id, version, sender_id, client_id, secret_sha256, body, divisions, status, "
             "recorded_at, changed_by) VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9)",
-            party.id, content.sender_id, client_id, hashlib.sha256(secret.encode()).hexdigest(),
+            party.id, content.sender_id, client_id, digest,
             content.model_dump_json(), content.divisions, content.status, registry.runtime.clock.now(), caller.key_id,
         )  # fmt: skip
     return party, secret
@@ -80,6 +79,26 @@ async def replace(pg: Pg, registry: Registry, caller: Caller, party_id: UUID, ex
             registry.runtime.clock.now(), caller.key_id,
         )  # fmt: skip
     return Party(old.id, old.version + 1, old.client_id, content)
+
+
+async def renew_secret(pg: Pg, registry: Registry, caller: Caller, party_id: UUID, expected: int) -> tuple[Party, str]:
+    """The party with another client secret; the one before is worth nothing from now on. Raises 404, 412."""
+    old = await managed(pg, registry, caller, party_id, lock=True)
+    check_version(old.version, expected)
+    _, secret, digest = _credentials()
+    await pg.execute(
+        "UPDATE exchange_party SET version = version + 1, secret_sha256 = $2, recorded_at = $3, changed_by = $4 "
+        "WHERE id = $1",
+        party_id, digest, registry.runtime.clock.now(), caller.key_id,
+    )  # fmt: skip
+    return Party(old.id, old.version + 1, old.client_id, old.body), secret
+
+
+def _credentials() -> tuple[str, str, str]:
+    """A client id, a secret, and the secret's digest."""
+    client_id, plain, _ = new_secret()
+    secret = plain.partition(".")[2]
+    return client_id, secret, hashlib.sha256(secret.encode()).hexdigest()
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from fastapi import Query, Request, Response
 
 from services.registry.commands import attempted, claim, command, complete
 from services.registry.context import Admin, RegistryDep
-from services.registry.exchange import auditing, parties
+from services.registry.exchange import auditing, parties, tasks
 from services.registry.exchange.parties import Party
-from services.registry.exchange.schemas import NewPartyOut, PartyIn, PartyOut
+from services.registry.exchange.schemas import CallbackOut, NewPartyOut, PartyIn, PartyOut
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
 from shared.http.etag import Expected, set_etag
 from shared.http.fields import Id
@@ -39,7 +39,7 @@ async def register_party(
                 mark_replayed(response)
                 return await parties.managed(pg, registry, caller, earlier.resource_id), None
             party, secret = await parties.add(pg, registry, caller, body)
-            await auditing.note_party(pg, registry, party, caller.key_id, registry.runtime.clock.now())
+            await auditing.note_party(pg, registry, party, "registered", caller.key_id, registry.runtime.clock.now())
             await complete(pg, key, party.id, party.version)
         return party, secret
 
@@ -92,9 +92,58 @@ async def replace_party(
     async def attempt() -> Party:
         async with command(registry.runtime) as pg:
             party = await parties.replace(pg, registry, caller, party_id, expected, body)
-            await auditing.note_party(pg, registry, party, caller.key_id, registry.runtime.clock.now())
+            await auditing.note_party(pg, registry, party, "changed", caller.key_id, registry.runtime.clock.now())
         return party
 
     party = await attempted(attempt)
     set_etag(response, party.version)
     return party.shown()
+
+
+@routes.post(
+    "/exchange/parties/{party_id}/secret",
+    operation_id="renew_exchange_party_secret",
+    summary="Another client secret 更换交换方密钥",
+    responses={**NOT_FOUND_RESPONSE, **VERSION_RESPONSES},
+)
+async def renew_party_secret(
+    party_id: Id, response: Response, caller: Admin, expected: Expected, registry: RegistryDep
+) -> NewPartyOut:
+    """For a secret that was lost or has leaked. The one before gets no tokens from now on; tokens already issued run
+    out within 15 minutes, or at once with `status: blocked`."""
+
+    async def attempt() -> tuple[Party, str]:
+        async with command(registry.runtime) as pg:
+            renewed = await parties.renew_secret(pg, registry, caller, party_id, expected)
+            now = registry.runtime.clock.now()
+            await auditing.note_party(pg, registry, renewed[0], "secret_issued", caller.key_id, now)
+        return renewed
+
+    party, secret = await attempted(attempt)
+    set_etag(response, party.version)
+    return NewPartyOut(**dict(party.shown()), client_secret=secret)
+
+
+@routes.get(
+    "/exchange/parties/{party_id}/callbacks",
+    operation_id="list_exchange_callbacks",
+    summary="Callbacks not delivered 未送达的回调",
+    responses=NOT_FOUND_RESPONSE,
+)
+async def list_callbacks(
+    party_id: Id,
+    request: Request,
+    response: Response,
+    query: Annotated[ListQuery, Query()],
+    caller: Admin,
+    registry: RegistryDep,
+) -> Page[CallbackOut]:
+    """What the party has not taken yet, and what was given up: why, and when it is tried again. Empty when all of it
+    was delivered."""
+    after = query.after(request)
+    async with registry.runtime.database.driver() as pg:
+        await parties.managed(pg, registry, caller, party_id)
+        found = await tasks.undelivered(pg, party_id, UUID(after[0]) if after else None, query.limit + 1)
+        count = await tasks.count_undelivered(pg, party_id) if query.count else None
+    kept, cursor = page_of(found, limit=query.limit, key=lambda row: [str(row.id)], request=request, response=response)
+    return Page[CallbackOut](items=list(kept), next_cursor=cursor, count=count)

@@ -8,22 +8,26 @@ over makes it another query.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Literal, TypeAlias
 
-from services.registry.exchange.attributes import ATTRIBUTES, IDENTIFIERS, Attribute
+from pydantic import TypeAdapter, ValidationError
+
+from services.registry.exchange.attributes import ATTRIBUTES, IDENTIFIERS, Attribute, ours_of
 from services.registry.exchange.faults import Rejected
+from shared.http.fields import Day, Instant
 from shared.idnumbers import normalised_id_number
 
 Operator = Literal["lt", "gt", "le", "ge", "eq", "ne", "in"]
-Value: TypeAlias = str | int | bool | date
+Value: TypeAlias = str | int | bool | date | datetime
 MOST_CONDITIONS = 100
 MOST_VALUES = 100
-_EXPRESSION: Mapping[str, Operator] = {
+EXPRESSION_OPERATORS: Mapping[str, Operator] = {
     "$lt": "lt", "$gt": "gt", "$lte": "le", "$le": "le", "$gte": "ge", "$ge": "ge", "$eq": "eq", "$ne": "ne",
     "$in": "in",
 }  # fmt: skip
-_PREDICATE: Mapping[str, Operator] = {"gt": "gt", "lt": "lt", "eq": "eq", "ge": "ge", "le": "le", "in": "in"}
+PREDICATE_OPERATORS: Mapping[str, Operator] = {"gt": "gt", "lt": "lt", "eq": "eq", "ge": "ge", "le": "le", "in": "in"}
+_DAY, _INSTANT = TypeAdapter[date](Day), TypeAdapter[datetime](Instant)
 _DIGITS = re.compile(r"-?[0-9]{1,9}")
 
 
@@ -104,9 +108,9 @@ def _predicate(items: list[Any]) -> Condition:
     """Elements in the order of ``seq_num``, all of which must hold."""
     if not items or not all(isinstance(item, dict) for item in items):
         raise Rejected("rjct.search_criteria.invalid", "a predicate is an array of objects")
-    numbers = [item.get("seq_num", 0) for item in items]
-    if not all(isinstance(number, int) for number in numbers):
-        raise Rejected("rjct.search_criteria.invalid", "seq_num is an integer")
+    numbers = [item.get("seq_num") or 0 for item in items]
+    if not all(isinstance(number, int | float) for number in numbers):
+        raise Rejected("rjct.search_criteria.invalid", "seq_num is a number")
     ordered = sorted(zip(numbers, items, strict=True), key=lambda pair: pair[0])
     return Every(tuple(_element(item) for _, item in ordered))
 
@@ -115,10 +119,11 @@ def _element(item: Mapping[str, Any]) -> Condition:
     """``not`` joins as *and not*; with one expression only it negates that one.
 
     ``or`` joins the two expressions of an element. Elements are joined by *and*: an ``or`` between two of them would
-    leave open how far it reaches among several, so it is refused rather than guessed.
+    leave open how far it reaches among several, so it is refused rather than guessed. Blanks, which published samples
+    send, say nothing.
     """
     _check_names(item, ("seq_num", "expression1", "condition", "expression2"))
-    first, word, other = item.get("expression1"), item.get("condition"), item.get("expression2")
+    first, word, other = (item.get(name) or None for name in ("expression1", "condition", "expression2"))
     if word not in (None, "and", "or", "not"):
         raise Rejected("rjct.filter.invalid", "a condition is one of and, or, not")
     one = _term(first)
@@ -137,9 +142,9 @@ def _term(term: Any) -> Condition:
         raise Rejected("rjct.filter.invalid", "an expression has attribute_name, operator and attribute_value")
     _check_names(term, ("attribute_name", "operator", "attribute_value"))
     operator = term.get("operator")
-    if not isinstance(operator, str) or operator not in _PREDICATE:
-        raise Rejected("rjct.filter.invalid", f"an operator is one of {', '.join(_PREDICATE)}")
-    return _compare(term.get("attribute_name"), _PREDICATE[operator], term["attribute_value"])
+    if not isinstance(operator, str) or operator not in PREDICATE_OPERATORS:
+        raise Rejected("rjct.filter.invalid", f"an operator is one of {', '.join(PREDICATE_OPERATORS)}")
+    return _compare(term.get("attribute_name"), PREDICATE_OPERATORS[operator], term["attribute_value"])
 
 
 def _inner(query: Mapping[str, Any]) -> Any:
@@ -152,20 +157,20 @@ def _inner(query: Mapping[str, Any]) -> Any:
     return inner
 
 
-def unknown_names(given: Iterable[str], known: Sequence[str]) -> bool:
-    """Whether there are others than those known; annotations of JSON-LD (``@type``) say nothing to us."""
-    return any(name not in known and not name.startswith("@") for name in given)
-
-
 def _check_names(given: Iterable[str], known: Sequence[str]) -> None:
-    if unknown_names(given, known):
+    """Only those known; annotations of JSON-LD (``@type``) say nothing to us."""
+    if any(name not in known and not name.startswith("@") for name in given):
         raise Rejected("rjct.filter.invalid", f"here are read only {', '.join(known)}")
 
 
 def _expression(node: Any) -> Condition:
     if not isinstance(node, dict) or not node:
         raise Rejected("rjct.search_criteria.invalid", "an expression is an object of attributes and $-operators")
-    return Every(tuple(_entry(name, value) for name, value in node.items()))
+    return _every([_entry(name, value) for name, value in node.items()])
+
+
+def _every(parts: Sequence[Condition]) -> Condition:
+    return parts[0] if len(parts) == 1 else Every(tuple(parts))
 
 
 def _entry(name: str, value: Any) -> Condition:
@@ -180,19 +185,22 @@ def _entry(name: str, value: Any) -> Condition:
         return _compare(name, "eq", value)
     if not value:
         raise Rejected("rjct.filter.invalid", "an attribute needs an operator")
-    return Every(tuple(_operation(name, operator, operand) for operator, operand in value.items()))
+    return _every([_operation(name, operator, operand) for operator, operand in value.items()])
 
 
 def _operation(name: str, operator: str, operand: Any) -> Condition:
     if operator == "$not":
         return Not(_entry(name, operand))
-    if operator not in _EXPRESSION:
-        raise Rejected("rjct.filter.invalid", f"an operator is one of {', '.join(_EXPRESSION)}, $and, $or, $not")
-    return _compare(name, _EXPRESSION[operator], operand)
+    if operator not in EXPRESSION_OPERATORS:
+        raise Rejected(
+            "rjct.filter.invalid", f"an operator is one of {', '.join(EXPRESSION_OPERATORS)}, $and, $or, $not"
+        )
+    return _compare(name, EXPRESSION_OPERATORS[operator], operand)
 
 
 def _compare(name: Any, operator: Operator, value: Any) -> Compare:
-    attribute = ATTRIBUTES.get(name) if isinstance(name, str) else None
+    ours = ours_of(name) if isinstance(name, str) else ""
+    attribute = ATTRIBUTES.get(ours)
     if attribute is None:
         raise Rejected("rjct.filter.invalid", f"an attribute is one of {', '.join(ATTRIBUTES)}")
     exact = attribute.kind in ("secret", "truth") or len(attribute.columns) > 1
@@ -201,7 +209,7 @@ def _compare(name: Any, operator: Operator, value: Any) -> Compare:
     given = value if operator == "in" and isinstance(value, list) else [value]
     if not 1 <= len(given) <= MOST_VALUES:
         raise Rejected("rjct.filter.invalid", f"in takes 1 to {MOST_VALUES} values")
-    return Compare(str(name), operator, tuple(_value(attribute, item) for item in given))
+    return Compare(ours, operator, tuple(_value(attribute, item) for item in given))
 
 
 def _value(attribute: Attribute, value: Any) -> Value:
@@ -212,11 +220,23 @@ def _value(attribute: Attribute, value: Any) -> Value:
     if kind == "integer" and isinstance(value, int | str) and not isinstance(value, bool):
         if _DIGITS.fullmatch(str(value)):
             return int(value)
-    elif kind == "day" and isinstance(value, str):
-        try:
-            return date.fromisoformat(value[:10])
-        except ValueError as error:
-            raise Rejected("rjct.filter.invalid", "a day is written YYYY-MM-DD") from error
+    elif kind in ("day", "instant") and isinstance(value, str):
+        return _day(value) if kind == "day" else _instant(value)
     elif kind in ("text", "secret") and isinstance(value, str) and 0 < len(value) <= 100:
         return normalised_id_number(value) if kind == "secret" else value
     raise Rejected("rjct.filter.invalid", "a value is not of its attribute's type")
+
+
+def _day(text: str) -> date:
+    """A day, or the day of an instant as it is written there."""
+    try:
+        return _DAY.validate_python(text if len(text) == 10 else _INSTANT.validate_python(text).date())
+    except ValidationError as error:
+        raise Rejected("rjct.filter.invalid", "a day is written YYYY-MM-DD") from error
+
+
+def _instant(text: str) -> datetime:
+    try:
+        return _INSTANT.validate_python(text)
+    except ValidationError as error:
+        raise Rejected("rjct.filter.invalid", "an instant is written as in RFC 3339, with its offset") from error

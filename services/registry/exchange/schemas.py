@@ -7,6 +7,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from shared.contracts.base import Instant
 from shared.errors import unfit
 from shared.http.fields import Division, Name
 
@@ -83,8 +84,19 @@ class NewPartyOut(PartyOut):
     """A party just registered."""
 
     client_secret: str | None = Field(
-        description="Shown this once only 仅显示一次; null where the request is repeated."
+        description="Shown this once only 仅显示一次; null where the request is repeated: then draw another."
     )
+
+
+class CallbackOut(BaseModel):
+    """A callback that is still to be made, or was given up 未送达的回调."""
+
+    id: UUID = Field(description="Its `message_id`.")
+    action: str = Field(description="`on-search`, `on-subscribe`, `on-unsubscribe`, `txn-on-status` or `notify`.")
+    attempts: int = Field(description="How often it was tried 次数.")
+    failure: str | None = Field(description="Why it was not taken the last time 失败原因.")
+    due_at: Instant = Field(description="When it is tried, or was last due 下次时间.")
+    given_up_at: Instant | None = Field(description="When it was given up, after almost three days 放弃时间.")
 
 
 class TokenOut(BaseModel):

@@ -5,18 +5,13 @@ from typing import Any
 from uuid import UUID
 
 from services.registry.exchange import auditing, changes, records
-from services.registry.exchange.attributes import ATTRIBUTES
-from services.registry.exchange.envelope import (
-    Entity,
-    Page,
-    SearchCriteria,
-    SearchItem,
-    SearchMessage,
-    SubscribeCriteria,
-)
+from services.registry.exchange.attributes import ATTRIBUTES, ours_of
+from services.registry.exchange.budgets import Budget
+from services.registry.exchange.criteria import Entity, Page, SearchCriteria, SubscribeCriteria
+from services.registry.exchange.envelope import SearchItem, SearchMessage
 from services.registry.exchange.faults import Rejected
 from services.registry.exchange.parties import Party
-from services.registry.exchange.queries import read_query, unknown_names
+from services.registry.exchange.queries import read_query
 from services.registry.exchange.service import VERSION, Exchange
 from services.registry.exchange.statements import Statement
 from services.registry.households import reading
@@ -36,9 +31,10 @@ async def answer(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The message that answers a search, and its responses."""
     seen: set[str] = set()
+    budget = Budget()
     responses: list[dict[str, Any]] = []
     for item in message.search_request:
-        responses.append(await _response(pg, exchange, party, item, seen))
+        responses.append(await _response(pg, exchange, party, item, seen, budget))
         seen.add(item.reference_id)
     return _message(message, correlation_id, responses), responses
 
@@ -67,14 +63,16 @@ def _begun(exchange: Exchange, item: SearchItem) -> dict[str, Any]:
     return response if item.locale is None else {**response, "locale": item.locale}
 
 
-async def _response(pg: Pg, exchange: Exchange, party: Party, item: SearchItem, seen: set[str]) -> dict[str, Any]:
+async def _response(
+    pg: Pg, exchange: Exchange, party: Party, item: SearchItem, seen: set[str], budget: Budget
+) -> dict[str, Any]:
     response = _begun(exchange, item)
     try:
         if item.reference_id in seen:
             raise Rejected("rjct.reference_id.duplicate", "another request of the message has this reference_id")
         if (item.timestamp - exchange.now()).total_seconds() > 300:
             raise Rejected("rjct.timestamp.invalid", "the timestamp lies in the future")
-        found = await _found(pg, exchange, party, item.search_criteria)
+        found = await _found(pg, exchange, party, item.search_criteria, budget)
     except Rejected as error:
         return {**response, "status": "rjct", "status_reason_code": error.code, "status_reason_message": error.message}
     return {**response, "status": "succ", **found}
@@ -97,7 +95,7 @@ def check_criteria(criteria: SearchCriteria | SubscribeCriteria) -> None:
     A version, a kind of registry (by its plain name or as ``ns:…:TYPE``), or what is not read here at all: to read over
     it would be to answer another question.
     """
-    if unknown_names(criteria.model_extra or (), ()):
+    if criteria.says_more():
         raise Rejected("rjct.search_criteria.invalid", "the criteria state what is not read here")
     if criteria.version not in (None, VERSION):
         raise Rejected("rjct.search_criteria.invalid", f"version {VERSION} is spoken here")
@@ -110,7 +108,7 @@ def plain(name: str) -> str:
     return name.rpartition(":")[2]
 
 
-async def _found(pg: Pg, exchange: Exchange, party: Party, criteria: SearchCriteria) -> dict[str, Any]:
+async def _found(pg: Pg, exchange: Exchange, party: Party, criteria: SearchCriteria, budget: Budget) -> dict[str, Any]:
     check_criteria(criteria)
     if criteria.reg_event_type is not None and plain(criteria.reg_event_type) not in _EVENTS:
         raise Rejected("rjct.search_criteria.invalid", f"event types are {', '.join(_EVENTS)}")
@@ -118,6 +116,8 @@ async def _found(pg: Pg, exchange: Exchange, party: Party, criteria: SearchCrite
     condition = read_query(criteria.query_type, criteria.query)
     entity: Entity = criteria.response_entity
     page = criteria.pagination or Page(page_size=MOST_ROWS)
+    if page.says_more():
+        raise Rejected("rjct.pagination.invalid", "here are read only page_size, page_number")
     if page.page_size > MOST_ROWS:
         raise Rejected("rjct.pagination.invalid", f"page_size is at most {MOST_ROWS}")
     offset = (page.page_number - 1) * page.page_size
@@ -125,8 +125,10 @@ async def _found(pg: Pg, exchange: Exchange, party: Party, criteria: SearchCrite
         raise Rejected("rjct.search.too_many_records_found", f"no more than {DEEPEST} records can be paged through")
     statement = Statement(entity, exchange.registry.vault, party.body.divisions)
     sql = statement.find(condition, _order(criteria, entity), page.page_size, offset)
+    budget.begin(condition)
     row = await pg.fetchrow(sql, *statement.arguments)
     assert row is not None  # an aggregate without grouping always has a row
+    budget.spend(len(row["ids"]))
     await auditing.note_told(pg, exchange, party, entity, row["ids"], operation="looked_up", purpose=purpose)
     return {
         "data": {
@@ -139,13 +141,20 @@ async def _found(pg: Pg, exchange: Exchange, party: Party, criteria: SearchCrite
     }
 
 
+def _sortable(entity: Entity) -> Sequence[str]:
+    """By what records of a kind can be sorted: a household has several members."""
+    return [name for name, one in ATTRIBUTES.items() if one.sortable and not (one.member and entity == "Group")]
+
+
 def _order(criteria: SearchCriteria, entity: Entity) -> list[tuple[str, bool]]:
     order = []
     for key in criteria.sort or []:
-        attribute = ATTRIBUTES.get(key.attribute_name)
-        if attribute is None or not attribute.sortable or (attribute.member and entity == "Group"):
-            raise Rejected("rjct.sort.invalid", "not an attribute that these records can be sorted by")
-        order.append((key.attribute_name, key.sort_order == "desc"))
+        name = ours_of(key.attribute_name)
+        if key.says_more():
+            raise Rejected("rjct.sort.invalid", "here are read only attribute_name, sort_order")
+        if name not in _sortable(entity):
+            raise Rejected("rjct.sort.invalid", f"these records are sorted by {', '.join(_sortable(entity))}")
+        order.append((name, key.sort_order == "desc"))
     return order
 
 

@@ -1,15 +1,14 @@
 """Subscriptions 订阅: made, ended, and what each has to be told."""
 
 import json
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, cast, get_args
 from uuid import UUID
 
-import asyncpg
-
 from services.registry.exchange import changes
+from services.registry.exchange.criteria import Entity, SubscribeCriteria
 from services.registry.exchange.envelope import (
-    Entity,
-    SubscribeCriteria,
     SubscribeItem,
     SubscribeMessage,
     UnsubscribeMessage,
@@ -28,6 +27,14 @@ from shared.ids import uuid7
 SEALED = "exchange_filter"
 """What the vault knows sealed filters by."""
 _ENTITIES = get_args(Entity)
+_END_WHAT_IS_OVER = """
+UPDATE exchange_subscription SET ended_at = ends_at
+WHERE party_id = $1 AND content = $2 AND ended_at IS NULL AND ends_at <= $3"""
+"""Who subscribed until a time may subscribe again after it."""
+_HELD = "SELECT code FROM exchange_subscription WHERE party_id = $1 AND content = $2 AND ended_at IS NULL"
+_RUNNING = """
+SELECT code FROM exchange_subscription
+WHERE code = ANY($1::uuid[]) AND ended_at IS NULL AND (ends_at IS NULL OR ends_at > $2)"""
 
 
 def condition_of(vault: Vault, code: UUID, sealed: bytes) -> Condition:
@@ -77,21 +84,28 @@ async def _begin(pg: Pg, exchange: Exchange, party: Party, item: SubscribeItem) 
         raise Rejected("rjct.notify_details.invalid", "the subscription would be over before it begins")
     code, vault = uuid7(), exchange.registry.vault
     stored = json.dumps({"type": criteria.filter_type, "filter": criteria.filter}, sort_keys=True, ensure_ascii=False)
-    try:
-        async with pg.transaction():
-            # callback is empty: notices go where the party is called back when they are made, as it is registered then
-            await pg.execute(
-                "INSERT INTO exchange_subscription (code, party_id, event_type, record_type, filter, content, "
-                "callback, starts_at, ends_at, created_at) VALUES ($1, $2, $3, $4, $5, $6, '', $7, $8, $9)",
-                code, party.id, event, entity, vault.seal(stored, SEALED, code),
-                vault.index(f"{event} {entity} {stored}", "content"), start, end, now,
-            )  # fmt: skip
-    except asyncpg.UniqueViolationError as error:
-        raise Rejected("rjct.event.already_subscribed", "the same is subscribed to already") from error
+    content = vault.index(f"{event} {entity} {stored}", "content")
+    await pg.execute(_END_WHAT_IS_OVER, party.id, content, now)
+    # callback is empty: notices go where the party is called back when they are made, as it is registered then
+    made = await pg.fetchval(
+        "INSERT INTO exchange_subscription (code, party_id, event_type, record_type, filter, content, "
+        "callback, starts_at, ends_at, created_at) VALUES ($1, $2, $3, $4, $5, $6, '', $7, $8, $9) "
+        "ON CONFLICT DO NOTHING RETURNING true",
+        code, party.id, event, entity, vault.seal(stored, SEALED, code), content, start, end, now,
+    )  # fmt: skip
+    if not made:
+        held = await pg.fetchval(_HELD, party.id, content)
+        raise Rejected("rjct.event.already_subscribed", f"the same is subscribed to already, by the code {held}")
     return {
         "code": str(code), "status": "subscribe", "timestamp": rfc3339(now), "reg_type": REG_TYPE,
         "reg_event_type": event, "notify_record_type": entity,
     }  # fmt: skip
+
+
+async def as_they_stand(pg: Pg, told: Sequence[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
+    """Subscriptions as they were told when they were made, with their status of today."""
+    running = {str(row["code"]) for row in await pg.fetch(_RUNNING, [UUID(each["code"]) for each in told], now)}
+    return [{**each, "status": "subscribe" if each["code"] in running else "unsubscribe"} for each in told]
 
 
 def _kinds(party: Party, criteria: SubscribeCriteria) -> tuple[str, Entity]:
@@ -103,6 +117,8 @@ def _kinds(party: Party, criteria: SubscribeCriteria) -> tuple[str, Entity]:
         raise Rejected("rjct.notify_details.invalid", f"record types are {', '.join(_ENTITIES)}")
     try:
         check_criteria(criteria)
+        if criteria.frequency is not None and criteria.frequency.says_more():
+            raise Rejected("rjct.notify_details.invalid", "here are read only start_time, end_time, frequency")
         purpose_of(party, criteria.authorize)
         _filter(criteria.filter_type, criteria.filter)
     except Rejected as error:

@@ -11,15 +11,20 @@ from uuid import UUID
 from services.registry.exchange import callbacks, notices, parties, searching, transactions
 from services.registry.exchange.envelope import SearchMessage
 from services.registry.exchange.parties import Party
+from services.registry.exchange.schemas import CallbackOut
 from services.registry.exchange.service import Exchange
 from shared.db import AWAY, CONTENDED, Pg
 from shared.ids import uuid7
 
 logger = logging.getLogger("bangfu.registry.exchange")
-PAUSES = tuple(timedelta(seconds=seconds) for seconds in (10, 30, 120, 600, 3600))
-"""Between one attempt and the next; after the last of them a callback is given up."""
+PAUSES = tuple(
+    timedelta(seconds=seconds) for seconds in (10, 30, 120, 600, 3600, 4 * 3600, 12 * 3600, 24 * 3600, 24 * 3600)
+)
+"""Between one attempt and the next; after the last of them a callback is given up. A party may be away for a weekend:
+what it is not notified of it does not hear of.
+"""
 _LEASE = timedelta(seconds=60)
-_LONGEST = timedelta(hours=2)
+_LONGEST = timedelta(hours=48)
 """No callback is put off for so long."""
 _AT_ONCE = 10
 _OF_ONE_PARTY = 5
@@ -180,18 +185,41 @@ async def _composed(pg: Pg, exchange: Exchange, party: Party, task: Any) -> dict
     return exchange.signed(header, message)
 
 
+async def undelivered(pg: Pg, party_id: UUID, after: UUID | None, limit: int) -> list[CallbackOut]:
+    """A party's callbacks that are to be made yet or were given up, in the order in which they came up."""
+    rows = await pg.fetch(
+        "SELECT id, action, attempts, failure, due_at, failed_at AS given_up_at FROM exchange_task "
+        "WHERE party_id = $1 AND id > $2 ORDER BY id LIMIT $3",
+        party_id,
+        after or UUID(int=0),
+        limit,
+    )
+    return [CallbackOut(**dict(row)) for row in rows]
+
+
+async def count_undelivered(pg: Pg, party_id: UUID) -> int:
+    """How many there are of them."""
+    found: int = await pg.fetchval("SELECT count(*) FROM exchange_task WHERE party_id = $1", party_id)
+    return found
+
+
 async def _again(pg: Pg, exchange: Exchange, task: Any, failure: str) -> None:
     if task["attempts"] > len(PAUSES):
         await _give_up(pg, exchange, task, failure)
         return
+    logger.warning("callback %s to party %s failed: %s", task["id"], task["party_id"], failure)
     due = exchange.now() + PAUSES[task["attempts"] - 1]
     await pg.execute("UPDATE exchange_task SET due_at = $2, failure = $3 WHERE id = $1", task["id"], due, failure)
 
 
 async def _give_up(pg: Pg, exchange: Exchange, task: Any, failure: str) -> None:
-    await pg.execute(
-        "UPDATE exchange_task SET failed_at = $2, failure = $3, sealed = NULL WHERE id = $1",
-        task["id"],
-        exchange.now(),
-        failure,
-    )
+    logger.error("callback %s to party %s is given up: %s", task["id"], task["party_id"], failure)
+    async with pg.transaction():
+        await pg.execute(
+            "UPDATE exchange_task SET failed_at = $2, failure = $3, sealed = NULL WHERE id = $1",
+            task["id"],
+            exchange.now(),
+            failure,
+        )
+        if task["request_id"] is not None:
+            await transactions.give_up(pg, exchange, task["request_id"])

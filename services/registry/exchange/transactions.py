@@ -9,6 +9,7 @@ from services.registry.exchange import auditing
 from services.registry.exchange.envelope import StatusMessage
 from services.registry.exchange.parties import Party
 from services.registry.exchange.service import Exchange
+from services.registry.exchange.subscriptions import as_they_stand
 from shared.contracts.base import rfc3339
 from shared.db import Pg
 
@@ -59,9 +60,17 @@ async def complete(pg: Pg, exchange: Exchange, request_id: UUID, outcomes: Seque
     )
 
 
+async def give_up(pg: Pg, exchange: Exchange, request_id: UUID) -> None:
+    """A request that was acknowledged will not be answered any more: nothing of it is pending."""
+    row = await pg.fetchrow("SELECT * FROM exchange_request WHERE id = $1 AND answered_at IS NULL", request_id)
+    if row is not None:
+        reason = {"status": "rjct", "status_reason_message": "it could not be answered; ask again"}
+        await complete(pg, exchange, request_id, [{**each, **reason} for each in _outcomes(row)])
+
+
 def _bare(outcome: dict[str, Any]) -> dict[str, Any]:
     """How a request went, without the records it was answered with."""
-    return {name: value for name, value in outcome.items() if name not in ("data", "subscriptions")}
+    return {name: value for name, value in outcome.items() if name != "data"}
 
 
 async def status(
@@ -81,6 +90,9 @@ async def status(
     found = [outcome for row in rows for outcome in _outcomes(row)]
     if asked.attribute_type == "reference_id_list":
         found = [outcome for outcome in found if outcome.get("reference_id") in values]
+    for outcome in found:
+        if "subscriptions" in outcome:
+            outcome["subscriptions"] = await as_they_stand(pg, outcome["subscriptions"], exchange.now())
     if not found:
         found = [_rejection(exchange, message, "no such request of this party", "rjct.reference_id.invalid")]
     transaction_id = rows[0]["transaction_id"] if rows else message.transaction_id
