@@ -213,9 +213,23 @@ async def test_problems_speak_chinese_unless_asked_for_english(client: httpx.Asy
     english = await client.post("/v1/things", json={}, headers={"Accept-Language": "en-GB,en;q=0.9"})
     assert chinese.json()["errors"][0]["message"] == "必填"
     assert english.json()["errors"][0]["message"] == "required"
+    for accepted, language in (
+        ("fr, en;q=0.5", "en"), ("en;q=0.8,zh;q=0.9", "zh-CN"), ("zh;q=0.1, EN-us ; q=1.0", "en"),
+        ("de, *;q=0.1", "zh-CN"), ("en;q=0", "zh-CN"), ("en, zh", "en"), ("zh, en", "zh-CN"),
+        ("en;q=x;", "zh-CN"), (",;,", "zh-CN"),
+    ):  # fmt: skip
+        answer = await client.get("/v1/nothing", headers={"Accept-Language": accepted})
+        assert answer.headers["content-language"] == language, accepted
     page = await client.get("/problems/invalid_request")
     assert page.status_code == 200
     assert "请求内容不符合要求" in page.text
+
+
+async def test_what_a_key_opens_no_browser_and_no_proxy_keeps(client: httpx.AsyncClient) -> None:
+    for path in ("/v1/things", "/v1/things?size=x", "/v1/nothing"):
+        assert (await client.get(path)).headers["cache-control"] == "no-store", path
+    del client.headers["Authorization"]
+    assert "cache-control" not in (await client.get("/problems/not_found")).headers
 
 
 # Keys
