@@ -6,7 +6,7 @@ A row is a member of a household; columns of the household are filled on its fir
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 from services.registry.imports.sheets.headers import plain
 from shared.faults import Language
@@ -165,6 +165,15 @@ COLUMNS: tuple[Column, ...] = (
     Column("errors", ERRORS["zh"], "aside", "text", (), (ERRORS["en"],)),
 )  # fmt: skip
 """In the order of the template. Names of the national register and of common forms are synonyms."""
+
+
+EXAMPLE: Mapping[str, Any] = {
+    "county": "西峡县", "township": "西坪镇", "village": "下营村", "standing": "未脱贫", "registered_on": "2014-05-01",
+    "cause": "因病", "welfare": "低保", "name": "测试甲", "relation": "户主", "id_number": "411399196803120018",
+    "ethnicity": "汉族", "employable": "普通劳动力", "health": "长期慢性病", "phone": "13800000000",
+    "income_year": "2018", "wages_fen": 12000, "education": "小学", "resident_medical": "是",
+}  # fmt: skip
+"""What the template's example row says: nobody real, and passed over where a clerk leaves it in."""
 
 
 @cache

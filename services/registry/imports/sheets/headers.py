@@ -37,9 +37,10 @@ def find(rows: Sequence[tuple[int, Sequence[object]]], known: Collection[str]) -
     most = ENOUGH - 1
     above: Sequence[object] = ()
     for row, cells in rows:
-        names = _names(cells)
-        if _known(names, known) >= ENOUGH:
-            whole = _completed(names, _names(above), known)
+        names, upper = _names(cells), _names(above)
+        own = _known(names, known)
+        if own >= ENOUGH or (own and _known(upper, known) >= ENOUGH):
+            whole = _completed(names, upper, known)
             score = _known(whole, known)
             if score > most:
                 best, most = Header(row, whole), score
