@@ -7,6 +7,13 @@ from fastapi import FastAPI
 from starlette.responses import JSONResponse
 
 _UNDECLARED_BY_US = ("HTTPValidationError", "ValidationError")
+_OF_BODIES = {
+    "408": "The body stalled 请求体发送超时",
+    "413": "Too large 请求过大",
+    "415": "Another media type or encoding 不支持的内容类型",
+}
+"""What every operation that takes a body may answer (``shared.http.limits``)."""
+_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
 
 
 def install_openapi(app: FastAPI, issuer: str | None) -> None:
@@ -30,6 +37,8 @@ def install_openapi(app: FastAPI, issuer: str | None) -> None:
 def _tidied(document: dict[str, Any]) -> dict[str, Any]:
     for path in document["paths"].values():
         for operation in path.values():
+            for status, description in _OF_BODIES.items() if "requestBody" in operation else ():
+                operation["responses"].setdefault(status, {"description": description, "content": {**_PROBLEM}})
             for status, response in operation["responses"].items():
                 content = response.get("content", {})
                 if status[0] in "45" and "application/problem+json" in content:

@@ -297,7 +297,7 @@ def test_totals_notes_and_repeated_headers_are_passed_over() -> None:
 def test_a_day_numbers_of_columns_and_stray_cells_are_no_members() -> None:
     """Each of these would be a member without a name of the household above, which would be refused for it."""
     header = (*HEADER, "内部批次")
-    rows = [
+    rows: list[list[Any]] = [
         [str(number) for number in range(1, 12)],
         [1, 2, 3, 4],
         ["①", "②", "③"],

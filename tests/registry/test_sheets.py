@@ -201,8 +201,17 @@ async def test_lines_of_json() -> None:
 
 @pytest.mark.parametrize("epoch", [1900, 1904])
 async def test_old_workbooks(epoch: int) -> None:
-    rows = [["花名册"], HEADER, ["测试甲", "411399196803120018", DAY, 12_000.5], ["测试乙", 4.1139919680312e17, "", 3]]
-    sheets = {"说明": [["填写说明"]], "旧": [HEADER, ROW], "花名册": [*rows, [], ["合计", "", "", 12_003.5]]}
+    rows: list[Any] = [
+        ["花名册"],
+        HEADER,
+        ["测试甲", "411399196803120018", DAY, 12_000.5],
+        ["测试乙", 4.1139919680312e17, "", 3],
+    ]
+    sheets: dict[str, list[Any]] = {
+        "说明": [["填写说明"]],
+        "旧": [HEADER, ROW],
+        "花名册": [*rows, [], ["合计", "", "", 12_003.5]],
+    }
     reading, found = await read(old_workbook(sheets, hidden=["旧"], epoch=epoch))
     assert (reading.format, reading.header) == ("xls", Header(2, HEADER))
     assert found == [(3, rows[2]), (4, rows[3])]
