@@ -236,12 +236,22 @@ async def answer(request: Request, error: Exception) -> Response:
     problem = problem_of(error)
     if problem is not None and problem.kind is errors.METHOD_NOT_ALLOWED:
         problem.headers = {**problem.headers, "Allow": _allowed(request)}
+    if problem is not None and problem.kind in (errors.UNAUTHENTICATED, errors.FORBIDDEN):
+        _log_denial(request, problem.kind)
     if problem is None:
         logger.error("unhandled %s on %s", type(error).__name__, _address(request), exc_info=error)
         problem = Problem(errors.INTERNAL)
     elif problem.kind.status >= 500:
         logger.warning("%s: %s", problem.kind.code, type(error).__name__)
     return problem_response(request, problem)
+
+
+def _log_denial(request: Request, kind: ProblemKind) -> None:
+    """Who was denied what (ASVS 16.3.2): the route and not the address, a key's id and never what was shown as one."""
+    route = getattr(request.scope.get("route"), "path", "none")
+    caller = getattr(request.state, "caller", None)
+    by = "nobody we know" if caller is None else caller.key_id
+    logger.info("denied, %s: %s %s by %s", kind.code, request.method, route, by)
 
 
 def install(app: FastAPI, kinds: Sequence[ProblemKind]) -> None:

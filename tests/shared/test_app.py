@@ -245,6 +245,20 @@ async def test_keys_open_what_their_roles_allow(app: FastAPI) -> None:
         assert (await client.post("/v1/things", json=GOOD)).headers["www-authenticate"] == "Bearer"
 
 
+async def test_the_log_tells_who_was_denied_what(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="bangfu.http")
+    reader, key = await give_key(app, "reader")
+    async with client_of(app, reader) as client:
+        problem(await client.post("/v1/things", json=GOOD), 403, "forbidden")
+        stranger = {"Authorization": f"Bearer {reader}x"}
+        problem(await client.get("/v1/things", headers=stranger), 401, "unauthenticated")
+        assert (await client.get("/v1/things")).status_code == 200
+    assert [each.getMessage() for each in caplog.records if each.name == "bangfu.http"] == [
+        f"denied, forbidden: POST /v1/things by {key.id}",
+        "denied, unauthenticated: GET /v1/things by nobody we know",
+    ]
+
+
 async def test_expired_and_revoked_keys_are_refused(app: FastAPI) -> None:
     past = datetime.now(UTC) - timedelta(seconds=1)
     expired, _ = await give_key(app, "reader", expires_at=past)
