@@ -171,6 +171,8 @@ def test_no_header_means_two_columns_and_every_pointer_finds_its_own() -> None:
     names = [plain(name) for column in COLUMNS for name in (column.label_zh, *column.synonyms)]
     assert len(names) == len(set(names))
     assert by_header()[plain("*身份证 号码（18位）")].name == "id_number"
+    assert by_header()[plain("10、身份证号码")].name == by_header()[plain("（3）公民身份证号码")].name == "id_number"
+    assert plain("2017.人均纯收入") not in by_header()  # a year is no number before a name
     assert of_pointer("/members/3/attributes/work") == (by_name()["work_place"], 3)
     assert of_pointer("/incomes/0/transfers/dibao_fen") == (by_name()["dibao_fen"], None)
     assert of_pointer("/members") == (by_name()["relation"], None)
@@ -288,10 +290,13 @@ def test_totals_notes_and_repeated_headers_are_passed_over() -> None:
         ["小计", 3],
         ["", ""],
         wife(),
+        ["下营村小计：", "", "", "", 3],
+        ["共1户2人"],
     ]
     groups, grouper = grouped(rows)
     assert [[number for number, _ in group.rows] for group in groups] == [[2, 8]]
-    assert grouper.passed == [(3, "header_again"), (4, "total_row"), (5, "footer_row"), (6, "total_row")]
+    totals = [(row, "total_row") for row in (6, 9, 10)]
+    assert grouper.passed == [(3, "header_again"), (4, "total_row"), (5, "footer_row"), *totals]
 
 
 def test_a_day_numbers_of_columns_and_stray_cells_are_no_members() -> None:

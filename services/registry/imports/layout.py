@@ -14,7 +14,7 @@ from services.registry.imports.values import EthnicityCodes, Parser, Vocabulary,
 from shared.faults import Fault, fault
 
 _DAY_ALONE = re.compile(r"(?:19|20)[0-9]{2}年(?:[0-9]{1,2}月)?(?:[0-9]{1,2}[日号])?")
-_TOTALS = ("合计", "小计", "总计", "共计", "累计", "本页合计")
+_TOTALS = re.compile(r"(?:合计|小计|总计|共计|累计|本页合计|共[0-9]+[户人]).*|.{1,20}(?:合计|小计|总计)[:0-9]*")
 _FOOTERS = ("填表", "制表", "审核", "填报", "负责人", "单位盖章", "注:", "备注:", "说明:", "日期:", "时间:",
             "联系人:", "联系电话:")  # fmt: skip
 _NUMBERED = 3
@@ -157,7 +157,7 @@ def passed_over(cells: Sequence[Cell], layout: Layout) -> str | None:
 
 def _aside(said: str, cells: Sequence[Cell], header: Header) -> str | None:
     """Why a row that begins with some words is no data."""
-    if said.startswith(_TOTALS):
+    if _TOTALS.fullmatch(said):
         return "total_row"
     footer, day = said.startswith(_FOOTERS), _DAY_ALONE.fullmatch(said)
     if not footer and not day and str(cells[0]).strip() not in header.names:

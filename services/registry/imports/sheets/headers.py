@@ -11,6 +11,7 @@ ENOUGH = 2
 """Names that must be known for a row to be the header."""
 
 _BRACKETED = re.compile(r"[(\[【〔][^)\]】〕]*[)\]】〕]")
+_NUMBERED = re.compile(r"^\s*[0-9]{1,2}[.、)]")
 _LEFT_OUT = re.compile(r"[\s*:：、,，。._\-/]+")
 
 
@@ -23,9 +24,9 @@ class Header:
 
 
 def plain(name: str) -> str:
-    """A column name without what clerks add to it: spaces, stars, units and remarks in brackets."""
-    text = unicodedata.normalize("NFKC", name)
-    return _LEFT_OUT.sub("", _BRACKETED.sub("", text)).lower()
+    """A column name without what clerks add to it: spaces, stars, a number before it, units and remarks in brackets."""
+    text = _BRACKETED.sub("", unicodedata.normalize("NFKC", name))
+    return _LEFT_OUT.sub("", _NUMBERED.sub("", text)).lower()
 
 
 def find(rows: Sequence[tuple[int, Sequence[object]]], known: Collection[str]) -> Header | None:
