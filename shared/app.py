@@ -33,7 +33,7 @@ from shared.http.idempotency import Fingerprint, plain_fingerprint
 from shared.http.limits import Limits
 from shared.http.pagination import Cursors
 from shared.http.shortcuts import Shortcut, Shortcuts
-from shared.openapi import install_openapi
+from shared.openapi import EXTENSIBLE, install_openapi
 from shared.relay import Relay
 from shared.settings import Settings
 from shared.telemetry import Telemetry
@@ -183,7 +183,7 @@ def _tokens(runtime: Runtime) -> list[Authenticator]:
 
 def _marked(description: str, settings: Settings) -> str:
     mark = "**演示数据 demonstration data: people and figures are invented.**\n\n" if settings.demonstration else ""
-    return mark + description
+    return f"{mark}{description}\n\n{EXTENSIBLE}"
 
 
 def _lifespan(

@@ -1,6 +1,8 @@
 """OpenAPI as generators want it: 3.1, problem details declared as what they are, and 3.0 for old generators."""
 
 import copy
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,7 +15,18 @@ _OF_BODIES = {
     "415": "Another media type or encoding 不支持的内容类型",
 }
 """What every operation that takes a body may answer (``shared.http.limits``)."""
+EXTENSIBLE = (
+    "Enumerations may grow: take a value that you do not know as unknown. 枚举取值可能增加,遇到未知取值请按未知处理。"
+)
+"""Said once of every document, not of each of its enumerations."""
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
+
+
+def json_lines(said: str, example: Mapping[str, object]) -> dict[str, Any]:
+    """A body of JSON lines, with one of them, for ``openapi_extra``: reading it by the line leaves nothing to find."""
+    line = json.dumps(example, ensure_ascii=False)
+    content = {"schema": {"type": "string", "description": said}, "example": line}
+    return {"requestBody": {"required": True, "content": {"application/jsonl": content}}}
 
 
 def install_openapi(app: FastAPI, issuer: str | None) -> None:
