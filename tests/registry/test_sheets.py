@@ -265,6 +265,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "84 a picture": (lambda: b"\x89PNG\r\n\x1a\n" + bytes(200), "nul"),
     "84 a document": (lambda: b"%PDF-1.7\n1 0 obj\n", "file_kind"),
     "84 a list of JSON": (lambda: b' [\n{"village": "411323102217"}]', "json_lines"),
+    "84 JSON of several lines": (lambda: b'{ \r\n "village": "411323102217"\r\n}', "json_lines"),
     "84 another zip": (lambda: zipped({"a.txt": b"a"}), "file_kind"),
     "85 macros": (lambda: with_part("xl/vbaProject.bin", lambda _: b"x"), "file_macros"),
     "91 another encoding": (lambda: "姓名,身分證號碼\n測試,1".encode("big5") + b"\xff\xff", "encoding"),

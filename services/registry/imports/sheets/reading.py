@@ -25,6 +25,8 @@ Row: TypeAlias = tuple[int, Sequence[Cell]]
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _CHUNK = 1 << 20
+_OTHER_JSON = re.compile(rb"\[\s*[{\]]|\{[ \t]*\r?\n")
+"""A list, or an object that goes on over several lines."""
 _TEXT_FORMULA = re.compile(r'="([^"]*)"')
 """How programs write a long number into CSV that a spreadsheet is to leave as it is."""
 
@@ -91,10 +93,10 @@ def _read(raw: io.BytesIO, known: Collection[str]) -> Table:
     plain = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if plain.startswith((b"<!doctype", b"<html", b"<?xml", b"<table", b"<meta", b"<head", b"mime-version")):
         raise RefusedFileError("file_is_html")
+    if _OTHER_JSON.match(plain):
+        raise RefusedFileError("json_lines")
     if plain.startswith(b"{"):
         return _read_lines(raw)
-    if plain.startswith(b"[") and plain[1:].lstrip().startswith((b"{", b"]")):
-        raise RefusedFileError("json_lines")
     if plain.startswith(b"%pdf-"):
         raise RefusedFileError("file_kind")
     return _read_csv(raw, known)
