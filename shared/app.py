@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -15,10 +16,11 @@ from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.ext.asyncio import AsyncConnection
-from starlette.responses import JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse
 
 from shared import errors, health
 from shared.asyncapi import asyncapi_document
+from shared.asyncapi_page import asyncapi_page
 from shared.auth import ApiKeys, Authenticator
 from shared.clock import Clock, SystemClock
 from shared.consumer import Consumer
@@ -31,7 +33,7 @@ from shared.http.idempotency import Fingerprint, plain_fingerprint
 from shared.http.limits import Limits
 from shared.http.pagination import Cursors
 from shared.http.shortcuts import Shortcut, Shortcuts
-from shared.openapi import install_openapi
+from shared.openapi import EXTENSIBLE, install_openapi
 from shared.relay import Relay
 from shared.settings import Settings
 from shared.telemetry import Telemetry
@@ -181,7 +183,7 @@ def _tokens(runtime: Runtime) -> list[Authenticator]:
 
 def _marked(description: str, settings: Settings) -> str:
     mark = "**演示数据 demonstration data: people and figures are invented.**\n\n" if settings.demonstration else ""
-    return mark + description
+    return f"{mark}{description}\n\n{EXTENSIBLE}"
 
 
 def _lifespan(
@@ -259,9 +261,17 @@ def _add_operations(app: FastAPI, runtime: Runtime, role: Role) -> None:
 def _add_documents(app: FastAPI, publishes: Sequence[Topic], reads: Sequence[Topic]) -> None:
     by_name = {topic.name: topic for topic in (*publishes, *reads)}
 
+    @cache
+    def document() -> dict[str, Any]:
+        return asyncapi_document(app.title, app.state.runtime.settings, publishes, reads)
+
     @app.get("/asyncapi.json", include_in_schema=False)
     async def asyncapi() -> dict[str, Any]:
-        return asyncapi_document(app.title, app.state.runtime.settings, publishes, reads)
+        return document()
+
+    @app.get("/asyncapi", include_in_schema=False)
+    async def asyncapi_for_people() -> HTMLResponse:
+        return HTMLResponse(asyncapi_page(document()))
 
     @app.get("/schemas/{name}.json", include_in_schema=False)
     async def schema(name: str) -> JSONResponse:

@@ -7,6 +7,7 @@ from pydantic.json_schema import models_json_schema
 
 from shared.contracts.base import Topic
 from shared.events import MAX_BYTES
+from shared.openapi import EXTENSIBLE
 from shared.settings import Settings
 
 _HEADERS = {
@@ -54,7 +55,8 @@ def asyncapi_document(
         "info": {
             "title": title,
             "version": "1",
-            "description": f"CloudEvents 1.0, binary mode, at most {MAX_BYTES} bytes; delivered at least once.",
+            "description": f"CloudEvents 1.0, binary mode, at most {MAX_BYTES} bytes; delivered at least once. "
+            + EXTENSIBLE,
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",

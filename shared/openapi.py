@@ -1,12 +1,32 @@
 """OpenAPI as generators want it: 3.1, problem details declared as what they are, and 3.0 for old generators."""
 
 import copy
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
 from starlette.responses import JSONResponse
 
 _UNDECLARED_BY_US = ("HTTPValidationError", "ValidationError")
+_OF_BODIES = {
+    "408": "The body stalled 请求体发送超时",
+    "413": "Too large 请求过大",
+    "415": "Another media type or encoding 不支持的内容类型",
+}
+"""What every operation that takes a body may answer (``shared.http.limits``)."""
+EXTENSIBLE = (
+    "Enumerations may grow: take a value that you do not know as unknown. 枚举取值可能增加,遇到未知取值请按未知处理。"
+)
+"""Said once of every document, not of each of its enumerations."""
+_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
+
+
+def json_lines(said: str, example: Mapping[str, object]) -> dict[str, Any]:
+    """A body of JSON lines, with one of them, for ``openapi_extra``: reading it by the line leaves nothing to find."""
+    line = json.dumps(example, ensure_ascii=False)
+    content = {"schema": {"type": "string", "description": said}, "example": line}
+    return {"requestBody": {"required": True, "content": {"application/jsonl": content}}}
 
 
 def install_openapi(app: FastAPI, issuer: str | None) -> None:
@@ -30,6 +50,8 @@ def install_openapi(app: FastAPI, issuer: str | None) -> None:
 def _tidied(document: dict[str, Any]) -> dict[str, Any]:
     for path in document["paths"].values():
         for operation in path.values():
+            for status, description in _OF_BODIES.items() if "requestBody" in operation else ():
+                operation["responses"].setdefault(status, {"description": description, "content": {**_PROBLEM}})
             for status, response in operation["responses"].items():
                 content = response.get("content", {})
                 if status[0] in "45" and "application/problem+json" in content:

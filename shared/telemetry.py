@@ -111,6 +111,7 @@ class Telemetry:
         received = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"traceparent"), None)
         continue_trace(received)
         traceparent = (current_traceparent() or "").encode()
+        keyed = any(name == b"authorization" for name, _ in scope["headers"])
         started = time.perf_counter()
         status = 500
 
@@ -119,6 +120,8 @@ class Telemetry:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], (b"traceparent", traceparent), *_SAFE_HEADERS]
+                if keyed and all(name.lower() != b"cache-control" for name, _ in message["headers"]):
+                    message["headers"].append(_NOT_STORED)
             await send(message)
 
         try:
@@ -138,4 +141,6 @@ class Telemetry:
         found[1].observe(seconds)
 
 
+_NOT_STORED = (b"cache-control", b"no-store")
+"""What whoever showed a key reads is kept by no browser or proxy, unless its route says otherwise (ASVS 14.3.2)."""
 _SAFE_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]

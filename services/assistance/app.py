@@ -32,7 +32,7 @@ from shared.settings import Settings
 DESCRIPTION = """Programmes 帮扶项目, actors 帮扶主体, targets 任务, and the ledger of aid actions 帮扶行动台账.
 
 Record actions one by one (`POST /v1/actions`), in bulk (`POST /v1/actions/bulk`), or through Kafka
-(`bangfu.assistance.action-submissions.v1`, see `/asyncapi.json`)."""
+(`bangfu.assistance.action-submissions.v1`, see `/asyncapi`)."""
 
 TAGS = [
     {"name": "actions", "description": "The ledger of aid actions 帮扶行动"},

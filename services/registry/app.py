@@ -84,7 +84,7 @@ CITY = "411300000000"
 DESCRIPTION = """The register 建档立卡 of households and persons, divisions 行政区划, API keys 密钥 and statistics 统计.
 
 Names, ID numbers and phones are encrypted at rest, shown masked, and never leave this service. Other systems may submit
-households through Kafka, identities encrypted (`bangfu.registry.household-submissions.v1`, see `/asyncapi.json`)."""
+households through Kafka, identities encrypted (`bangfu.registry.household-submissions.v1`, see `/asyncapi`)."""
 
 TAGS = [
     {"name": "households", "description": "The register of households and their members 农户与家庭成员"},

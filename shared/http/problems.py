@@ -22,6 +22,8 @@ from shared.outbox import EventTooLargeError
 
 logger = logging.getLogger("bangfu.http")
 RETRY_AFTER = {"Retry-After": "2"}
+_ACCEPTED = re.compile(r"\s*(en|zh|\*)(?:-[a-z0-9-]*)?\s*(?:;\s*q=([01](?:\.[0-9]{0,3})?)\s*)?", re.IGNORECASE)
+_DIGITS = re.compile(r"\^\[0-9\]\{([0-9]+)(?:,([0-9]+))?\}\$")
 _FIELD_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 MESSAGES: dict[str, Text] = {
@@ -68,9 +70,15 @@ _ALIKE = {"model_attributes_type": "model_type"}
 
 
 def language_of(request: Request) -> Language:
-    """``en`` when the caller prefers it, else Chinese."""
-    preferred = request.headers.get("accept-language", "").split(",")[0].strip().lower()
-    return "en" if preferred.startswith("en") else "zh"
+    """``en`` when the caller prefers it to Chinese, by weight and then by order (RFC 9110, 12.5.4); else Chinese."""
+    language: Language = "zh"
+    most = 0.0
+    for accepted in request.headers.get("accept-language", "").split(","):
+        found = _ACCEPTED.fullmatch(accepted)
+        weight = 0.0 if found is None else float(found.group(2) or 1)
+        if found is not None and weight > most:
+            language, most = "en" if found.group(1).lower() == "en" else "zh", weight
+    return language
 
 
 def faults_of(found: Sequence[Any], *, root: str = "") -> list[Fault]:
@@ -106,6 +114,8 @@ def _message(entry: Any) -> Text:
     limit = _LIMITS.get(entry["type"])
     if limit is not None:
         value = entry.get("ctx", {}).get(limit[0])
+        if limit[0] == "pattern" and (digits := _DIGITS.fullmatch(value)):  # clerks read no regular expressions
+            return _so_many_digits(*digits.groups())
         listed = value.replace(", ", "、").replace(" or ", "、") if limit[0] == "expected" else value
         return Text(limit[1].format(value), limit[2].format(listed))
     known = MESSAGES.get(_code(entry))
@@ -113,6 +123,12 @@ def _message(entry: Any) -> Text:
         return known
     chinese = entry.get("ctx", {}).get("zh")  # see shared.errors.unfit
     return _OTHER if chinese is None else Text(entry["msg"], chinese)
+
+
+def _so_many_digits(least: str, most: str | None) -> Text:
+    if most is None:
+        return Text(f"must be {least} digits", f"须为 {least} 位数字")
+    return Text(f"must be {least} to {most} digits", f"须为 {least} 至 {most} 位数字")
 
 
 _UUID_OR_DIGITS = re.compile(
@@ -220,12 +236,22 @@ async def answer(request: Request, error: Exception) -> Response:
     problem = problem_of(error)
     if problem is not None and problem.kind is errors.METHOD_NOT_ALLOWED:
         problem.headers = {**problem.headers, "Allow": _allowed(request)}
+    if problem is not None and problem.kind in (errors.UNAUTHENTICATED, errors.FORBIDDEN):
+        _log_denial(request, problem.kind)
     if problem is None:
         logger.error("unhandled %s on %s", type(error).__name__, _address(request), exc_info=error)
         problem = Problem(errors.INTERNAL)
     elif problem.kind.status >= 500:
         logger.warning("%s: %s", problem.kind.code, type(error).__name__)
     return problem_response(request, problem)
+
+
+def _log_denial(request: Request, kind: ProblemKind) -> None:
+    """Who was denied what (ASVS 16.3.2): the route and not the address, a key's id and never what was shown as one."""
+    route = getattr(request.scope.get("route"), "path", "none")
+    caller = getattr(request.state, "caller", None)
+    by = "nobody we know" if caller is None else caller.key_id
+    logger.info("denied, %s: %s %s by %s", kind.code, request.method, route, by)
 
 
 def install(app: FastAPI, kinds: Sequence[ProblemKind]) -> None:

@@ -91,6 +91,14 @@ def test_documents_send_nobody_to_pages_that_are_not_there(service: ServiceName)
 
 
 @every_service
+def test_operations_declare_what_is_refused_of_a_body(service: ServiceName) -> None:
+    paths = application(service).openapi()["paths"].values()
+    operations = [operation for path in paths for operation in path.values() if "requestBody" in operation]
+    assert operations
+    assert [each["operationId"] for each in operations if not {"408", "413", "415"} <= each["responses"].keys()] == []
+
+
+@every_service
 async def test_roles(service: ServiceName, world: World) -> None:
     """Whoever may not is told so before anything else is looked at; whoever may is not."""
     callers = [

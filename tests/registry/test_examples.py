@@ -48,3 +48,19 @@ async def test_changes_of_divisions_are_entered_with_their_examples(
         version = (await own_registry.get(f"/v1/divisions/{code}")).json()["version"]
         answer = await own_registry.post(f"/v1/divisions/{code}/{what}", json=body, headers=matching(version))
         assert answer.status_code == 200, (what, body, answer.text)
+
+
+async def test_lines_of_json_are_taken_in_as_their_examples_say(registry: httpx.AsyncClient) -> None:
+    paths = (await registry.get("/openapi.json")).json()["paths"]
+    taken = 0
+    operations = [(path, method) for path, methods in paths.items() for method in methods]
+    for path, method in operations:
+        body = paths[path][method].get("requestBody", {}).get("content", {}).get("application/jsonl")
+        if body is not None:
+            headers = {"Content-Type": "application/jsonl"}
+            answer = await registry.request(method, f"{path}?dry_run=true", content=body["example"], headers=headers)
+            assert answer.status_code == 200, (path, answer.text)
+            assert answer.json()["errors"] == [], (path, answer.text)
+            assert answer.json()["counts"]["received"] == 1
+            taken += 1
+    assert taken == 3

@@ -51,9 +51,17 @@ def said(column: str, cell: Any, header: str = "", codes: Any = None) -> Any:
         ("id_number", 411399196803120018, "number_as_text"),
         ("id_number", 4.1139919680312e17, "number_as_text"),
         ("id_number", "4.11399E+17", "number_as_text"),
-        ("number", 41132300000001, "number_as_text"),
+        ("id_number", "\u202a411399196803120018\u202c", "411399196803120018"),
+        ("id_number", "无", None),
+        ("number", 41132300000001, "41132300000001"),
+        ("number", 4.1e16, "number_as_text"),
+        ("village_code", 411323102217, "411323102217"),
+        ("bank_card", 6217000010000000, "number_as_text"),
+        ("bank_card", "没有", None),
         ("phone", 13800000000, "13800000000"),
         ("phone", "138-0000-0000", "13800000000"),
+        ("phone", "'13800000000\u200b", "13800000000"),
+        ("phone", "无", None),
         ("name", "张 三", "张三"),
         ("name", "阿卜杜拉·买买提", "阿卜杜拉·买买提"),
         ("registered_on", "2018年10月5日", date(2018, 10, 5)),
@@ -63,6 +71,12 @@ def said(column: str, cell: Any, header: str = "", codes: Any = None) -> Any:
         ("registered_on", "20181005", date(2018, 10, 5)),
         ("registered_on", 20181005, date(2018, 10, 5)),
         ("registered_on", date(2018, 10, 5), date(2018, 10, 5)),
+        ("registered_on", "2018 年 10 月 5 日", date(2018, 10, 5)),
+        ("registered_on", "2018/10/5 0:00", date(2018, 10, 5)),
+        ("registered_on", "2018-10-05 0:00:00", date(2018, 10, 5)),
+        ("registered_on", "'2018-10-05", date(2018, 10, 5)),
+        ("registered_on", "2018、10、5", date(2018, 10, 5)),
+        ("registered_on", "2018-10-05 9:30", "day"),
         ("registered_on", "2018年2月30日", "day"),
         ("registered_on", "2018年10月", "day"),
         ("registered_on", 43378, "day"),
@@ -73,13 +87,22 @@ def said(column: str, cell: Any, header: str = "", codes: Any = None) -> Any:
         ("wages_fen", "约一千", "number"),
         ("wages_fen", "1e400", "number"),
         ("arable", "3.5亩", Decimal("3.5")),
+        ("area_m2", "80㎡", Decimal(80)),
+        ("area_m2", "80.5 m²", Decimal("80.5")),
+        ("distance_km", "2.5km", Decimal("2.5")),
         ("work_months", 6, 6),
         ("work_months", "6个月", 6),
         ("work_months", 6.5, "integer"),
         ("disability_level", "二级", 2),
         ("disability_level", 3, 3),
+        ("disability_level", "无", None),
+        ("disability_kind", "无", None),
+        ("work_place", "无", None),
+        ("other_causes", "无", None),
+        ("standing", "无", None),
         ("dibao", "√", True),
         ("dibao", "是", True),
+        ("dibao", "✔", True),
         ("dibao", "否", False),
         ("dibao", True, True),
         ("dibao", "也许", "flag"),
@@ -87,7 +110,12 @@ def said(column: str, cell: Any, header: str = "", codes: Any = None) -> Any:
         ("cause", "illness", "illness"),
         ("cause", "01", "illness"),
         ("cause", 1, "illness"),
+        ("cause", "因病致贫", "illness"),
         ("cause", "缘故", "unknown_code"),
+        ("sex", "女性", "female"),
+        ("schooling", "否", "none"),
+        ("employable", "无", "none"),
+        ("employable", "丧失劳动能力", "lost"),
         ("relation", "长子", "son"),
         ("relation", "之子", "son"),
         ("relation", "子", "son"),
@@ -143,6 +171,8 @@ def test_no_header_means_two_columns_and_every_pointer_finds_its_own() -> None:
     names = [plain(name) for column in COLUMNS for name in (column.label_zh, *column.synonyms)]
     assert len(names) == len(set(names))
     assert by_header()[plain("*身份证 号码（18位）")].name == "id_number"
+    assert by_header()[plain("10、身份证号码")].name == by_header()[plain("（3）公民身份证号码")].name == "id_number"
+    assert plain("2017.人均纯收入") not in by_header()  # a year is no number before a name
     assert of_pointer("/members/3/attributes/work") == (by_name()["work_place"], 3)
     assert of_pointer("/incomes/0/transfers/dibao_fen") == (by_name()["dibao_fen"], None)
     assert of_pointer("/members") == (by_name()["relation"], None)
@@ -166,7 +196,7 @@ def villages_in(division: str) -> Sequence[Village]:
 def test_villages_are_found_by_what_clerks_call_them() -> None:
     villages = Villages(villages_in("411300000000"))
     for county in ("西峡县", "西峡", ""):
-        for village in ("下营村", "下营", "下营村民委员会", "下营村委会"):
+        for village in ("下营村", "下营", "下营村民委员会", "下营村委会", "西坪镇下营村", "西峡县西坪镇下营村委会"):
             assert villages.find(county, "西坪镇", village) == "411323102217"
     assert villages.find("官庄工区", "官庄镇", TREE.get("411302102201").name) == "411302102201"  # type: ignore[union-attr]
 
@@ -260,10 +290,55 @@ def test_totals_notes_and_repeated_headers_are_passed_over() -> None:
         ["小计", 3],
         ["", ""],
         wife(),
+        ["下营村小计：", "", "", "", 3],
+        ["共1户2人"],
     ]
     groups, grouper = grouped(rows)
     assert [[number for number, _ in group.rows] for group in groups] == [[2, 8]]
-    assert grouper.passed == [(3, "header_again"), (4, "total_row"), (5, "footer_row"), (6, "total_row")]
+    totals = [(row, "total_row") for row in (6, 9, 10)]
+    assert grouper.passed == [(3, "header_again"), (4, "total_row"), (5, "footer_row"), *totals]
+
+
+def test_a_day_numbers_of_columns_and_stray_cells_are_no_members() -> None:
+    """Each of these would be a member without a name of the household above, which would be refused for it."""
+    header = (*HEADER, "内部批次")
+    rows: list[list[Any]] = [
+        [str(number) for number in range(1, 12)],
+        [1, 2, 3, 4],
+        ["①", "②", "③"],
+        ["(1)", "(2)", "(3)", "(4)"],
+        head("41132300000001"),
+        ["", "", "2018年10月8日"],
+        ["日期：2018年10月", "", "联系电话：13800000000"],
+        [*[""] * 10, "甲"],
+        [1, 2],
+    ]
+    groups, grouper = grouped(rows, header)
+    assert [[number for number, _ in group.rows] for group in groups] == [[6], [10]]
+    numbers = [(row, "column_numbers") for row in (2, 3, 4, 5)]
+    assert grouper.passed == [*numbers, (7, "footer_row"), (8, "footer_row"), (9, "nothing_read")]
+
+
+def test_what_a_household_says_twice_may_differ_in_how_it_is_written() -> None:
+    rows = [head("41132300000001"), wife()]
+    rows[1][:7] = [41132300000001, "西峡县 ", "西坪镇\u3000", " 下营村", "未脱贫户", date(2014, 5, 1), "01"]
+    [household] = read(rows)
+    assert isinstance(household, HouseholdIn)
+    rows[1][5] = "2014-05-02"
+    [wrong] = read(rows)
+    assert [(each.column, each.code) for each in wrong] == [("登记日期", "differs_within_household")]  # type: ignore[union-attr]
+
+
+def test_households_that_have_no_number_are_not_one() -> None:
+    groups, _ = grouped([head("无"), wife(), head("无", 2)])
+    assert [len(group.rows) for group in groups] == [2, 1]
+
+
+def test_clerks_are_told_no_regular_expressions() -> None:
+    [wrong] = read([[*head("411"), "6217"]], (*HEADER, "银行卡号"))
+    said = {each.column: each.message for each in wrong}  # type: ignore[union-attr]
+    assert (said["户编号"].zh, said["户编号"].en) == ("须为 14 位数字", "must be 14 digits")
+    assert (said["银行卡号"].zh, said["银行卡号"].en) == ("须为 12 至 19 位数字", "must be 12 to 19 digits")
 
 
 def test_faults_are_where_the_clerk_sees_them() -> None:

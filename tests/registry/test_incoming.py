@@ -253,3 +253,10 @@ def test_the_register_is_not_asked_about_a_household_of_which_the_name_is_unknow
         read = read_household(household(**change))
         assert isinstance(read, PartlyRead)
         assert isinstance(judge(read, AROUND), list)
+
+
+def test_what_a_household_leaves_out_is_not_copied_for_each() -> None:
+    """Copying the defaults took four fifths of the time that a line of a bulk request takes to be read."""
+    one, other = (HouseholdIn.model_validate(household()) for _ in range(2))
+    assert one.attributes is other.attributes
+    assert one.members[0].attributes is other.members[0].attributes

@@ -24,6 +24,7 @@ from services.registry.imports.sheets.groups import Meaning
 from services.registry.imports.sheets.headers import Header
 from services.registry.imports.sheets.refusals import RefusedFileError
 from shared.settings import project_root
+from tests.registry.oldsheets import old_workbook
 from tests.registry.sheets import workbook
 
 HEADER = ("姓名", "身份证号码", "登记日期", "金额(元)")
@@ -158,6 +159,14 @@ async def test_a_header_of_two_rows_and_a_sheet_whose_rows_have_no_numbers() -> 
     assert rows == [(3, list(ROW))]
 
 
+async def test_a_lone_name_below_a_heading_is_a_column() -> None:
+    """家庭成员 over 姓名 alone: the row above is the header, but for this name."""
+    content = workbook([ROW], ("姓名", "", "", ""), above=[("花名册",), ("家庭成员", *HEADER[1:])])
+    reading, rows = await read(content)
+    assert reading.header == Header(3, HEADER)
+    assert rows == [(4, list(ROW))]
+
+
 async def test_a_sheet_larger_than_a_piece_keeps_its_row_numbers() -> None:
     rows = [ROW if number % 7 else () for number in range(25_000)]
     _, found = await read(workbook(rows, HEADER, constant_memory=True))
@@ -180,16 +189,40 @@ async def test_91_92_texts_in_the_encodings_of_clerks() -> None:
     assert (await read(tabs))[1][0] == (2, list(ROW))
 
 
+async def test_numbers_that_csv_holds_as_formulas_of_text() -> None:
+    text = ",".join(HEADER) + '\n测试甲,"=""411399196803120018""",="2018-10-05",=1+1\n'
+    assert (await read(text.encode()))[1] == [(2, ["测试甲", "411399196803120018", "2018-10-05", "=1+1"])]
+
+
 async def test_lines_of_json() -> None:
     reading, rows = await read(b'\xef\xbb\xbf{"a": 1}\n\n{"b": 2}\n')
     assert (reading.format, rows) == ("jsonl", [(1, ['{"a": 1}']), (3, ['{"b": 2}'])])
+
+
+@pytest.mark.parametrize("epoch", [1900, 1904])
+async def test_old_workbooks(epoch: int) -> None:
+    rows: list[Any] = [
+        ["花名册"],
+        HEADER,
+        ["测试甲", "411399196803120018", DAY, 12_000.5],
+        ["测试乙", 4.1139919680312e17, "", 3],
+    ]
+    sheets: dict[str, list[Any]] = {
+        "说明": [["填写说明"]],
+        "旧": [HEADER, ROW],
+        "花名册": [*rows, [], ["合计", "", "", 12_003.5]],
+    }
+    reading, found = await read(old_workbook(sheets, hidden=["旧"], epoch=epoch))
+    assert (reading.format, reading.header) == ("xls", Header(2, HEADER))
+    assert found == [(3, rows[2]), (4, rows[3])]
+    assert reading.passed_over == [(6, "total_row")]
+    assert await refusal(old_workbook({**sheets, "乙村": [HEADER, ROW]}, hidden=["旧"])) == "several_sheets"
 
 
 # What is refused
 
 
 def test_old_workbooks_are_told_by_their_content() -> None:
-    """An old XLS is written by no library of ours: its reading is tested on what such a file begins with."""
     assert asyncio.run(refusal(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(2000))) == "file_damaged"
 
 
@@ -230,6 +263,9 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "83 a size too large": (lambda: lying(2**31), "file_suspicious"),
     "84 a web page": (lambda: "<html><table><tr><td>姓名</td></tr></table></html>".encode(), "file_is_html"),
     "84 a picture": (lambda: b"\x89PNG\r\n\x1a\n" + bytes(200), "nul"),
+    "84 a document": (lambda: b"%PDF-1.7\n1 0 obj\n", "file_kind"),
+    "84 a list of JSON": (lambda: b' [\n{"village": "411323102217"}]', "json_lines"),
+    "84 JSON of several lines": (lambda: b'{ \r\n "village": "411323102217"\r\n}', "json_lines"),
     "84 another zip": (lambda: zipped({"a.txt": b"a"}), "file_kind"),
     "85 macros": (lambda: with_part("xl/vbaProject.bin", lambda _: b"x"), "file_macros"),
     "91 another encoding": (lambda: "姓名,身分證號碼\n測試,1".encode("big5") + b"\xff\xff", "encoding"),
@@ -270,8 +306,24 @@ async def test_two_sheets_with_data_are_refused_rather_than_one_forgotten() -> N
     target = io.BytesIO()
     with xlsxwriter.Workbook(target) as book:
         for name in ("甲村", "乙村"):
-            book.add_worksheet(name).write_row(0, 0, HEADER)
+            sheet = book.add_worksheet(name)
+            sheet.write_row(0, 0, HEADER)
+            sheet.write_row(1, 0, ROW)
     assert await refusal(target.getvalue()) == "several_sheets"
+
+
+@pytest.mark.parametrize("filled", [(), ("甲村",), ("乙村",), ("丙村",)])
+async def test_sheets_with_nothing_below_their_header_are_no_second_ones(filled: tuple[str, ...]) -> None:
+    target = io.BytesIO()
+    with xlsxwriter.Workbook(target) as book:
+        for name in ("甲村", "乙村", "丙村"):
+            sheet = book.add_worksheet(name)
+            sheet.write_row(0, 0, HEADER)
+            if name in filled:
+                sheet.write_row(50, 0, ROW)
+    reading, rows = await read(target.getvalue())
+    assert reading.header == Header(1, HEADER)
+    assert [number for number, _ in rows] == [51 for _ in filled]
 
 
 async def test_96_rows_beyond_the_limit() -> None:
@@ -338,8 +390,9 @@ async def test_a_bomb_takes_no_more_than_its_limits(name: str, monkeypatch: pyte
 
 
 async def test_75_a_lone_cell_at_the_end_of_the_sheet_costs_nothing() -> None:
-    _, rows = await read(far_away())
-    assert [(number, len(cells)) for number, cells in rows] == [(2, 4), (1_048_576, 16_384)]
+    reading, rows = await read(far_away())
+    assert [(number, len(cells)) for number, cells in rows] == [(2, 4)]
+    assert reading.passed_over == [(1_048_576, "nothing_read")]
 
 
 async def test_the_reading_process_knows_nothing_of_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -213,9 +213,23 @@ async def test_problems_speak_chinese_unless_asked_for_english(client: httpx.Asy
     english = await client.post("/v1/things", json={}, headers={"Accept-Language": "en-GB,en;q=0.9"})
     assert chinese.json()["errors"][0]["message"] == "必填"
     assert english.json()["errors"][0]["message"] == "required"
+    for accepted, language in (
+        ("fr, en;q=0.5", "en"), ("en;q=0.8,zh;q=0.9", "zh-CN"), ("zh;q=0.1, EN-us ; q=1.0", "en"),
+        ("de, *;q=0.1", "zh-CN"), ("en;q=0", "zh-CN"), ("en, zh", "en"), ("zh, en", "zh-CN"),
+        ("en;q=x;", "zh-CN"), (",;,", "zh-CN"),
+    ):  # fmt: skip
+        answer = await client.get("/v1/nothing", headers={"Accept-Language": accepted})
+        assert answer.headers["content-language"] == language, accepted
     page = await client.get("/problems/invalid_request")
     assert page.status_code == 200
     assert "请求内容不符合要求" in page.text
+
+
+async def test_what_a_key_opens_no_browser_and_no_proxy_keeps(client: httpx.AsyncClient) -> None:
+    for path in ("/v1/things", "/v1/things?size=x", "/v1/nothing"):
+        assert (await client.get(path)).headers["cache-control"] == "no-store", path
+    del client.headers["Authorization"]
+    assert "cache-control" not in (await client.get("/problems/not_found")).headers
 
 
 # Keys
@@ -229,6 +243,20 @@ async def test_keys_open_what_their_roles_allow(app: FastAPI) -> None:
             response = await client.post("/v1/things", json=GOOD, headers=headers)
             assert response.status_code == status, token
         assert (await client.post("/v1/things", json=GOOD)).headers["www-authenticate"] == "Bearer"
+
+
+async def test_the_log_tells_who_was_denied_what(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="bangfu.http")
+    reader, key = await give_key(app, "reader")
+    async with client_of(app, reader) as client:
+        problem(await client.post("/v1/things", json=GOOD), 403, "forbidden")
+        stranger = {"Authorization": f"Bearer {reader}x"}
+        problem(await client.get("/v1/things", headers=stranger), 401, "unauthenticated")
+        assert (await client.get("/v1/things")).status_code == 200
+    assert [each.getMessage() for each in caplog.records if each.name == "bangfu.http"] == [
+        f"denied, forbidden: POST /v1/things by {key.id}",
+        "denied, unauthenticated: GET /v1/things by nobody we know",
+    ]
 
 
 async def test_expired_and_revoked_keys_are_refused(app: FastAPI) -> None:
@@ -343,6 +371,7 @@ async def test_events_that_wait_are_a_problem_unless_they_move(client: httpx.Asy
 async def test_documents_are_valid_and_need_no_internet(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     OpenAPIV31SpecValidator(document).validate()
+    assert "Enumerations may grow" in document["info"]["description"]
     OpenAPIV30SpecValidator((await client.get("/openapi-3.0.json")).json()).validate()
     for page in ("/docs", "/redoc"):
         text = (await client.get(page)).text

@@ -34,6 +34,7 @@ from shared.http.listing import ListQuery
 from shared.http.pagination import Page, page_of
 from shared.http.problems import language_of
 from shared.ids import uuid7
+from shared.openapi import json_lines
 
 routes = router("divisions")
 CHANGES = {**NOT_FOUND_RESPONSE, **VERSION_RESPONSES}
@@ -220,7 +221,10 @@ async def end_designation(
     "/divisions/designations/bulk",
     operation_id="designate_divisions",
     summary="Give many designations at once 批量认定",
-    openapi_extra={"requestBody": {"content": {"application/jsonl": {"schema": {"type": "string"}}}, "required": True}},
+    openapi_extra=json_lines(
+        "A designation a line 每行一项认定.",
+        {"code": "411323102217", "kind": "poor_village", "valid_from": "2014-01-01"},
+    ),
 )
 async def designate_divisions(
     request: Request,

@@ -34,16 +34,18 @@ from shared.http.idempotency import Key, mark_replayed
 from shared.http.listing import ListQuery
 from shared.http.pagination import Page, page_of
 from shared.http.problems import language_of
+from shared.openapi import json_lines
 
 routes = router("households")
 CHANGES = {**NOT_FOUND_RESPONSE, **CONFLICT_RESPONSE, **VERSION_RESPONSES}
 JSONL = "application/jsonl"
-_LINES = {
-    "requestBody": {
-        "content": {JSONL: {"schema": {"type": "string", "description": "One household a line 每行一户."}}},
-        "required": True,
-    }
-}
+_LINES = json_lines(
+    "A household a line 每行一户, as registered singly.",
+    {
+        "village": "411323102217", "standing": "poor", "registered_on": "2014-05-01", "cause": "illness",
+        "members": [{"name": "测试甲", "relation": "head", "sex": "male", "birth_date": "1968-03-12"}],
+    },
+)  # fmt: skip
 
 
 class HouseholdQuery(ListQuery):

@@ -5,7 +5,7 @@ are those of domain.md 1.1 to 1.3.
 """
 
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
@@ -74,6 +74,10 @@ class _Attributes(BaseModel):
     def __eq__(self, other: object) -> bool:
         """By value. What is left out as unknown is found by comparing, and pydantic compares ten times as slowly."""
         return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Itself, for it does not change: pydantic copies a default deeply for every household and member."""
+        return self
 
 
 class Housing(_Attributes):

@@ -6,7 +6,7 @@ A row is a member of a household; columns of the household are filled on its fir
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 from services.registry.imports.sheets.headers import plain
 from shared.faults import Language
@@ -62,7 +62,8 @@ COLUMNS: tuple[Column, ...] = (
     _of("household", "external_id", "来源编号", "text", "外部编号", "系统编号", note="来源系统内的编号,须注明来源"),
     _place("county", "县区", "县", "县市区", "区县", "所属县"),
     _place("township", "乡镇", "乡镇街道", "镇", "乡", "所属乡镇"),
-    _place("village", "行政村", "村", "村名", "所属村", "责任村", "行政村名称", note="村名或 12 位代码;或填村编码"),
+    _place("village", "行政村", "村", "村名", "所属村", "责任村", "行政村名称", "行政村名",
+        note="村名或 12 位代码;或填村编码"),
     _place("village_code", "村编码", "村代码", "行政村代码", "行政村编码", "行政区划代码", kind="identifier"),
     Column("head_name", "户主姓名", "aside", "text", (), ("户主", "户主名")),
     _of("household", "standing", "脱贫状态", "code", "贫困状态", "户状态", "脱贫标识", "脱贫属性", codes="standing",
@@ -124,9 +125,11 @@ COLUMNS: tuple[Column, ...] = (
     _of("income", "per_capita_fen", "人均纯收入", "yuan", "家庭人均纯收入", "年人均纯收入"),
     _of("member", "number", "人编号", "identifier", "人编码", "个人编号", name="person_number"),
     _of("member", "name", "姓名", "name", "成员姓名", "家庭成员姓名", required=True),
-    _of("member", "relation", "与户主关系", "code", "户主关系", "关系", codes="relation", required=True),
+    _of("member", "relation", "与户主关系", "code", "户主关系", "关系", "与户主的关系", codes="relation",
+        required=True),
     _of("member", "attributes.id_kind", "证件类型", "code", codes="id_kind"),
     _of("member", "id_number", "身份证号码", "identifier", "身份证号", "公民身份号码", "证件号码", "身份证", "证件号",
+        "身份证件号码", "居民身份证号码", "公民身份证号码",
         note="18 位文本;单元格格式须设为文本;留空须填性别和出生日期"),
     _of("member", "sex", "性别", "code", codes="sex", note="无身份证号码时必填"),
     _of("member", "birth_date", "出生日期", "day", "出生年月日", "生日", note="无身份证号码时必填"),
@@ -165,6 +168,15 @@ COLUMNS: tuple[Column, ...] = (
     Column("errors", ERRORS["zh"], "aside", "text", (), (ERRORS["en"],)),
 )  # fmt: skip
 """In the order of the template. Names of the national register and of common forms are synonyms."""
+
+
+EXAMPLE: Mapping[str, Any] = {
+    "county": "西峡县", "township": "西坪镇", "village": "下营村", "standing": "未脱贫", "registered_on": "2014-05-01",
+    "cause": "因病", "welfare": "低保", "name": "测试甲", "relation": "户主", "id_number": "411399196803120018",
+    "ethnicity": "汉族", "employable": "普通劳动力", "health": "长期慢性病", "phone": "13800000000",
+    "income_year": "2018", "wages_fen": 12000, "education": "小学", "resident_medical": "是",
+}  # fmt: skip
+"""What the template's example row says: nobody real, and passed over where a clerk leaves it in."""
 
 
 @cache

@@ -11,7 +11,7 @@ from typing import Any
 from services.registry.imports.columns import Column, by_name, pointer_to
 from services.registry.imports.layout import Binding, Layout, cell_at, passed_over
 from services.registry.imports.sheets.cells import Cell
-from services.registry.imports.values import CellError, as_text, blank
+from services.registry.imports.values import CellError, as_text, blank, says_none
 from services.registry.imports.villages import Villages
 from shared.faults import Fault, fault
 
@@ -61,7 +61,7 @@ class Grouper:
     def add(self, rows: Sequence[SheetRow]) -> Iterator[Rows]:
         """The households that these rows complete."""
         for row in rows:
-            why = passed_over(row[1], self.layout.header)
+            why = passed_over(row[1], self.layout)
             if why is not None:
                 if why != "blank_row":
                     self.passed.append((row[0], why))
@@ -110,7 +110,7 @@ class Grouper:
 
 def _readable(cell: Cell) -> str:
     """A cell as a key; one without a value is like a blank one, and refused later, with the household it stands in."""
-    return "" if blank(cell) or type(cell) is dict else as_text(cell)
+    return "" if blank(cell) or says_none(cell) or type(cell) is dict else as_text(cell)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,8 @@ class Reader:
             except CellError as error:
                 found.append(_cell_fault(number, binding, error, member))
                 continue
-            _assign(target, binding.column, value)
+            if value is not None:
+                _assign(target, binding.column, value)
 
     def _member(self, row: SheetRow, place: int, found: list[Located]) -> dict[str, Any]:
         member: dict[str, Any] = {"attributes": {}}
@@ -204,7 +205,7 @@ class Reader:
                 cell = cell_at(cells, binding.index)
                 if type(cell) is dict:
                     found += _no_value(number, binding, cell)
-                elif cell != first and not blank(cell):
+                elif cell != first and not blank(cell) and not _alike(binding, cell, first):
                     found.append(_located(number, binding.header, fault(pointer_to(binding.column), *_UNLIKE)))
 
     def _place(self, content: dict[str, Any], row: SheetRow, found: list[Located]) -> None:
@@ -214,7 +215,7 @@ class Reader:
         for binding in bindings:
             cell = cell_at(cells, binding.index)
             try:
-                said[binding.column.name] = "" if blank(cell) else binding.parse(cell)
+                said[binding.column.name] = "" if blank(cell) else binding.parse(cell) or ""
             except CellError as error:
                 found.append(_cell_fault(number, binding, error))
         if len(said) < len(bindings):
@@ -237,6 +238,14 @@ class Reader:
         if "year" not in income and "year" not in wrong:
             found.append(self._about("income_year", row[0], _NO_YEAR))
         content["incomes"] = [{"people": len(content["members"]), **income}]
+
+
+def _alike(binding: Binding, cell: Cell, first: Cell) -> bool:
+    """Whether two cells say the same in other words, such as with a blank at the end."""
+    try:
+        return bool(binding.parse(cell) == binding.parse(first))
+    except CellError:
+        return False
 
 
 def _assign(target: dict[str, Any], column: Column, value: Any) -> None:

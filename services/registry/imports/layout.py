@@ -1,18 +1,24 @@
 """How a sheet is read: which of its columns are which of ours, and which of its rows are no data. Pure."""
 
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 
-from services.registry.imports.columns import COLUMNS, Column, Subject, by_header, by_name
+from services.registry.imports.columns import COLUMNS, EXAMPLE, Column, Subject, by_header, by_name
 from services.registry.imports.sheets.cells import Cell
 from services.registry.imports.sheets.headers import Header, plain
 from services.registry.imports.values import EthnicityCodes, Parser, Vocabulary, blank, parser, unit_of
 from shared.faults import Fault, fault
 
-_TOTALS = ("合计", "小计", "总计", "共计", "累计", "本页合计")
-_FOOTERS = ("填表", "制表", "审核", "填报", "负责人", "单位盖章", "注:", "注：", "备注:", "备注：", "说明:", "说明：")
+_DAY_ALONE = re.compile(r"(?:19|20)[0-9]{2}年(?:[0-9]{1,2}月)?(?:[0-9]{1,2}[日号])?")
+_TOTALS = re.compile(r"(?:合计|小计|总计|共计|累计|本页合计|共[0-9]+[户人]).*|.{1,20}(?:合计|小计|总计)[:0-9]*")
+_FOOTERS = ("填表", "制表", "审核", "填报", "负责人", "单位盖章", "注:", "备注:", "说明:", "日期:", "时间:",
+            "联系人:", "联系电话:")  # fmt: skip
+_NUMBERED = 3
+"""So many cells that count up make the row of column numbers 栏次 below a header."""
 _VILLAGE = frozenset({"village", "village_code"})
 
 
@@ -93,6 +99,18 @@ class Layout:
         return [(one, other) for one, other in pairs if one.column.path == other.column.path]
 
     @cached_property
+    def read(self) -> Sequence[int]:
+        """Places of the columns that say something of a household or its members."""
+        return [b.index for b in self.bindings if b.column.name not in ("sequence", "remark", "errors")]
+
+    @cached_property
+    def example(self) -> Sequence[tuple[int, str]]:
+        """What the template's example row says and where, its ID number first; nothing in a sheet of other columns."""
+        places = {binding.column.name: binding.index for binding in self.bindings}
+        names = sorted(EXAMPLE, key=lambda name: name != "id_number")
+        return [(places[name], str(EXAMPLE[name])) for name in names] if places.keys() >= EXAMPLE.keys() else []
+
+    @cached_property
     def keys(self) -> Sequence[Binding]:
         """The columns that tell one household from the next."""
         names = ("number", "external_id", "head_name")
@@ -121,20 +139,36 @@ def cell_at(cells: Sequence[Cell], index: int) -> Cell:
     return cells[index] if index < len(cells) else ""
 
 
-def passed_over(cells: Sequence[Cell], header: Header) -> str | None:
+def passed_over(cells: Sequence[Cell], layout: Layout) -> str | None:
     """Why a row is no data, as the code of a remark: a total, a footer, the header again; None for data."""
     place = next((place for place, cell in enumerate(cells) if not blank(cell)), None)
     if place is None:
         return "blank_row"
+    if all(blank(cell_at(cells, index)) for index in layout.read):
+        return "nothing_read"
     first = cells[place]
-    if not isinstance(first, str):
-        return None
-    said = "".join(first.split())
-    if said.startswith(_TOTALS):
+    said = "".join(unicodedata.normalize("NFKC", first).split()) if isinstance(first, str) else str(first)
+    if said in ("1", "(1)") and _counts_up(cells[place:]):
+        return "column_numbers"
+    if layout.example and all(str(cell_at(cells, index)).strip() == text for index, text in layout.example):
+        return "example_row"
+    return _aside(said, cells[place:], layout.header) if isinstance(first, str) else None
+
+
+def _aside(said: str, cells: Sequence[Cell], header: Header) -> str | None:
+    """Why a row that begins with some words is no data."""
+    if _TOTALS.fullmatch(said):
         return "total_row"
-    if not said.startswith(_FOOTERS) and first.strip() not in header.names:
+    footer, day = said.startswith(_FOOTERS), _DAY_ALONE.fullmatch(said)
+    if not footer and not day and str(cells[0]).strip() not in header.names:
         return None
-    filled = {cell.strip() if isinstance(cell, str) else "" for cell in cells[place:] if not blank(cell)}
-    if said.startswith(_FOOTERS) and len(filled) <= 3:
+    filled = [cell.strip() if isinstance(cell, str) else "" for cell in cells if not blank(cell)]
+    if (footer and len({*filled}) <= 3) or (day and len(filled) == 1):
         return "footer_row"
-    return "header_again" if len(filled) > 1 and filled <= set(header.names) - {""} else None
+    return "header_again" if len({*filled}) > 1 and {*filled} <= {*header.names} - {""} else None
+
+
+def _counts_up(cells: Sequence[Cell]) -> bool:
+    """Whether the cells say 1, 2, 3 and so on, in brackets or circles as may be."""
+    said = [unicodedata.normalize("NFKC", str(cell)).strip(" ()") for cell in cells if not blank(cell)]
+    return len(said) >= _NUMBERED and said == [str(number) for number in range(1, len(said) + 1)]

@@ -13,6 +13,12 @@ from services.registry.imports.values import Vocabulary, key
 from services.registry.imports.villages import Village
 from shared.contracts.division import DivisionTree
 
+_OF_POVERTY: Mapping[str, str] = {
+    "因病致贫": "illness", "因残致贫": "disability", "因学致贫": "schooling", "因灾致贫": "disaster",
+    "因病返贫": "illness", "因残返贫": "disability", "因学返贫": "schooling", "因灾返贫": "disaster",
+    "缺少土地": "lack_of_land", "缺少技术": "lack_of_skills", "缺少劳力": "lack_of_labour",
+    "缺劳动力": "lack_of_labour", "缺少劳动力": "lack_of_labour", "缺少资金": "lack_of_funds",
+}  # fmt: skip
 _MORE_WORDS: Mapping[str, Mapping[str, str]] = {
     "relation": {
         "本人": "head", "户主本人": "head", "妻": "spouse", "妻子": "spouse", "夫": "spouse", "丈夫": "spouse",
@@ -22,6 +28,9 @@ _MORE_WORDS: Mapping[str, Mapping[str, str]] = {
         "外公": "mothers_father", "外婆": "mothers_mother", "兄弟姐妹": "other", "曾孙子": "other", "曾孙女": "other",
         "侄儿": "other", "侄女": "other", "兄弟媳妇": "other", "叔伯": "other",
     },
+    "cause": _OF_POVERTY, "other_cause": _OF_POVERTY, "relapse_cause": _OF_POVERTY,
+    "sex": {"男性": "male", "女性": "female"},
+    "schooling": {"否": "none", "无": "none", "不在校": "none", "非在校": "none"},
     "standing": {"贫困": "poor", "贫困户": "poor", "未脱贫户": "poor", "已脱贫": "exited_supported",
                  "脱贫": "exited_supported", "脱贫户": "exited_supported", "返贫户": "relapsed",
                  "非贫困户": "ordinary"},
@@ -34,7 +43,8 @@ _MORE_WORDS: Mapping[str, Mapping[str, str]] = {
                "患有慢性病": "chronic_disease"},
     "road": {"泥土": "dirt", "砂石": "gravel", "水泥": "cement", "沥青": "asphalt", "柏油路": "asphalt"},
     "employable": {"技能劳动力": "skilled", "02": "skilled", "2": "skilled", "半劳动力": "partial",
-                   "弱劳动力": "partial", "弱劳动力半劳动力": "partial", "普通": "full", "丧失": "lost", "无": "none"},
+                   "弱劳动力": "partial", "弱劳动力半劳动力": "partial", "普通": "full", "丧失": "lost", "无": "none",
+                   "丧失劳动能力": "lost", "无劳动能力": "none"},
     "political_status": {"中共党员": "party_member", "团员": "league_member"},
 }  # fmt: skip
 

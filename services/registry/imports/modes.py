@@ -37,6 +37,9 @@ _PASSED_OVER = {
     "total_row": Text("a total, passed over", "合计行,已跳过"),
     "footer_row": Text("a note below the table, passed over", "表尾说明,已跳过"),
     "header_again": Text("the header again, passed over", "重复表头,已跳过"),
+    "column_numbers": Text("numbers of the columns, passed over", "栏次行,已跳过"),
+    "example_row": Text("the template's example, passed over", "模板示例行,已跳过"),
+    "nothing_read": Text("nothing in any column that is taken in: passed over", "各录入列均为空,已跳过"),
 }
 
 

@@ -8,6 +8,10 @@ _WHY: dict[str, Text] = {
     "file_kind": Text(
         "neither XLSX, XLS, CSV nor JSON lines; save it as .xlsx", "不是 XLSX、XLS、CSV 或 JSON 行文件,请另存为 .xlsx"
     ),
+    "json_lines": Text(
+        "JSON must be one household a line: no list, no line breaks within",
+        "JSON 文件须每行一户,不能是数组,户内不能换行",
+    ),
     "file_is_html": Text("a web page named as a workbook; save it as .xlsx", "文件实为网页,请在表格软件中另存为 .xlsx"),
     "file_encrypted": Text("the file is encrypted; remove its password", "文件已加密,请取消密码后再上传"),
     "file_macros": Text("the workbook holds macros; save it as .xlsx", "文件含宏,请另存为 .xlsx"),

@@ -23,19 +23,29 @@ Vocabulary = Mapping[str, Mapping[str, str]]
 
 _YEARS = r"((?:19|20)[0-9]{2})"
 _DAYS = (
-    re.compile(_YEARS + r"[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})(?:[ T]00:00(?::00)?)?"),
+    re.compile(_YEARS + r"[-/.、]([0-9]{1,2})[-/.、]([0-9]{1,2})(?:[ T]0?0:00(?::00)?)?"),  # Excel's CSV adds 0:00
     re.compile(_YEARS + r"年([0-9]{1,2})月([0-9]{1,2})[日号]"),
     re.compile(_YEARS + r"([0-9]{2})([0-9]{2})"),
 )
 _FLAGS: Mapping[str, bool] = {
-    **dict.fromkeys(("是", "有", "√", "✓", "y", "yes", "true", "1", "对", "已", "已参加", "享受"), True),
+    **dict.fromkeys(("是", "有", "√", "✓", "✔", "☑", "y", "yes", "true", "1", "对", "已", "已参加", "享受"), True),
     **dict.fromkeys(("否", "无", "没有", "×", "x", "n", "no", "false", "0", "不", "未", "未参加", "不享受"), False),
 }
 _BLANK = frozenset({"", "-", "--", "—", "——", "/", "\\", "\u3000"})
+_NONE = frozenset({"无", "没有", "暂无"})
+"""How clerks fill a cell for what somebody does not have, such as a phone."""
 _CELLS = frozenset({"=", "+", "-", "@", "\t"})
 _SCIENTIFIC = re.compile(r"[0-9](?:\.[0-9]+)?[eE]\+?[0-9]+")
+_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+"""Marks that come along when a number is copied out of a web page, a chat or a dialogue."""
 _SEPARATORS = re.compile(r"[,，、;；/|\s]+")
 _LEVELS = {"一": 1, "二": 2, "三": 3, "四": 4, "1": 1, "2": 2, "3": 3, "4": 4}
+_COUNTED_IN = re.compile(r"[,\s¥]|元$|亩$|平方米?$|平米$|m[2²]$|公里$|千米$|km$|个?月$|人$|年$", re.I)
+_SERIAL = range(10_000, 73_051)
+"""Days since 1900, of 1927 to 2099: what a sheet holds of a day in a column that is not formatted as one."""
+_EXACT = 10**15
+"""Up to here a number cell holds every digit."""
+_OURS = frozenset({"number", "person_number", "village_code"})
 _UNITS = {"元": 100, "万元": 1_000_000, "分": 1, "百元": 10_000, "千元": 100_000}
 _FORM_A = {"02": "11", "03": "03", "04": "02", "05": "04", "06": "05", "07": "06", "08": "07", "09": "08", "10": "09",
            "11": "10"}  # fmt: skip
@@ -73,8 +83,19 @@ def blank(cell: Cell) -> bool:
     return isinstance(cell, str) and cell.strip() in _BLANK
 
 
+def says_none(cell: Cell) -> bool:
+    """Whether a cell says that there is no such thing."""
+    return isinstance(cell, str) and cell.strip() in _NONE
+
+
+def _bare(cell: Cell) -> str:
+    """A number or a day as text: narrow, without marks that nobody sees and the apostrophe that makes it text."""
+    text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", as_text(cell))).strip()
+    return text[1:] if text[:1] in ("'", "\u2019") else text
+
+
 def parser(column: Column, unit: str, vocabulary: Vocabulary, ethnicity_codes: EthnicityCodes | None) -> Parser:
-    """How the cells of a column are read. ``unit`` is what its header says in brackets."""
+    """How the cells of a column are read; None: they say that there is none. ``unit``: the header's, in brackets."""
     words = vocabulary.get(column.code_list, {})
     match column.kind:
         case "code" | "employable":
@@ -82,7 +103,7 @@ def parser(column: Column, unit: str, vocabulary: Vocabulary, ethnicity_codes: E
         case "codes":
             return lambda cell: _several(cell, words)
         case "welfare":
-            return lambda cell: _WELFARE[_code(cell, words)]
+            return lambda cell: _WELFARE[_word(as_text(cell), words)]
         case "ethnicity":
             return lambda cell: _ethnicity(cell, words, ethnicity_codes)
         case "presence":
@@ -90,6 +111,8 @@ def parser(column: Column, unit: str, vocabulary: Vocabulary, ethnicity_codes: E
         case "yuan":
             factor = _UNITS.get(unit, 100)
             return lambda cell: _fen(cell, factor)
+        case "identifier" if column.name in _OURS:
+            return _our_number
         case _:
             return _PLAIN[column.kind]
 
@@ -100,13 +123,21 @@ def unit_of(header: str) -> str:
     return found.group(1).strip() if found else ""
 
 
-def _identifier(cell: Cell) -> str:
+def _our_number(cell: Cell) -> str | None:
+    """Numbers of ours and codes of villages: as short as they are, a number cell keeps every digit."""
+    exact = type(cell) is int and 0 <= cell < _EXACT
+    return str(cell) if exact else _identifier(cell)
+
+
+def _identifier(cell: Cell) -> str | None:
     """ID numbers and other long numbers, which a number cell cuts to fifteen digits."""
     if isinstance(cell, int | float) and not isinstance(cell, bool):
         raise _format_as_text()
     if isinstance(cell, str) and cell.isascii() and cell.isdecimal():
         return cell
-    text = unicodedata.normalize("NFKC", as_text(cell)).replace(" ", "").removeprefix("'")
+    if says_none(cell):
+        return None
+    text = _bare(cell).replace(" ", "")
     if _SCIENTIFIC.fullmatch(text):
         raise _format_as_text()
     return text
@@ -120,9 +151,8 @@ def _format_as_text() -> CellError:
     )
 
 
-def _phone(cell: Cell) -> str:
-    text = unicodedata.normalize("NFKC", as_text(cell))
-    return text.replace(" ", "").replace("-", "").removeprefix("+86")
+def _phone(cell: Cell) -> str | None:
+    return None if says_none(cell) else _bare(cell).replace(" ", "").replace("-", "").removeprefix("+86")
 
 
 def _name(cell: Cell) -> str:
@@ -138,12 +168,16 @@ def _chinese(text: str) -> bool:
 @lru_cache(maxsize=1024)  # a column of codes says the same few words all the way down
 def key(text: str) -> str:
     """A word without what clerks add to it or leave out: spaces, brackets, full width, capitals."""
-    return re.sub(r"[\s()（）\[\]、·.]+", "", unicodedata.normalize("NFKC", text)).lower()
+    return re.sub(r"[\s()（）\[\]、·.]+", "", _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))).lower()
 
 
-def _code(cell: Cell, words: Mapping[str, str]) -> str:
+def _code(cell: Cell, words: Mapping[str, str]) -> str | None:
     found = words.get(cell) if isinstance(cell, str) else None  # written as in the list, as most are
-    found = found or words.get(key(as_text(cell)))
+    return found or (None if says_none(cell) and key("无") not in words else _word(as_text(cell), words))
+
+
+def _word(text: str, words: Mapping[str, str]) -> str:
+    found = words.get(key(text))
     if found is None:
         raise CellError("unknown_code", "not a word, code or label of this list", "不在代码表中")
     return found
@@ -151,7 +185,7 @@ def _code(cell: Cell, words: Mapping[str, str]) -> str:
 
 def _present(cell: Cell, words: Mapping[str, str]) -> str:
     """The national register's sheets keep those who died or left among the members, where they are members no more."""
-    found = _code(cell, words)
+    found = _word(as_text(cell), words)
     if found != "active":
         raise CellError(
             "not_present",
@@ -161,9 +195,9 @@ def _present(cell: Cell, words: Mapping[str, str]) -> str:
     return found
 
 
-def _several(cell: Cell, words: Mapping[str, str]) -> list[str]:
+def _several(cell: Cell, words: Mapping[str, str]) -> list[str] | None:
     found = [_code(part, words) for part in _SEPARATORS.split(as_text(cell)) if part]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(each for each in found if each is not None)) or None
 
 
 def _ethnicity(cell: Cell, words: Mapping[str, str], numbering: EthnicityCodes | None) -> str:
@@ -197,7 +231,7 @@ def _flag(cell: Cell) -> bool:
 def _day(cell: Cell) -> date:
     if isinstance(cell, date):
         return cell
-    text = unicodedata.normalize("NFKC", as_text(cell)).replace(" 年", "年").strip()
+    text = re.sub(r"\s*([-/.年月日号])\s*", r"\1", _bare(cell))
     for pattern in _DAYS:
         found = pattern.fullmatch(text)
         if found:
@@ -205,14 +239,15 @@ def _day(cell: Cell) -> date:
                 return date(*map(int, found.groups()))
             except ValueError as error:
                 raise CellError("day", "no such day", "日期不存在") from error
+    if text.isdecimal() and int(text) in _SERIAL:  # which day it is depends on the workbook
+        raise CellError("day", "a number: format the column as a date", "为数字而非日期:请将该列单元格格式设为日期")
     raise CellError("day", "a day such as 2018-10-05 or 2018年10月5日", "日期须如 2018-10-05 或 2018年10月5日")
 
 
 def _decimal(cell: Cell) -> Decimal:
     if isinstance(cell, int):
         return Decimal(cell)
-    text = unicodedata.normalize("NFKC", as_text(cell))
-    text = re.sub(r"[,\s¥]|元$|亩$|平方米$|公里$|个?月$|人$|年$", "", text)
+    text = _COUNTED_IN.sub("", _bare(cell))
     if len(text) > 30 or not re.fullmatch(r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,2})?", text, re.ASCII):
         raise CellError("number", "a number", "须为数字")
     try:
@@ -237,7 +272,9 @@ def _integer(cell: Cell) -> int:
     return int(number)
 
 
-def _level(cell: Cell) -> int:
+def _level(cell: Cell) -> int | None:
+    if says_none(cell):
+        return None
     found = _LEVELS.get(key(as_text(cell)).removesuffix("级"))
     if found is None:
         raise CellError("level", "1 to 4", "须为一级至四级")

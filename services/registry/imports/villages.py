@@ -75,6 +75,7 @@ class Villages:
         place, wanted = (stem(county, "county"), stem(township, "township")), stem(village, "village")
         there = [v for v in self._named if place[0] in ("", *v.counties) and place[1] in ("", v.township)]
         found = [each.village.code for each in there if each.stem == wanted]
+        found = found or [each.village.code for each in there if each.stem == _below(village, each)]
         if len(found) == 1:
             return found[0]
         if found:
@@ -92,6 +93,16 @@ class Villages:
             f"no such village there{': ' + hint + '?' if hint else ''}",
             f"该乡镇无此村{',是否为:' + hint if hint else ''}",
         )
+
+
+def _below(name: str, place: _Named) -> str:
+    """The stem of a name without the county and township before it, where a clerk writes it in full."""
+    rest = "".join(name.split())
+    for level, above in (*(("county", county) for county in place.counties), ("township", place.township)):
+        if rest.startswith(above):
+            rest = rest.removeprefix(above)
+            rest = rest.removeprefix(next((each for each in _ENDINGS[level] if rest.startswith(each)), ""))
+    return stem(rest, "village")
 
 
 def stem(name: str, level: str) -> str:

@@ -13,7 +13,7 @@ from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from services.registry.codes.service import code_lists
-from services.registry.imports.columns import COLUMNS, ERRORS, Column, by_header, by_name
+from services.registry.imports.columns import COLUMNS, ERRORS, EXAMPLE, Column, by_header, by_name
 from services.registry.imports.journal import RejectedRow
 from services.registry.imports.layout import cell_at
 from services.registry.imports.sheets.cells import LONGEST, from_json
@@ -23,12 +23,6 @@ from shared.errors import Language
 TEMPLATE_ROWS = 5_000
 """Rows of the template that have drop-downs and formats."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_EXAMPLE: Mapping[str, Any] = {
-    "county": "西峡县", "township": "西坪镇", "village": "下营村", "standing": "未脱贫", "registered_on": "2014-05-01",
-    "cause": "因病", "welfare": "低保", "name": "测试甲", "relation": "户主", "id_number": "411399196803120018",
-    "ethnicity": "汉族", "employable": "普通劳动力", "health": "长期慢性病", "phone": "13800000000",
-    "income_year": "2018", "wages_fen": 12000, "education": "小学", "resident_medical": "是",
-}  # fmt: skip
 _SHORT: Mapping[str, Sequence[str]] = {"flag": ("是", "否"), "level": ("一级", "二级", "三级", "四级")}
 
 
@@ -62,8 +56,8 @@ def template() -> bytes:
         for index, column in enumerate(columns):
             sheet.set_column(index, index, 20 if column.kind == "identifier" else 13, _format(column, text, money))
             sheet.write_string(0, index, _header(column), needed if column.required else bold)
-            if column.name in _EXAMPLE:
-                sheet.write(1, index, _EXAMPLE[column.name])
+            if column.name in EXAMPLE:
+                sheet.write(1, index, EXAMPLE[column.name])
             if column.name in sources:
                 sheet.data_validation(
                     1, index, TEMPLATE_ROWS, index,
@@ -115,7 +109,7 @@ def _write_notes(sheet: Worksheet, columns: Sequence[Column], bold: Format) -> N
         "一行一人;同户各行须连续。户的各列只在该户第一行填写,其余行可留空或合并。",
         "身份证号码、户编号等长号码须为文本格式;按数值保存会丢失位数,将被退回。",
         "金额单位为元,最多两位小数;表头可注明(万元)。日期如 2018-10-05 或 2018年10月5日。",
-        "示例行请删除后再上传。合计、小计行自动跳过。退回的行附错误说明,改正后可直接再次上传。",
+        "示例行可删除,原样保留亦不录入。合计、小计行自动跳过。退回的行附错误说明,改正后可直接再次上传。",
         "此模板中的示例为演示数据,不对应任何真实人员。",
     ]
     for row, line in enumerate(general):

@@ -15,6 +15,7 @@ from shared.http.body import parse_line, read_lines
 from shared.http.listing import ListQuery
 from shared.http.pagination import Page, page_of
 from shared.http.problems import language_of
+from shared.openapi import json_lines
 
 routes = router("statistics")
 MAX_LINES = 20_000
@@ -31,7 +32,9 @@ class DenominatorQuery(ListQuery):
     "/statistics/denominators",
     operation_id="put_denominators",
     summary="Load rural populations 导入农村人口数",
-    openapi_extra={"requestBody": {"content": {"application/jsonl": {"schema": {"type": "string"}}}, "required": True}},
+    openapi_extra=json_lines(
+        "A division's population a line 每行一个区划.", {"division": "411300000000", "year": 2017, "people": 10411215}
+    ),
 )
 async def put_denominators(
     request: Request,

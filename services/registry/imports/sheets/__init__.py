@@ -14,7 +14,7 @@ What a file is, its content says, never its name. What was decided, input by inp
 - Cells below a merged or first one are blank to us: who reads the rows lets a blank household column mean the
   household above. Hidden rows are read, and the report says how many there were.
 - Dates are read by the workbook's own epoch, 1900 or 1904.
-- One sheet is read: the visible one with a header we know. Two of them are refused rather than one forgotten.
+- One sheet is read: the visible one with a header we know and rows below it. Two are refused rather than one forgotten.
 - CSV is UTF-8 with or without a mark, UTF-16 with one, or GB18030; broken UTF-8 is refused and never read as another
   encoding. NUL, an unbalanced quote and a field beyond 32,767 characters are refused.
 - Old XLS files cannot be read in pieces nor asked for formulas: the limits on memory and time hold them.

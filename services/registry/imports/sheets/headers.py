@@ -11,6 +11,7 @@ ENOUGH = 2
 """Names that must be known for a row to be the header."""
 
 _BRACKETED = re.compile(r"[(\[【〔][^)\]】〕]*[)\]】〕]")
+_NUMBERED = re.compile(r"^\s*[0-9]{1,2}[.、)]")
 _LEFT_OUT = re.compile(r"[\s*:：、,，。._\-/]+")
 
 
@@ -23,9 +24,9 @@ class Header:
 
 
 def plain(name: str) -> str:
-    """A column name without what clerks add to it: spaces, stars, units and remarks in brackets."""
-    text = unicodedata.normalize("NFKC", name)
-    return _LEFT_OUT.sub("", _BRACKETED.sub("", text)).lower()
+    """A column name without what clerks add to it: spaces, stars, a number before it, units and remarks in brackets."""
+    text = _BRACKETED.sub("", unicodedata.normalize("NFKC", name))
+    return _LEFT_OUT.sub("", _NUMBERED.sub("", text)).lower()
 
 
 def find(rows: Sequence[tuple[int, Sequence[object]]], known: Collection[str]) -> Header | None:
@@ -37,9 +38,10 @@ def find(rows: Sequence[tuple[int, Sequence[object]]], known: Collection[str]) -
     most = ENOUGH - 1
     above: Sequence[object] = ()
     for row, cells in rows:
-        names = _names(cells)
-        if _known(names, known) >= ENOUGH:
-            whole = _completed(names, _names(above), known)
+        names, upper = _names(cells), _names(above)
+        own = _known(names, known)
+        if own >= ENOUGH or (own and _known(upper, known) >= ENOUGH):
+            whole = _completed(names, upper, known)
             score = _known(whole, known)
             if score > most:
                 best, most = Header(row, whole), score

@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import itertools
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -24,6 +25,10 @@ Row: TypeAlias = tuple[int, Sequence[Cell]]
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _CHUNK = 1 << 20
+_OTHER_JSON = re.compile(rb"\[\s*[{\]]|\{[ \t]*\r?\n")
+"""A list, or an object that goes on over several lines."""
+_TEXT_FORMULA = re.compile(r'="([^"]*)"')
+"""How programs write a long number into CSV that a spreadsheet is to leave as it is."""
 
 
 @dataclass(slots=True)
@@ -46,6 +51,19 @@ class _Candidate:
     header: Header
     rows: Iterator[Row]
     place: str
+    filled: bool
+    """Whether anything stands below the header."""
+
+    @classmethod
+    def of(cls, rows: Iterator[Row], known: Collection[str], place: str) -> "_Candidate | None":
+        """A sheet's rows with their header; None where there is none."""
+        head = list(itertools.islice(rows, headers.LOOKED_AT))
+        header = headers.find(head, known)
+        if header is None:
+            return None
+        further = list(itertools.islice(rows, 1))
+        filled = bool(further) or head[-1][0] > header.row
+        return cls(header, itertools.chain(head, further, rows), place, filled)
 
 
 def read(raw: io.BytesIO, known: Collection[str]) -> Table:
@@ -75,8 +93,12 @@ def _read(raw: io.BytesIO, known: Collection[str]) -> Table:
     plain = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if plain.startswith((b"<!doctype", b"<html", b"<?xml", b"<table", b"<meta", b"<head", b"mime-version")):
         raise RefusedFileError("file_is_html")
+    if _OTHER_JSON.match(plain):
+        raise RefusedFileError("json_lines")
     if plain.startswith(b"{"):
         return _read_lines(raw)
+    if plain.startswith(b"%pdf-"):
+        raise RefusedFileError("file_kind")
     return _read_csv(raw, known)
 
 
@@ -90,10 +112,8 @@ def _read_xlsx(raw: io.BytesIO, known: Collection[str]) -> Table:
     for sheet in archive.sheets:
         pieces = archive.pieces(sheet, first_rows=2 * headers.LOOKED_AT)
         rows = itertools.chain.from_iterable(_piece_rows(piece, sheet.name, hidden) for piece in pieces)
-        head = list(itertools.islice(rows, headers.LOOKED_AT))
-        header = headers.find(head, known)
-        if header is not None:
-            found.append(_Candidate(header, itertools.chain(head, rows), sheet.path))
+        if (candidate := _Candidate.of(rows, known, sheet.path)) is not None:
+            found.append(candidate)
     chosen = _only(found)
     return Table("xlsx", chosen.header, _below(chosen), archive.expected_rows(chosen.place), hidden)
 
@@ -147,6 +167,7 @@ def _only(found: "Sequence[_Candidate]") -> "_Candidate":
     """The one sheet that holds data. Raises ``RefusedFileError``."""
     if not found:
         raise RefusedFileError("header_missing")
+    found = [each for each in found if each.filled] or found[:1]
     if len(found) > 1:
         raise RefusedFileError("several_sheets")
     return found[0]
@@ -166,10 +187,8 @@ def _read_xls(raw: io.BytesIO, known: Collection[str]) -> Table:
         if meta.visible != calamine.SheetVisibleEnum.Visible or meta.typ != calamine.SheetTypeEnum.WorkSheet:
             continue
         rows = _filled(_placed(_sheet(workbook, meta.name)))
-        head = list(itertools.islice(rows, headers.LOOKED_AT))
-        header = headers.find(head, known)
-        if header is not None:
-            found.append(_Candidate(header, itertools.chain(head, rows), meta.name))
+        if (candidate := _Candidate.of(rows, known, meta.name)) is not None:
+            found.append(candidate)
     chosen = _only(found)
     return Table("xls", chosen.header, _below(chosen), _sheet(workbook, chosen.place).total_height)
 
@@ -190,12 +209,10 @@ def _read_csv(raw: io.BytesIO, known: Collection[str]) -> Table:
     text.seek(0)
     csv.field_size_limit(LONGEST)
     rows = _csv_rows(text, delimiter)
-    head = list(itertools.islice(rows, headers.LOOKED_AT))
-    header = headers.find(head, known)
-    if header is None:
+    chosen = _Candidate.of(rows, known, "")
+    if chosen is None:
         raise RefusedFileError("header_missing")
-    chosen = _Candidate(header, itertools.chain(head, rows), "")
-    return Table("csv", header, _below(chosen), raw.getbuffer().tobytes().count(b"\n") + 1)
+    return Table("csv", chosen.header, _below(chosen), raw.getbuffer().tobytes().count(b"\n") + 1)
 
 
 def _csv_rows(text: io.TextIOWrapper, delimiter: str) -> Iterator[Row]:
@@ -209,7 +226,7 @@ def _csv_rows(text: io.TextIOWrapper, delimiter: str) -> Iterator[Row]:
             long = "field larger" in str(error)
             raise RefusedFileError("field_too_long" if long else "quote_unbalanced") from error
         if any(cell.strip() for cell in cells):
-            yield number, cells
+            yield number, [_TEXT_FORMULA.sub(r"\1", cell) if cell[:2] == '="' else cell for cell in cells]
 
 
 def _encoding(raw: io.BytesIO) -> str:
