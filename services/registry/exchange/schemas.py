@@ -83,7 +83,7 @@ class NewPartyOut(PartyOut):
     """A party just registered."""
 
     client_secret: str | None = Field(
-        description="Shown this once only 仅显示一次; null where the request is repeated."
+        description="Shown this once only 仅显示一次; null where the request is repeated, or a dry run."
     )
 
 
