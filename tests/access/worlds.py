@@ -89,7 +89,7 @@ async def running(service: ServiceName, url: str) -> AsyncIterator[World]:
         yield world
 
 
-_ALONE = {"name": "测试丙", "sex": "male", "birth_date": "1950-02-03"}
+ALONE = {"name": "测试丙", "sex": "male", "birth_date": "1950-02-03"}
 
 
 async def _registry(world: World, city: str) -> None:
@@ -105,7 +105,7 @@ async def _registry(world: World, city: str) -> None:
         {"household": home["id"], "member": other_head["id"]},
     )
     alone = [
-        await world.post("/v1/persons", {**_ALONE, "village": village}, city) for village in (VILLAGE, OTHER_VILLAGE)
+        await world.post("/v1/persons", {**ALONE, "village": village}, city) for village in (VILLAGE, OTHER_VILLAGE)
     ]
     world.add("person", *({"person": made["id"]} for made in alone), {"person": other_head["id"]})
     body = {"name": "测试", "roles": ["reader"]}
