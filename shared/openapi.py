@@ -56,10 +56,19 @@ def _tidied(document: dict[str, Any]) -> dict[str, Any]:
                 content = response.get("content", {})
                 if status[0] in "45" and "application/problem+json" in content:
                     content.pop("application/json", None)
+            _tell_of_dry_runs(operation)
     schemas = document.get("components", {}).get("schemas", {})
     for name in _UNDECLARED_BY_US:
         schemas.pop(name, None)
     return document
+
+
+def _tell_of_dry_runs(operation: dict[str, Any]) -> None:
+    """What comes instead of 201 or 202 where nothing is made."""
+    responses = operation["responses"]
+    made = responses.get("201") or responses.get("202")
+    if made is not None and any(each["name"] == "dry_run" for each in operation.get("parameters", [])):
+        responses.setdefault("200", {**made, "description": "A dry run 仅校验"})
 
 
 def _open_to_tokens(document: dict[str, Any], issuer: str) -> None:

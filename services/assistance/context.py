@@ -1,7 +1,7 @@
 """What the slices of a running assistance service share."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -15,6 +15,7 @@ from shared.auth import Caller, requires
 from shared.contracts.division import DivisionTree
 from shared.contracts.key import Role
 from shared.db import Pg
+from shared.http.dryrun import DryRun
 from shared.watched import Watched
 
 
@@ -25,6 +26,8 @@ class Assistance:
     runtime: Runtime
     catalogue: Watched[Catalogue]
     divisions: Watched[DivisionTree]
+    dry_run: bool = False
+    """Whether the command it is handed to is to be undone at its end 仅校验."""
 
     async def world(self, pg: Pg, contents: Iterable[ActionContent]) -> World:
         """What a batch of actions is judged against, as of now."""
@@ -42,6 +45,14 @@ async def _assistance(request: Request) -> Assistance:
 
 
 AssistanceDep = Annotated[Assistance, Depends(_assistance)]
+
+
+async def _for_command(assistance: AssistanceDep, dry_run: DryRun) -> Assistance:
+    return replace(assistance, dry_run=True) if dry_run else assistance
+
+
+CommandDep = Annotated[Assistance, Depends(_for_command)]
+"""For a command that takes ``dry_run``: every POST that records something."""
 Reader = Annotated[Caller, Depends(requires("reader", "recorder", "reviewer", "drafter", "signer", "importer"))]
 RECORDING_ROLES: tuple[Role, ...] = ("recorder", "importer")
 Recorder = Annotated[Caller, Depends(requires(*RECORDING_ROLES))]

@@ -3,29 +3,23 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import asyncpg
-from fastapi import Query
 
 from services.registry import instants
-from shared import errors
+from shared import commands, errors
 from shared.app import Runtime
 from shared.db import Pg
 from shared.errors import Problem, Text
 from shared.http.claiming import claim, complete, find_earlier, forget
 
-__all__ = ["DryRun", "attempted", "claim", "command", "complete", "find_earlier", "forget", "plan_anew"]
+__all__ = ["attempted", "claim", "command", "complete", "find_earlier", "forget", "plan_anew"]
 T = TypeVar("T")
-DryRun = Annotated[bool, Query(description="Check only; nothing is written 仅校验.")]
 ATTEMPTS = 3
 """How often a command is tried that loses to others running beside it."""
 PAUSE_SECONDS = 0.05
 """How long one that the database undid lets the others go first: at once it would step in their way again."""
-
-
-class _DryRunOver(Exception):
-    """Undoes the transaction of a dry run."""
 
 
 @asynccontextmanager
@@ -34,17 +28,10 @@ async def command(runtime: Runtime, *, dry_run: bool = False) -> AsyncIterator[P
 
     Whatever instant it records, it reads from the clock inside (``instants``); a dry run records none.
     """
-    async with runtime.database.driver() as pg:
-        try:
-            async with pg.transaction():
-                if not dry_run:
-                    await instants.begin(pg, runtime.clock)
-                yield pg
-                if dry_run:
-                    raise _DryRunOver
-        except _DryRunOver:
-            return
-    runtime.wake_relay()
+    async with commands.command(runtime, dry_run=dry_run) as pg:
+        if not dry_run:
+            await instants.begin(pg, runtime.clock)
+        yield pg
 
 
 async def plan_anew(pg: Pg) -> None:

@@ -1,7 +1,7 @@
 """What the slices of a running registry share."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Annotated
 
@@ -17,6 +17,7 @@ from shared.clock import local_day
 from shared.contracts.division import DivisionTree
 from shared.contracts.key import Role
 from shared.errors import Fault, Problem, Text, fault
+from shared.http.dryrun import DryRun
 from shared.watched import Watched
 
 
@@ -34,6 +35,8 @@ class Registry:
     quotas: Quotas
     retention_years: int
     """How long identities are kept at least after a household left the register 保存期."""
+    dry_run: bool = False
+    """Whether the command it is handed to is to be undone at its end 仅校验."""
 
 
 async def _registry(request: Request) -> Registry:
@@ -42,6 +45,14 @@ async def _registry(request: Request) -> Registry:
 
 
 RegistryDep = Annotated[Registry, Depends(_registry)]
+
+
+async def _for_command(registry: RegistryDep, dry_run: DryRun) -> Registry:
+    return replace(registry, dry_run=True) if dry_run else registry
+
+
+CommandDep = Annotated[Registry, Depends(_for_command)]
+"""For a command that takes ``dry_run``: every POST that records something."""
 READERS: tuple[Role, ...] = ("reader", "recorder", "reviewer", "drafter", "signer", "importer")
 """Roles that read the register."""
 Reader = Annotated[Caller, Depends(requires(*READERS))]

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from shared import errors
 from shared.errors import INVALID, MALFORMED, Fault, Problem, Text
+from shared.http.dryrun import told
 from shared.http.problems import faults_of, told_name
 
 T = TypeVar("T")
@@ -109,7 +110,7 @@ class StrictRoute(APIRoute):
                 raw = await request.body()
                 if raw:  # FastAPI answers 422 for an empty body by itself
                     request._json = parse_json(raw)  # FastAPI asks for request.json(), which is this from now on
-            return await handle(request)
+            return told(request, await handle(request))
 
         return strict
 

@@ -12,9 +12,11 @@ from shared import errors
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, RuntimeDep, router
 from shared.auth import Caller, requires
 from shared.clock import local_day
+from shared.commands import command
 from shared.contracts.division import DivisionTree
 from shared.errors import Problem, fault, invalid
 from shared.http.claiming import claim, complete
+from shared.http.dryrun import DryRun
 from shared.http.etag import required_version, set_etag
 from shared.http.fields import Id
 from shared.http.idempotency import IdempotencyKey, idempotency_key, mark_replayed
@@ -81,11 +83,12 @@ async def register_source(
     runtime: RuntimeDep,
     reach: ReachDep,
     noted: NotedDep,
+    dry_run: DryRun,
 ) -> SourceOut:
     """Let a system submit through Kafka, under its `ce_source`, within its divisions."""
     now = runtime.clock.now()
     _check_divisions(content, caller, reach)
-    async with runtime.database.driver() as pg, pg.transaction():
+    async with command(runtime, dry_run=dry_run) as pg:
         if (earlier := await claim(pg, key)) is not None:
             mark_replayed(response)
             made = await sources.find(pg, earlier.resource_id)

@@ -90,7 +90,7 @@ async def running(service: ServiceName, url: str) -> AsyncIterator[World]:
 
 
 _PARTY = {"name": "测试", "callback_uri": "http://127.0.0.1:9/dci"}
-_ALONE = {"name": "测试丙", "sex": "male", "birth_date": "1950-02-03"}
+ALONE = {"name": "测试丙", "sex": "male", "birth_date": "1950-02-03"}
 
 
 async def _registry(world: World, city: str) -> None:
@@ -106,7 +106,7 @@ async def _registry(world: World, city: str) -> None:
         {"household": home["id"], "member": other_head["id"]},
     )
     alone = [
-        await world.post("/v1/persons", {**_ALONE, "village": village}, city) for village in (VILLAGE, OTHER_VILLAGE)
+        await world.post("/v1/persons", {**ALONE, "village": village}, city) for village in (VILLAGE, OTHER_VILLAGE)
     ]
     world.add("person", *({"person": made["id"]} for made in alone), {"person": other_head["id"]})
     body = {"name": "测试", "roles": ["reader"]}

@@ -83,6 +83,13 @@ MUTANTS = (
         f"{UNREADABLE}::test_what_a_handler_fails_on_is_found_and_written_off",
     ),
     Mutant(
+        "a dry run is carried out",
+        "shared/commands.py",
+        "            if dry_run:\n                raise _DryRunOver\n",
+        "",
+        "tests/access/test_dry_runs.py::test_a_dry_run_answers_as_in_earnest_and_writes_nothing",
+    ),
+    Mutant(
         "a signature is not asked for",
         "shared/intake/signing.py",
         "            raise Poison(UNSIGNED)",

@@ -23,7 +23,7 @@ from services.assistance.actions.schemas import (
     VersionOut,
     VersionsOut,
 )
-from services.assistance.context import Assistance, AssistanceDep, Reader, Recorder, Reviewer
+from services.assistance.context import Assistance, AssistanceDep, CommandDep, Reader, Recorder, Reviewer
 from services.assistance.importing import JSONL, MAX_LINES, ImportReport, Mode, Order
 from services.assistance.mirror import service as mirror
 from shared import errors
@@ -33,6 +33,7 @@ from shared.contracts.programme import ProgrammeClass
 from shared.db import Pg
 from shared.errors import Problem
 from shared.http.body import read_lines
+from shared.http.dryrun import DryRun
 from shared.http.etag import required_version
 from shared.http.fields import Code, Day, ExternalName, Id, Instant
 from shared.http.idempotency import IdempotencyKey, idempotency_key
@@ -42,7 +43,6 @@ from shared.http.problems import language_of
 
 routes = router("actions")
 Key = Annotated[IdempotencyKey, Depends(idempotency_key)]
-DryRun = Annotated[bool, Query(description="Check only; nothing is written 仅校验.")]
 Expected = Annotated[int, Depends(required_version)]
 CHANGE_RESPONSES = {**NOT_FOUND_RESPONSE, **CONFLICT_RESPONSE, **VERSION_RESPONSES}
 LINES = {"type": "string", "description": "One action a line, each as in `items`."}
@@ -96,15 +96,14 @@ class ActionQuery(ListQuery):
     },
 )
 async def record_action(
-    content: ActionIn, caller: Recorder, key: Key, recording: RecordingDep, dry_run: DryRun = False
+    content: ActionIn, caller: Recorder, key: Key, recording: RecordingDep, dry_run: DryRun
 ) -> Response:
     """Record an action; it counts for the village responsible for the household on the day it happened.
 
     A second request with the same `(source_system, external_id)` answers 200 with the first action when it says
     the same, 409 otherwise. A household registered a moment ago is awaited for two seconds.
     """
-    answer = await recording.record(RecordingRequest(content, caller, key), dry_run=dry_run)
-    return respond(answer) if dry_run else created(answer)
+    return created(await recording.record(RecordingRequest(content, caller, key), dry_run=dry_run))
 
 
 @routes.get(
@@ -180,9 +179,8 @@ async def record_actions_in_bulk(
     request: Request,
     caller: Recorder,
     key: Key,
-    assistance: AssistanceDep,
+    assistance: CommandDep,
     mode: Annotated[Mode, Query(description="all 全部或全不, each 逐条.")] = "all",
-    dry_run: DryRun = False,
 ) -> Response:
     """Up to 100,000 actions, one JSON object a line; the report names every fault by row and field.
 
@@ -190,7 +188,7 @@ async def record_actions_in_bulk(
     with the same content are unchanged, so that a file can be sent again.
     """
     lines = await read_lines(request, limit=MAX_LINES)
-    order = Order(caller, mode, dry_run, key, language_of(request))
+    order = Order(caller, mode, assistance.dry_run, key, language_of(request))
     report, replayed = await bulk.record_lines(assistance, lines, order)
     headers = {"Idempotency-Replayed": "true"} if replayed else {}
     return Response(report, headers=headers, media_type="application/json")
@@ -245,7 +243,7 @@ async def list_action_versions(action_id: Id, caller: Reader, assistance: Assist
     responses=CHANGE_RESPONSES,
 )
 async def correct_action(
-    action_id: Id, correction: Correction, caller: Recorder, expected: Expected, key: Key, assistance: AssistanceDep
+    action_id: Id, correction: Correction, caller: Recorder, expected: Expected, key: Key, assistance: CommandDep
 ) -> Response:
     """Replace the whole content, with the reason. Where it counts is determined anew; a verification lapses."""
     change = Change(action_id, expected, caller, key)
@@ -260,7 +258,7 @@ async def correct_action(
     responses=CHANGE_RESPONSES,
 )
 async def revoke_action(
-    action_id: Id, reason: Reason, caller: Recorder, expected: Expected, key: Key, assistance: AssistanceDep
+    action_id: Id, reason: Reason, caller: Recorder, expected: Expected, key: Key, assistance: CommandDep
 ) -> Response:
     """Undo an action: it stays readable, and counts nowhere."""
     change = Change(action_id, expected, caller, key)
@@ -275,7 +273,7 @@ async def revoke_action(
     responses=CHANGE_RESPONSES,
 )
 async def verify_action(
-    action_id: Id, verification: Verification, caller: Reviewer, expected: Expected, key: Key, assistance: AssistanceDep
+    action_id: Id, verification: Verification, caller: Reviewer, expected: Expected, key: Key, assistance: CommandDep
 ) -> Response:
     """Vouch for an action as someone who neither recorded nor corrected it."""
     change = Change(action_id, expected, caller, key)

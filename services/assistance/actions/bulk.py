@@ -29,7 +29,7 @@ async def record_lines(assistance: Assistance, lines: Sequence[bytes], order: Or
     async with assistance.runtime.database.driver() as pg:
         try:
             async with pg.transaction():
-                if not order.dry_run and (earlier := await claim(pg, order.key)) is not None:
+                if (earlier := await claim(pg, order.key)) is not None:
                     return await kept_report(pg, earlier.resource_id), True
                 for start in range(0, len(lines), ROWS_AT_ONCE):
                     rows = _read(lines[start : start + ROWS_AT_ONCE], start + 1, tally)

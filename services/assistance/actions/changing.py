@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from services.assistance.actions import ledger
@@ -90,8 +91,10 @@ def _refuse_other_name(stored: Stored, correction: Correction) -> None:
 
 async def _change(assistance: Assistance, change: Change, compose: Compose) -> Answer:
     async with assistance.runtime.database.driver() as pg:
-        answer = await replaying(pg, change.key, lambda: _attempt(assistance, pg, change, compose))
-    assistance.runtime.wake_relay()
+        attempt = partial(_attempt, assistance, pg, change, compose)
+        answer = await replaying(pg, change.key, attempt, dry_run=assistance.dry_run)
+    if not assistance.dry_run:
+        assistance.runtime.wake_relay()
     return answer
 
 

@@ -17,6 +17,7 @@ from services.assistance.actions.schemas import ActionIn, ActionOut
 from services.assistance.context import Assistance
 from shared import errors
 from shared.auth import Caller
+from shared.commands import transaction
 from shared.db import CONTENDED, Pg
 from shared.errors import Problem, Text, invalid
 from shared.http.claiming import find_earlier
@@ -66,8 +67,8 @@ class Recording:
         """Record an action. Raises 422 with every fault, 409 when its external name holds another content."""
         answer = None if dry_run else await self._together(request)
         if answer is None:
-            answer = await awaiting_references(lambda: self._alone(request, dry_run))
-        if answer.created:
+            answer = await awaiting_references(lambda: self._alone(request, dry_run=dry_run))
+        if answer.created and not dry_run:
             self._assistance.runtime.wake_relay()
         return answer
 
@@ -84,22 +85,22 @@ class Recording:
                 return [None] * len(requests)  # a key was used before, or somebody is about to use it
         return [_created(e) if e is not None and e.state.id in written else None for e in entries]
 
-    async def _alone(self, request: Request, dry_run: bool) -> Answer:
+    async def _alone(self, request: Request, *, dry_run: bool) -> Answer:
         async with self._assistance.runtime.database.driver() as pg:
-            return await replaying(pg, request.key, lambda: self._attempt(pg, request, dry_run))
+            return await replaying(pg, request.key, lambda: self._attempt(pg, request), dry_run=dry_run)
 
-    async def _attempt(self, pg: Pg, request: Request, dry_run: bool) -> Answer:
+    async def _attempt(self, pg: Pg, request: Request) -> Answer:
         world = await self._assistance.world(pg, (request.content,))
         placed = judge(request.content, world, request.caller)
         if not isinstance(placed, Placed):
             raise invalid(*placed)
         entry = _recorded(request, placed, world)
         settings = self._assistance.runtime.settings
-        if not dry_run and await ledger.insert(pg, settings, [entry], [request.key]):
+        if await ledger.insert(pg, settings, [entry], [request.key]):
             return _created(entry)
-        if not dry_run and (earlier := await find_replay(pg, request.key)) is not None:
+        if (earlier := await find_replay(pg, request.key)) is not None:
             return earlier
-        return await _existing(pg, entry, request.caller, dry_run=dry_run)
+        return await _existing(pg, entry, request.caller)
 
 
 def _entry(request: Request, world: World) -> Entry | None:
@@ -131,15 +132,13 @@ async def awaiting_references(attempt: Callable[[], Awaitable[Answer]]) -> Answe
         await asyncio.sleep(WAIT_STEP)
 
 
-async def _existing(pg: Pg, entry: Entry, caller: Caller, *, dry_run: bool) -> Answer:
+async def _existing(pg: Pg, entry: Entry, caller: Caller) -> Answer:
     """The action that holds the external name, if it says the same. Raises 409."""
     state = entry.state
     found = None
     if state.source_system is not None and state.external_id is not None:
         name = (state.source_system, state.external_id)
         found = (await ledger.load_by_names(pg, [name])).get(name)
-    if found is None and dry_run:
-        return Answer(state.id, 1, entry.body)
     if found is None:
         raise Problem(errors.CONFLICT, Text("another request holds it, try again", "其他请求正在处理,请重试"))
     if not same_content(found.state, state):
@@ -153,10 +152,18 @@ def name_taken(existing: ActionOut, caller: Caller) -> Problem:
     return Problem(NAME_TAKEN, extensions=visible)
 
 
-async def replaying(pg: Pg, key: IdempotencyKey, attempt: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Attempt a command; where it fails because it was carried out before under this key, answer as then."""
+async def replaying(
+    pg: Pg, key: IdempotencyKey, attempt: Callable[[], Awaitable[Answer]], *, dry_run: bool = False
+) -> Answer:
+    """Attempt a command; where it fails because it was carried out before under this key, answer as then.
+
+    In earnest its one statement commits by itself.
+    """
     try:
-        return await attempt()
+        if not dry_run:
+            return await attempt()
+        async with transaction(pg, dry_run=True):
+            return await attempt()
     except (Problem, asyncpg.UniqueViolationError):
         earlier = await find_replay(pg, key)
         if earlier is None:

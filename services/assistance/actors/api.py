@@ -8,8 +8,9 @@ from pydantic import Field
 
 from services.assistance.actors import service
 from services.assistance.actors.schemas import ActorContent, ActorIn, ActorKind, ActorOut
-from services.assistance.context import AssistanceDep, Reader, Recorder
+from services.assistance.context import AssistanceDep, CommandDep, Reader, Recorder
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
+from shared.commands import command
 from shared.http.claiming import claim, complete
 from shared.http.etag import required_version, set_etag
 from shared.http.fields import Division, ExternalName, Id
@@ -43,11 +44,11 @@ class ActorQuery(ListQuery):
     responses=CONFLICT_RESPONSE,
 )
 async def create_actor(
-    content: ActorIn, response: Response, caller: Recorder, key: Key, assistance: AssistanceDep
+    content: ActorIn, response: Response, caller: Recorder, key: Key, assistance: CommandDep
 ) -> ActorOut:
     """Add a helper, enterprise, department, work team or secretary; `(source_system, external_id)` is unique."""
     now = assistance.runtime.clock.now()
-    async with assistance.runtime.database.driver() as pg, pg.transaction():
+    async with command(assistance.runtime, dry_run=assistance.dry_run) as pg:
         if (earlier := await claim(pg, key)) is not None:
             mark_replayed(response)
             made = await service.find(pg, earlier.resource_id, caller)

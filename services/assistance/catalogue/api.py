@@ -16,12 +16,13 @@ from services.assistance.catalogue.schemas import (
     TermOut,
 )
 from services.assistance.catalogue.vocabulary import sectors, terms
-from services.assistance.context import Admin, Assistance, AssistanceDep, Reader
+from services.assistance.context import Admin, Assistance, AssistanceDep, CommandDep, Reader
 from services.assistance.scope import seat
 from shared import errors
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
 from shared.auth import Caller
 from shared.clock import local_day
+from shared.commands import command
 from shared.contracts.division import DivisionTree
 from shared.contracts.programme import ProgrammeClass, ProgrammeEvent
 from shared.db import Pg
@@ -118,12 +119,12 @@ async def read_programme(
     responses=CONFLICT_RESPONSE,
 )
 async def create_programme(
-    content: ProgrammeIn, response: Response, caller: Admin, key: Key, assistance: AssistanceDep
+    content: ProgrammeIn, response: Response, caller: Admin, key: Key, assistance: CommandDep
 ) -> ProgrammeEvent:
     """Add a programme to the catalogue; its code names it for ever."""
     programme = _event(content.code, content, version=1)
     runtime = assistance.runtime
-    async with runtime.database.driver() as pg, pg.transaction():
+    async with command(runtime, dry_run=assistance.dry_run) as pg:
         if await claim(pg, key) is not None:
             mark_replayed(response)
             programme = await service.find(pg, content.code)
@@ -133,7 +134,7 @@ async def create_programme(
             _check_issuer(programme, caller, tree, assistance)
             await service.publish(pg, runtime.settings, programme, by=caller.key_id, now=runtime.clock.now())
             await complete(pg, key, NAMED_BY_CODE, programme.version)
-    _changed(assistance)
+    assistance.catalogue.expire()
     response.headers["Location"] = f"/v1/programmes/{programme.code}"
     return _answer(programme, response)
 
@@ -155,13 +156,13 @@ async def change_programme(
 ) -> ProgrammeEvent:
     """Replace what a programme says; actions recorded before keep what held then."""
     programme = _event(code, content, version=expected + 1)
-    async with assistance.runtime.database.driver() as pg, pg.transaction():
+    async with command(assistance.runtime) as pg:
         tree = await assistance.divisions.get(pg)
         _check_issuer(await service.find(pg, code), caller, tree, assistance)
         service.check(programme, tree)
         _check_issuer(programme, caller, tree, assistance)
         await _change(pg, assistance, programme, expected, caller)
-    _changed(assistance)
+    assistance.catalogue.expire()
     return _answer(programme, response)
 
 
@@ -180,11 +181,6 @@ async def _change(pg: Pg, assistance: Assistance, programme: ProgrammeEvent, exp
 def _event(code: str, content: ProgrammeContent, *, version: int) -> ProgrammeEvent:
     said = content.model_dump(by_alias=True, exclude={"code"})
     return ProgrammeEvent.model_validate({**said, "code": code, "version": version})
-
-
-def _changed(assistance: Assistance) -> None:
-    assistance.catalogue.expire()
-    assistance.runtime.wake_relay()
 
 
 def _answer(programme: ProgrammeEvent, response: Response) -> ProgrammeEvent:

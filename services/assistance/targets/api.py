@@ -6,11 +6,12 @@ from uuid import UUID
 from fastapi import Depends, Query, Request, Response
 from pydantic import Field
 
-from services.assistance.context import AssistanceDep, Reader, TargetSetter
+from services.assistance.context import AssistanceDep, CommandDep, Reader, TargetSetter
 from services.assistance.importing import JSONL, MAX_LINES, ImportReport, Mode, Order
 from services.assistance.targets import service
 from services.assistance.targets.schemas import TargetChange, TargetIn
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
+from shared.commands import command
 from shared.contracts.programme import Cadence, Metric, TargetEvent
 from shared.http.body import read_lines
 from shared.http.claiming import claim, complete
@@ -50,17 +51,16 @@ class TargetQuery(ListQuery):
     responses=CONFLICT_RESPONSE,
 )
 async def set_target(
-    target: TargetIn, response: Response, caller: TargetSetter, key: Key, assistance: AssistanceDep
+    target: TargetIn, response: Response, caller: TargetSetter, key: Key, assistance: CommandDep
 ) -> TargetEvent:
     """Say how much is due from a unit in a period; one target a unit, programme, period and metric."""
-    async with assistance.runtime.database.driver() as pg, pg.transaction():
+    async with command(assistance.runtime, dry_run=assistance.dry_run) as pg:
         if (earlier := await claim(pg, key)) is not None:
             mark_replayed(response)
             made = await service.find(pg, earlier.resource_id, caller)
         else:
             made = await service.set_one(pg, assistance, target, caller)
             await complete(pg, key, made.id, made.version)
-    assistance.runtime.wake_relay()
     response.headers["Location"] = f"/v1/targets/{made.id}"
     return _answer(made, response)
 
@@ -76,14 +76,13 @@ async def set_targets_in_bulk(
     request: Request,
     caller: TargetSetter,
     key: Key,
-    assistance: AssistanceDep,
+    assistance: CommandDep,
     mode: Annotated[Mode, Query(description="all 全部或全不, each 逐条.")] = "all",
-    dry_run: Annotated[bool, Query(description="Check only; nothing is written 仅校验.")] = False,
 ) -> Response:
     """Up to 100,000 targets, one JSON object a line; the report names every fault by row and field."""
     lines = await read_lines(request, limit=MAX_LINES)
     report, replayed = await service.set_lines(
-        assistance, lines, Order(caller, mode, dry_run, key, language_of(request))
+        assistance, lines, Order(caller, mode, assistance.dry_run, key, language_of(request))
     )
     headers = {"Idempotency-Replayed": "true"} if replayed else {}
     return Response(report, headers=headers, media_type="application/json")
@@ -137,9 +136,8 @@ async def change_target(
     assistance: AssistanceDep,
 ) -> TargetEvent:
     """Another amount or another deadline."""
-    async with assistance.runtime.database.driver() as pg, pg.transaction():
+    async with command(assistance.runtime) as pg:
         changed = await service.change(pg, assistance, target_id, change, expected=expected, caller=caller)
-    assistance.runtime.wake_relay()
     return _answer(changed, response)
 
 
@@ -151,12 +149,11 @@ async def change_target(
     responses=CHANGE_RESPONSES,
 )
 async def withdraw_target(
-    target_id: Id, response: Response, caller: TargetSetter, expected: Expected, assistance: AssistanceDep
+    target_id: Id, response: Response, caller: TargetSetter, expected: Expected, assistance: CommandDep
 ) -> TargetEvent:
     """Take a target back: it is due from nobody any more, and stays readable."""
-    async with assistance.runtime.database.driver() as pg, pg.transaction():
+    async with command(assistance.runtime, dry_run=assistance.dry_run) as pg:
         withdrawn = await service.withdraw(pg, assistance, target_id, expected=expected, caller=caller)
-    assistance.runtime.wake_relay()
     return _answer(withdrawn, response)
 
 

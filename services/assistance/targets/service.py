@@ -69,7 +69,7 @@ async def set_lines(assistance: Assistance, lines: Sequence[bytes], order: Order
     async with assistance.runtime.database.driver() as pg:
         try:
             async with pg.transaction():
-                if not order.dry_run and (earlier := await claim(pg, order.key)) is not None:
+                if (earlier := await claim(pg, order.key)) is not None:
                     return await kept_report(pg, earlier.resource_id), True
                 await _set_rows(pg, assistance, lines, order, tally)
                 if tally.undoes(order):

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from fastapi import Query, Request, Response
 from pydantic import Field
 
-from services.registry.commands import DryRun, attempted, claim, command, complete, forget
-from services.registry.context import Admin, Divisions, Reader, RegistryDep, day_known
+from services.registry.commands import attempted, claim, command, complete, forget
+from services.registry.context import Admin, CommandDep, Divisions, Reader, RegistryDep, day_known
 from services.registry.divisions import service
 from services.registry.divisions.changing import answer, carried_out, once, shown
 from services.registry.divisions.schemas import (
@@ -158,13 +158,10 @@ def _version(row: Any) -> DivisionVersion:
     responses=CONFLICT_RESPONSE,
 )
 async def register_division(
-    body: DivisionIn, response: Response, caller: Admin, registry: RegistryDep, key: Key, dry_run: DryRun = False
+    body: DivisionIn, response: Response, caller: Admin, registry: CommandDep, key: Key
 ) -> DivisionOut:
     """Add a unit that has no national code, or a division of a newer edition."""
-    made = await once(
-        registry, response, key, body.code, lambda pg: service.register(pg, registry, caller, body), dry_run=dry_run
-    )
-    response.status_code = 200 if dry_run else 201
+    made = await once(registry, response, key, body.code, lambda pg: service.register(pg, registry, caller, body))
     response.headers["Location"] = f"/v1/divisions/{made.code}"
     return await answer(registry, made, response)
 
@@ -181,7 +178,7 @@ async def designate_division(
     response: Response,
     caller: Admin,
     expected: Expected,
-    registry: RegistryDep,
+    registry: CommandDep,
     key: Key,
 ) -> DivisionOut:
     """From a day on, for example poor village 贫困村. A designation that holds already is refused."""
@@ -208,7 +205,7 @@ async def end_designation(
     response: Response,
     caller: Admin,
     expected: Expected,
-    registry: RegistryDep,
+    registry: CommandDep,
 ) -> DivisionOut:
     """From a day on it no longer holds; it still held on the days before."""
     changed = await carried_out(
@@ -230,22 +227,21 @@ async def designate_divisions(
     request: Request,
     response: Response,
     caller: Admin,
-    registry: RegistryDep,
+    registry: CommandDep,
     key: Key,
     mode: Annotated[Mode, Query(description="all: all or none; each: the good ones.")] = "all",
-    dry_run: DryRun = False,
 ) -> ImportReport:
     """JSON lines `{"code", "kind", "valid_from"}`, at most 10,000. Answers with the import report."""
     lines = [parse_line(raw, DesignationLine.model_validate) for raw in await read_lines(request, limit=MAX_LINES)]
 
     async def attempt() -> ImportReport:
-        async with command(registry.runtime, dry_run=dry_run) as pg:
+        async with command(registry.runtime, dry_run=registry.dry_run) as pg:
             earlier = await claim(pg, key)
             if earlier is not None:
                 mark_replayed(response)
                 return await kept(pg, earlier.resource_id)
             tally = await service.designate_many(pg, registry, caller, lines, each=mode == "each")
-            report = tally.report(mode, dry_run=dry_run, language=language_of(request), identifier=uuid7())
+            report = tally.report(mode, dry_run=registry.dry_run, language=language_of(request), identifier=uuid7())
             if report.id is not None:
                 await keep(pg, report, registry.runtime.clock.now(), caller.key_id)
                 await complete(pg, key, report.id, 1)

@@ -20,7 +20,7 @@ async def carried_out(registry: Registry, change: Callable[[Pg], Awaitable[Divis
     """Carry out a change of a division that only its version keeps from happening twice. Raises 409."""
 
     async def attempt() -> DivisionEvent:
-        async with command(registry.runtime) as pg:
+        async with command(registry.runtime, dry_run=registry.dry_run) as pg:
             return await change(pg)
 
     return await attempted(attempt)
@@ -32,8 +32,6 @@ async def once(
     key: IdempotencyKey,
     code: str,
     change: Callable[[Pg], Awaitable[DivisionEvent]],
-    *,
-    dry_run: bool = False,
 ) -> DivisionEvent:
     """Carry out a change of a division once a key: the version it made, then and whenever it is asked again.
 
@@ -41,7 +39,7 @@ async def once(
     """
 
     async def attempt() -> DivisionEvent:
-        async with command(registry.runtime, dry_run=dry_run) as pg:
+        async with command(registry.runtime, dry_run=registry.dry_run) as pg:
             earlier = await claim(pg, key)
             if earlier is not None:
                 mark_replayed(response)
@@ -54,9 +52,11 @@ async def once(
 
 
 async def answer(registry: Registry, changed: DivisionEvent, response: Response) -> DivisionOut:
-    """A division as it is now, its version as the ETag."""
+    """A division as it is now, or would be; its version as the ETag."""
     async with registry.runtime.database.driver() as pg:
         tree = await registry.divisions.latest(pg)
+    if registry.dry_run:
+        tree = service.with_changes(tree, [changed])
     set_etag(response, changed.version)
     return shown(changed, tree, today(registry))
 

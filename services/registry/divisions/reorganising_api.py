@@ -8,8 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request, Response
 
-from services.registry.commands import DryRun
-from services.registry.context import Admin, RegistryDep
+from services.registry.context import Admin, CommandDep
 from services.registry.divisions import reorganising
 from services.registry.divisions.api import CHANGES
 from services.registry.divisions.changing import answer, carried_out, once
@@ -35,7 +34,7 @@ ResidentsDep = Annotated[Residents, Depends(_residents)]
     "/divisions/{code}/name", operation_id="rename_division", summary="Rename a division 更名", responses=CHANGES
 )
 async def rename_division(
-    code: str, body: Rename, response: Response, caller: Admin, expected: Expected, registry: RegistryDep
+    code: str, body: Rename, response: Response, caller: Admin, expected: Expected, registry: CommandDep
 ) -> DivisionOut:
     """From a day on, today or later. Whatever is asked as of an earlier day shows the name of that day."""
     changed = await carried_out(registry, lambda pg: reorganising.rename(pg, registry, caller, code, body, expected))
@@ -54,7 +53,7 @@ async def move_division(
     response: Response,
     caller: Admin,
     expected: Expected,
-    registry: RegistryDep,
+    registry: CommandDep,
     residents: ResidentsDep,
 ) -> DivisionOut:
     """A township to another county, a village to another township. Its code stays.
@@ -80,7 +79,7 @@ async def hand_over_division(
     response: Response,
     caller: Admin,
     expected: Expected,
-    registry: RegistryDep,
+    registry: CommandDep,
     residents: ResidentsDep,
 ) -> DivisionOut:
     """From today on; what happened before still counts for the unit of its day.
@@ -103,7 +102,7 @@ async def end_division(
     response: Response,
     caller: Admin,
     expected: Expected,
-    registry: RegistryDep,
+    registry: CommandDep,
     residents: ResidentsDep,
 ) -> DivisionOut:
     """Only where no division lies below it or is run by it, and no household lives there: merge it otherwise.
@@ -129,7 +128,7 @@ async def merge_division(
     response: Response,
     caller: Admin,
     expected: Expected,
-    registry: RegistryDep,
+    registry: CommandDep,
     residents: ResidentsDep,
 ) -> DivisionOut:
     """It ends today, and all that lives or lies in it goes into the other one.
@@ -155,10 +154,9 @@ async def split_division(
     response: Response,
     caller: Admin,
     expected: Expected,
-    registry: RegistryDep,
+    registry: CommandDep,
     residents: ResidentsDep,
     key: Key,
-    dry_run: DryRun = False,
 ) -> DivisionOut:
     """Makes new divisions out of a part of it, and names what goes with each: villages, or households by number.
 
@@ -171,6 +169,5 @@ async def split_division(
         key,
         code,
         lambda pg: reorganising.split(pg, registry, caller, code, body, expected, residents),
-        dry_run=dry_run,
     )
     return await answer(registry, changed, response)

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import Query, Request, Response
 
 from services.registry.commands import attempted, claim, command, complete
-from services.registry.context import Admin, RegistryDep
+from services.registry.context import Admin, CommandDep, RegistryDep
 from services.registry.exchange import auditing, parties, tasks
 from services.registry.exchange.parties import Party
 from services.registry.exchange.schemas import CallbackOut, NewPartyOut, PartyIn, PartyOut
@@ -28,12 +28,12 @@ routes = router("exchange")
     responses=CONFLICT_RESPONSE,
 )
 async def register_party(
-    body: PartyIn, response: Response, caller: Admin, registry: RegistryDep, key: Key
+    body: PartyIn, response: Response, caller: Admin, registry: CommandDep, key: Key
 ) -> NewPartyOut:
     """The client secret is shown in this answer and never again."""
 
     async def attempt() -> tuple[Party, str | None]:
-        async with command(registry.runtime) as pg:
+        async with command(registry.runtime, dry_run=registry.dry_run) as pg:
             earlier = await claim(pg, key)
             if earlier is not None:
                 mark_replayed(response)
@@ -41,7 +41,7 @@ async def register_party(
             party, secret = await parties.add(pg, registry, caller, body)
             await auditing.note_party(pg, registry, party, "registered", caller.key_id, registry.runtime.clock.now())
             await complete(pg, key, party.id, party.version)
-        return party, secret
+        return party, None if registry.dry_run else secret
 
     party, secret = await attempted(attempt)
     set_etag(response, party.version)

@@ -84,7 +84,8 @@ class NewPartyOut(PartyOut):
     """A party just registered."""
 
     client_secret: str | None = Field(
-        description="Shown this once only 仅显示一次; null where the request is repeated: then draw another."
+        description="Shown this once only 仅显示一次; null in a dry run, and where the request is repeated: "
+        "then draw another."
     )
 
 

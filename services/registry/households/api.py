@@ -8,8 +8,7 @@ from fastapi import Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
-from services.registry.commands import DryRun
-from services.registry.context import Importer, Reader, Recorder, RegistryDep, day_known, today
+from services.registry.context import CommandDep, Importer, Reader, Recorder, RegistryDep, day_known, today
 from services.registry.households import bulk, changing, listing, presenting, reading, service
 from services.registry.households.bulk import BulkRegistration
 from services.registry.households.listing import Filters
@@ -93,7 +92,7 @@ class HouseholdQuery(ListQuery):
     },
 )
 async def register_household(
-    body: HouseholdIn, response: Response, caller: Recorder, key: Key, registry: RegistryDep, dry_run: DryRun = False
+    body: HouseholdIn, response: Response, caller: Recorder, key: Key, registry: CommandDep
 ) -> HouseholdDetail:
     """Register a household with its members. Names, ID numbers and phones are encrypted and shown masked.
 
@@ -101,12 +100,11 @@ async def register_household(
     an ID number; other content under one of these is a conflict. To learn of an ID number that it belongs to somebody
     outside your divisions counts as a look-up (`POST /v1/persons/lookup`), here and wherever it is told.
     """
-    household, status, replayed = await service.register_one(registry, caller, body, key, dry_run=dry_run)
+    household, status, replayed = await service.register_one(registry, caller, body, key)
     response.status_code = status
     if replayed:
         mark_replayed(response)
-    if not dry_run:
-        response.headers["Location"] = f"/v1/households/{household.id}"
+    response.headers["Location"] = f"/v1/households/{household.id}"
     set_etag(response, household.version)
     return presenting.detailed(household, today(registry))
 
@@ -123,9 +121,8 @@ async def register_households(
     response: Response,
     caller: Importer,
     key: Key,
-    registry: RegistryDep,
+    registry: CommandDep,
     mode: Annotated[Mode, Query(description="all: all or none; each: the good ones.")] = "all",
-    dry_run: DryRun = False,
 ) -> ImportReport:
     """JSON lines in the shape of `POST /v1/households`, up to 100,000 and 64 MB. Answers with the import report.
 
@@ -133,7 +130,7 @@ async def register_households(
     `each` what was registered by then stays.
     """
     lines = await read_lines(request, limit=bulk.MAX_LINES)
-    work = BulkRegistration(registry, caller, key, mode, dry_run, language_of(request))
+    work = BulkRegistration(registry, caller, key, mode, language_of(request))
     report, replayed = await work.run(lines)
     if replayed:
         mark_replayed(response)
@@ -268,7 +265,7 @@ async def deregister_household(
     response: Response,
     caller: Recorder,
     expected: Expected,
-    registry: RegistryDep,
+    registry: CommandDep,
 ) -> HouseholdDetail:
     """From a day on it counts nowhere; its past stays."""
     decide = changing.deregistered(body)

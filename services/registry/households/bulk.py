@@ -40,7 +40,6 @@ class BulkRegistration:
     caller: Caller
     key: IdempotencyKey
     mode: Mode
-    dry_run: bool
     language: Language
 
     async def run(self, lines: Sequence[bytes]) -> tuple[ImportReport, bool]:
@@ -49,7 +48,7 @@ class BulkRegistration:
         ``all``: nothing unless every line is good, in one transaction. ``each``: the good ones, a transaction a
         chunk; sent again after an interruption, what was registered is recognised and left as it is. Raises 429.
         """
-        if self.mode == "all" or self.dry_run:
+        if self.mode == "all" or self.registry.dry_run:
             async with collisions_noted(self.registry, self.caller) as told:
                 return await attempted(lambda: self._at_once(lines, told))
         async with self.registry.runtime.database.driver() as pg:
@@ -67,7 +66,7 @@ class BulkRegistration:
     async def _at_once(self, lines: Sequence[bytes], told: set[bytes]) -> tuple[ImportReport, bool]:
         tally, changes = Tally(received=len(lines)), PopulationChanges()
         try:
-            async with command(self.registry.runtime, dry_run=self.dry_run) as pg:
+            async with command(self.registry.runtime, dry_run=self.registry.dry_run) as pg:
                 earlier = await claim(pg, self.key)
                 if earlier is None:
                     for first, chunk in _chunks(lines):
@@ -118,7 +117,7 @@ class BulkRegistration:
         return report, False
 
     def _report(self, tally: Tally) -> ImportReport:
-        return tally.report(self.mode, dry_run=self.dry_run, language=self.language, identifier=uuid7())
+        return tally.report(self.mode, dry_run=self.registry.dry_run, language=self.language, identifier=uuid7())
 
 
 def _chunks(lines: Sequence[bytes]) -> Iterator[tuple[int, Sequence[bytes]]]:

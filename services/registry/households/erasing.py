@@ -77,7 +77,7 @@ async def erase(
     """
 
     async def attempt() -> tuple[Household, list[UUID]]:
-        async with command(registry.runtime) as pg:
+        async with command(registry.runtime, dry_run=registry.dry_run) as pg:
             seen = await reading.find(pg, name, caller, registry.vault)
             if seen.member(member_id) is None:
                 raise Problem(errors.NOT_FOUND)
@@ -102,7 +102,7 @@ async def erase_expired(registry: Registry, caller: Caller, deregistered_before:
     """
 
     async def attempt() -> Expired:
-        async with command(registry.runtime) as pg:
+        async with command(registry.runtime, dry_run=registry.dry_run) as pg:
             found = await pg.fetch(_EXPIRED, deregistered_before, list(caller.divisions), AT_ONCE + 1)
             identifiers = [row["id"] for row in found[:AT_ONCE]]
             persons = [row["id"] for row in await pg.fetch(_MEMBERS, identifiers)]

@@ -2,7 +2,7 @@
 
 from fastapi import Response
 
-from services.registry.context import Reader, Recorder, RegistryDep, today
+from services.registry.context import CommandDep, Reader, Recorder, RegistryDep, today
 from services.registry.households import changing, presenting, reading, service
 from services.registry.households.api import CHANGES
 from services.registry.households.schemas import HouseholdDetail, MemberIn, MemberOut, MemberPatch
@@ -65,7 +65,7 @@ async def add_member(
     caller: Recorder,
     expected: Expected,
     key: Key,
-    registry: RegistryDep,
+    registry: CommandDep,
 ) -> HouseholdDetail:
     """A birth or an arrival, from `joined_on` (default today) on."""
     changed, replayed = await service.add_member(registry, caller, household, expected, body, key)

@@ -54,7 +54,7 @@ async def split(
     """
 
     async def attempt() -> tuple[Moved, bool]:
-        async with command(registry.runtime) as pg:
+        async with command(registry.runtime, dry_run=registry.dry_run) as pg:
             earlier = await claim(pg, key)
             if earlier is not None:
                 left = await reading.find(pg, name, caller, registry.vault)
@@ -88,7 +88,7 @@ async def _move(
     member: UUID | None = None,
 ) -> Moved:
     async def attempt() -> Moved:
-        async with command(registry.runtime) as pg:
+        async with command(registry.runtime, dry_run=registry.dry_run) as pg:
             around = await surroundings(pg, registry, caller)
             left, joined = await _both_locked(pg, registry, caller, name, target, member)
             check_version(left.version, expected)

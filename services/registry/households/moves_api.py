@@ -2,7 +2,7 @@
 
 from fastapi import Response
 
-from services.registry.context import Recorder, RegistryDep, today
+from services.registry.context import CommandDep, Recorder, RegistryDep, today
 from services.registry.households import moves, presenting
 from services.registry.households.api import CHANGES
 from services.registry.households.moves_schemas import HouseholdMerger, HouseholdSplit, MemberTransfer, MovedOut
@@ -28,7 +28,7 @@ async def transfer_member(
     response: Response,
     caller: Recorder,
     expected: Expected,
-    registry: RegistryDep,
+    registry: CommandDep,
 ) -> MovedOut:
     """From a day on; id and number stay. Both households get a new version; each keeps the days it had the member."""
     return _shown(await moves.transfer(registry, caller, household, member, expected, body), response, registry)
@@ -48,7 +48,7 @@ async def split_household(
     caller: Recorder,
     expected: Expected,
     key: Key,
-    registry: RegistryDep,
+    registry: CommandDep,
 ) -> MovedOut:
     """Members make a household of their own from a day on, with a number of its own; somebody has to stay."""
     moved, replayed = await moves.split(registry, caller, household, expected, body, key)
@@ -70,7 +70,7 @@ async def merge_households(
     response: Response,
     caller: Recorder,
     expected: Expected,
-    registry: RegistryDep,
+    registry: CommandDep,
 ) -> MovedOut:
     """Every member goes to the other household, and this one is off the register from that day on."""
     return _shown(await moves.merge(registry, caller, household, expected, body), response, registry)

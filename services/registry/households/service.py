@@ -42,7 +42,7 @@ def author_of(registry: Registry, caller: Caller, reason: str | None = None) -> 
 
 
 async def register_one(
-    registry: Registry, caller: Caller, content: HouseholdIn, key: IdempotencyKey, *, dry_run: bool
+    registry: Registry, caller: Caller, content: HouseholdIn, key: IdempotencyKey
 ) -> tuple[Household, int, bool]:
     """Register a household; the household, the status to answer with, and whether it answers an earlier request.
 
@@ -50,7 +50,7 @@ async def register_one(
     """
 
     async def attempt() -> tuple[Household, int, bool]:
-        async with command(registry.runtime, dry_run=dry_run) as pg:
+        async with command(registry.runtime, dry_run=registry.dry_run) as pg:
             earlier = await claim(pg, key)
             if earlier is not None:
                 return await reading.at_version(pg, earlier.resource_id, earlier.version, registry.vault), 201, True
@@ -66,7 +66,7 @@ async def register_one(
                 household = outcome
                 await statistics.count(pg, changes)
             await complete(pg, key, household.id, household.version)
-        return household, 200 if dry_run or isinstance(outcome, Existing) else 201, False
+        return household, 200 if isinstance(outcome, Existing) else 201, False
 
     async with collisions_noted(registry, caller):
         return await attempted(attempt)
@@ -81,7 +81,7 @@ async def change(
     """
 
     async def attempt() -> Household:
-        async with command(registry.runtime) as pg:
+        async with command(registry.runtime, dry_run=registry.dry_run) as pg:
             return await change_within(pg, registry, caller, name, expected, decide, reason)
 
     async with collisions_noted(registry, caller):
@@ -111,7 +111,7 @@ async def add_member(
     """Add a member; the household, and whether it answers an earlier request. Raises 404, 409, 412, 422, 429."""
 
     async def attempt() -> tuple[Household, bool]:
-        async with command(registry.runtime) as pg:
+        async with command(registry.runtime, dry_run=registry.dry_run) as pg:
             earlier = await claim(pg, key)
             if earlier is not None:
                 return await reading.at_version(pg, earlier.resource_id, earlier.version, registry.vault), True
@@ -136,7 +136,7 @@ async def take_back(
     """
 
     async def attempt() -> Household:
-        async with command(registry.runtime) as pg:
+        async with command(registry.runtime, dry_run=registry.dry_run) as pg:
             around = await surroundings(pg, registry, caller)
             old, author = await _locked(pg, registry, caller, name, expected), author_of(registry, caller, patch.reason)
             ended = await _written(pg, registry, old, moving.stay_ended(old, member), author)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request, Response
 
-from services.registry.context import READERS, Admin, RegistryDep, today
+from services.registry.context import READERS, Admin, CommandDep, RegistryDep, today
 from services.registry.households import erasing, presenting
 from services.registry.households.persons import erasing as persons_erasing
 from services.registry.households.persons import presenting as persons
@@ -122,7 +122,7 @@ async def erase_member(
     response: Response,
     caller: Admin,
     expected: Expected,
-    registry: RegistryDep,
+    registry: CommandDep,
 ) -> ErasedMemberOut:
     """For good, in every version: name, numbers, phone, card, day of birth. Id, version and what is counted stay.
 
@@ -140,7 +140,7 @@ async def erase_member(
     responses={**NOT_FOUND_RESPONSE, **CONFLICT_RESPONSE, **VERSION_RESPONSES},
 )
 async def erase_person(
-    person: str, body: ErasureIn, response: Response, caller: Admin, expected: Expected, registry: RegistryDep
+    person: str, body: ErasureIn, response: Response, caller: Admin, expected: Expected, registry: CommandDep
 ) -> ErasedPersonOut:
     """As of a member, for good, in every version; also of somebody off the register. Members are erased there: 409."""
     changed, entries = await persons_erasing.erase(registry, caller, person, expected, body.reason)
@@ -154,7 +154,7 @@ async def erase_person(
     summary="Erase after retention 到期删除",
     responses=CONFLICT_RESPONSE,
 )
-async def erase_expired_households(body: ExpiryIn, caller: Admin, registry: RegistryDep) -> ExpiryOut:
+async def erase_expired_households(body: ExpiryIn, caller: Admin, registry: CommandDep) -> ExpiryOut:
     """Everyone of your households that left the register so long ago that the retention period 保存期 is over.
 
     And everyone without a household who did. At most 200 of each a call: call again while `more` is true. Safe to

@@ -7,7 +7,7 @@ from fastapi import Depends, Path, Query, Request, Response
 from pydantic import Field
 
 from services.registry.commands import command
-from services.registry.context import Importer, RegistryDep
+from services.registry.context import CommandDep, Importer, RegistryDep
 from services.registry.imports import auditing, journal, mappings, service, workbooks
 from services.registry.imports.columns import LINE
 from services.registry.imports.records import Status
@@ -158,7 +158,7 @@ async def get_rejected_rows(job: Id, request: Request, caller: Importer, registr
     responses={**NOT_FOUND_RESPONSE, **CONFLICT_RESPONSE},
 )
 async def undo_import(
-    job: Id, request: Request, response: Response, caller: Importer, registry: RegistryDep
+    job: Id, request: Request, response: Response, caller: Importer, registry: CommandDep
 ) -> ImportOut:
     """What it registered is taken off the register, what it changed becomes what it was, where nobody changed it since.
 

@@ -154,7 +154,7 @@ async def find_own(pg: Pg, registry: Registry, job: UUID, caller: Caller) -> Job
 
 async def undo(registry: Registry, caller: Caller, job: UUID) -> Job:
     """Have an import taken back. Raises 404, 409."""
-    async with command(registry.runtime) as pg:
+    async with command(registry.runtime, dry_run=registry.dry_run) as pg:
         await find(pg, registry, job, caller)
         found = await store.load(pg, job, lock=True)
         if found.status in ("undoing", "undone"):

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import Query, Request, Response
 
 from services.registry.commands import attempted, claim, command, complete
-from services.registry.context import Admin, RegistryDep
+from services.registry.context import Admin, CommandDep, RegistryDep
 from services.registry.keys import service
 from services.registry.keys.schemas import KeyIn, KeyOut, NewKeyOut
 from shared.app import CONFLICT_RESPONSE, NOT_FOUND_RESPONSE, VERSION_RESPONSES, router
@@ -23,7 +23,7 @@ routes = router("keys")
 @routes.post(
     "/keys", operation_id="issue_key", summary="Issue an API key 签发密钥", status_code=201, responses=CONFLICT_RESPONSE
 )
-async def issue_key(body: KeyIn, response: Response, caller: Admin, registry: RegistryDep, key: Key) -> NewKeyOut:
+async def issue_key(body: KeyIn, response: Response, caller: Admin, registry: CommandDep, key: Key) -> NewKeyOut:
     """The whole key is shown in this answer and never again.
 
     It can do no more than the key that issues it, nor for longer: where yours expires, say an `expires_at` that is no
@@ -31,14 +31,14 @@ async def issue_key(body: KeyIn, response: Response, caller: Admin, registry: Re
     """
 
     async def attempt() -> tuple[KeyEvent, str | None]:
-        async with command(registry.runtime) as pg:
+        async with command(registry.runtime, dry_run=registry.dry_run) as pg:
             earlier = await claim(pg, key)
             if earlier is not None:
                 mark_replayed(response)
                 return await service.find(pg, earlier.resource_id), None
             issued, plain = await service.issue(pg, registry, caller, body)
             await complete(pg, key, issued.id, issued.version)
-        return issued, plain
+        return issued, None if registry.dry_run else plain
 
     issued, plain = await attempted(attempt)
     set_etag(response, issued.version)
@@ -66,13 +66,11 @@ async def list_keys(
     summary="Revoke an API key 吊销密钥",
     responses={**NOT_FOUND_RESPONSE, **VERSION_RESPONSES},
 )
-async def revoke_key(
-    key_id: Id, response: Response, caller: Admin, expected: Expected, registry: RegistryDep
-) -> KeyOut:
+async def revoke_key(key_id: Id, response: Response, caller: Admin, expected: Expected, registry: CommandDep) -> KeyOut:
     """Takes effect in every service within 30 seconds."""
 
     async def attempt() -> KeyEvent:
-        async with command(registry.runtime) as pg:
+        async with command(registry.runtime, dry_run=registry.dry_run) as pg:
             return await service.revoke(pg, registry, caller, key_id, expected)
 
     revoked = await attempted(attempt)

@@ -45,5 +45,5 @@ class NewKeyOut(KeyOut):
     """A key just issued."""
 
     key: str | None = Field(
-        description="The whole key, shown this once only 仅显示一次; null where the request is repeated."
+        description="The whole key, shown this once only 仅显示一次; null where the request is repeated, or a dry run."
     )

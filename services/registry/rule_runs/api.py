@@ -7,7 +7,7 @@ from fastapi import Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from services.registry.commands import claim, command, complete
-from services.registry.context import Divisions, Reader, RegistryDep, scopes, today, within
+from services.registry.context import CommandDep, Divisions, Reader, RegistryDep, scopes, today, within
 from services.registry.rule_runs import service
 from services.registry.rule_runs.schemas import FindingRow, RuleRunIn, RuleRunOut
 from shared import errors
@@ -33,7 +33,7 @@ CSV = "text/csv"
     responses=CONFLICT_RESPONSE,
 )
 async def start_rule_run(
-    body: RuleRunIn, response: Response, caller: Checker, tree: Divisions, registry: RegistryDep, key: Key
+    body: RuleRunIn, response: Response, caller: Checker, tree: Divisions, registry: CommandDep, key: Key
 ) -> RuleRunOut:
     """Every rule of `/v1/rules` over every household registered in a division of yours; `Location` tells how it goes.
 
@@ -42,7 +42,7 @@ async def start_rule_run(
     """
     if tree.get(body.division) is None or not within(caller, tree, body.division, today(registry)):
         raise errors.invalid(fault("/division", "division_unknown", "no such division of yours", "辖区内无此区划"))
-    async with command(registry.runtime) as pg:
+    async with command(registry.runtime, dry_run=registry.dry_run) as pg:
         earlier = await claim(pg, key)
         if earlier is None:
             concerned, now = scopes(tree, [body.division], today(registry)), registry.runtime.clock.now()

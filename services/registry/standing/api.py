@@ -6,8 +6,7 @@ from uuid import UUID
 from fastapi import Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.registry.commands import DryRun
-from services.registry.context import Reader, Registry, RegistryDep, Reviewer, today
+from services.registry.context import CommandDep, Reader, Registry, RegistryDep, Reviewer, today
 from services.registry.households import reading
 from services.registry.standing import judging, rules, service, store
 from services.registry.standing.exit_tests import failing
@@ -84,23 +83,20 @@ async def list_standing_decisions(
     operation_id="propose_standing_decision",
     summary="Propose a decision 提出认定",
     status_code=201,
-    responses={200: {"model": DecisionOut, "description": "A dry run 仅校验"}, **CONFLICT_RESPONSE},
+    responses=CONFLICT_RESPONSE,
 )
 async def propose_standing_decision(
-    body: Proposal, response: Response, caller: Proposer, key: Key, registry: RegistryDep, dry_run: DryRun = False
+    body: Proposal, response: Response, caller: Proposer, key: Key, registry: CommandDep
 ) -> DecisionOut:
     """Identification, exit, relapse or monitoring of a household, exit of a village or county; takes the first step.
 
     An exit whose test is not passed is refused with every check that fails; nothing overrides it. One decision at
     a time of each household, village and county. Monitoring 监测对象 is refused where it is not turned on.
     """
-    decision, replayed = await service.propose(registry, caller, body, key, dry_run=dry_run)
+    decision, replayed = await service.propose(registry, caller, body, key)
     if replayed:
         mark_replayed(response)
-    if dry_run:
-        response.status_code = 200
-    else:
-        response.headers["Location"] = f"/v1/standing/decisions/{decision.id}"
+    response.headers["Location"] = f"/v1/standing/decisions/{decision.id}"
     return _answer(decision, response, registry)
 
 
@@ -126,7 +122,7 @@ async def get_standing_decision(
     responses=CHANGES,
 )
 async def take_standing_step(
-    decision_id: Id, body: StepIn, response: Response, caller: Clerk, expected: Expected, registry: RegistryDep
+    decision_id: Id, body: StepIn, response: Response, caller: Clerk, expected: Expected, registry: CommandDep
 ) -> DecisionOut:
     """In the order of the procedure, each dated not before the last one, nor before a public notice has run.
 
@@ -145,7 +141,7 @@ async def take_standing_step(
     responses=CHANGES,
 )
 async def object_to_standing_decision(
-    decision_id: Id, body: ObjectionIn, response: Response, caller: Clerk, expected: Expected, registry: RegistryDep
+    decision_id: Id, body: ObjectionIn, response: Response, caller: Clerk, expected: Expected, registry: CommandDep
 ) -> DecisionOut:
     """It blocks the decision until it is resolved."""
     return _answer(await service.object_to(registry, caller, decision_id, expected, body), response, registry)
@@ -164,7 +160,7 @@ async def resolve_standing_objection(
     response: Response,
     caller: Reviewer,
     expected: Expected,
-    registry: RegistryDep,
+    registry: CommandDep,
 ) -> DecisionOut:
     """Upheld, the decision ends; dismissed, it goes on. By another key than the proposer's."""
     return _answer(await service.resolve(registry, caller, decision_id, number, expected, body), response, registry)
@@ -177,7 +173,7 @@ async def resolve_standing_objection(
     responses=CHANGES,
 )
 async def withdraw_standing_decision(
-    decision_id: Id, body: WithdrawalIn, response: Response, caller: Proposer, expected: Expected, registry: RegistryDep
+    decision_id: Id, body: WithdrawalIn, response: Response, caller: Proposer, expected: Expected, registry: CommandDep
 ) -> DecisionOut:
     """While it is open. What was concluded is not taken back: propose its opposite."""
     return _answer(await service.withdraw(registry, caller, decision_id, expected, body), response, registry)

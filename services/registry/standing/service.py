@@ -75,14 +75,12 @@ def _posted(registry: Registry, kind: DecisionKind | None, division: str | None)
     return Filters(kind=kind, division=division, posted_after=day)
 
 
-async def propose(
-    registry: Registry, caller: Caller, body: Proposal, key: IdempotencyKey, *, dry_run: bool
-) -> tuple[Decision, bool]:
+async def propose(registry: Registry, caller: Caller, body: Proposal, key: IdempotencyKey) -> tuple[Decision, bool]:
     """Open a decision; the decision, and whether it answers an earlier request. Raises 409, 422."""
     if body.kind in ("monitoring", "monitoring_end") and not registry.standing.monitoring:
         raise Problem(rules.MONITORING_OFF)
     _check_fields(body)
-    async with command(registry.runtime, dry_run=dry_run) as pg:
+    async with command(registry.runtime, dry_run=registry.dry_run) as pg:
         earlier = await claim(pg, key)
         if earlier is not None:
             return (await store.find(pg, earlier.resource_id, caller)).as_proposed(), True
@@ -242,7 +240,7 @@ async def _changed(
     act: Callable[[Decision, _Moment], Decision],
 ) -> Decision:
     async def attempt() -> Decision:
-        async with command(registry.runtime) as pg:
+        async with command(registry.runtime, dry_run=registry.dry_run) as pg:
             old = await store.find(pg, decision_id, caller, lock=True)
             check_version(old.version, expected)
             place, on_register = old.path, True

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 from pydantic import Field
 
-from services.registry.commands import DryRun, command
-from services.registry.context import Importer, Reader, RegistryDep
+from services.registry.commands import command
+from services.registry.context import CommandDep, Importer, Reader, RegistryDep
 from services.registry.reports import ImportReport, Mode
 from services.registry.statistics import denominators
 from services.registry.statistics.schemas import DenominatorLine, DenominatorOut
@@ -39,9 +39,8 @@ class DenominatorQuery(ListQuery):
 async def put_denominators(
     request: Request,
     caller: Importer,
-    registry: RegistryDep,
+    registry: CommandDep,
     mode: Annotated[Mode, Query(description="all: all or none; each: the good ones.")] = "all",
-    dry_run: DryRun = False,
 ) -> ImportReport:
     """JSON lines `{"division", "year", "people"}`, at most 20,000. Sending them again changes nothing.
 
@@ -49,9 +48,9 @@ async def put_denominators(
     one before, which `known_at` still finds.
     """
     lines = [parse_line(raw, DenominatorLine.model_validate) for raw in await read_lines(request, limit=MAX_LINES)]
-    async with command(registry.runtime, dry_run=dry_run) as pg:
+    async with command(registry.runtime, dry_run=registry.dry_run) as pg:
         tally = await denominators.put(pg, registry, caller, lines, each=mode == "each")
-    return tally.report(mode, dry_run=dry_run, language=language_of(request), identifier=None)
+    return tally.report(mode, dry_run=registry.dry_run, language=language_of(request), identifier=None)
 
 
 @routes.get(

@@ -6,8 +6,7 @@ from uuid import UUID
 from fastapi import Query, Request, Response
 from pydantic import Field
 
-from services.registry.commands import DryRun
-from services.registry.context import Reader, Recorder, RegistryDep, today
+from services.registry.context import CommandDep, Reader, Recorder, RegistryDep, today
 from services.registry.households import presenting as households
 from services.registry.households.api import CHANGES
 from services.registry.households.persons import changing, presenting, reading, service
@@ -52,22 +51,19 @@ class PersonQuery(ListQuery):
     operation_id="register_person",
     summary="Register a person without a household 登记无户人员",
     status_code=201,
-    responses={200: {"model": PersonOut, "description": "A dry run 仅校验"}, **CONFLICT_RESPONSE, **QUOTA_RESPONSE},
+    responses={**CONFLICT_RESPONSE, **QUOTA_RESPONSE},
 )
 async def register_person(
-    body: PersonIn, response: Response, caller: Recorder, key: Key, registry: RegistryDep, dry_run: DryRun = False
+    body: PersonIn, response: Response, caller: Recorder, key: Key, registry: CommandDep
 ) -> PersonOut:
     """Somebody on their own, in a village. Identity data is encrypted and shown masked.
 
     Statistics count households and their members: a person without one is in none of their figures.
     """
-    person, replayed = await service.register(registry, caller, body, key, dry_run=dry_run)
+    person, replayed = await service.register(registry, caller, body, key)
     if replayed:
         mark_replayed(response)
-    if dry_run:
-        response.status_code = 200
-    else:
-        response.headers["Location"] = f"/v1/persons/{person.id}"
+    response.headers["Location"] = f"/v1/persons/{person.id}"
     set_etag(response, person.version)
     return presenting.shown(reading.alone(person), today(registry))
 
@@ -130,7 +126,7 @@ async def change_person(
     responses=CHANGES,
 )
 async def deregister_person(
-    person: str, body: Deregistration, response: Response, caller: Recorder, expected: Expected, registry: RegistryDep
+    person: str, body: Deregistration, response: Response, caller: Recorder, expected: Expected, registry: CommandDep
 ) -> PersonOut:
     """From a day on; the past stays, and the ID number is free again."""
     gone = await service.change(registry, caller, person, expected, changing.deregistered(body), body.reason)
@@ -145,7 +141,7 @@ async def deregister_person(
     responses=CHANGES,
 )
 async def place_person(
-    person: str, body: Placement, response: Response, caller: Recorder, expected: Expected, registry: RegistryDep
+    person: str, body: Placement, response: Response, caller: Recorder, expected: Expected, registry: CommandDep
 ) -> PersonOut:
     """From a day on the person is a member of the household, which gets a new version; id and number stay."""
     found = await service.place(registry, caller, person, expected, body)
@@ -166,7 +162,7 @@ async def release_member(
     response: Response,
     caller: Recorder,
     expected: Expected,
-    registry: RegistryDep,
+    registry: CommandDep,
 ) -> DepartedOut:
     """From a day on; id and number stay, and the household keeps the days it had the member.
 

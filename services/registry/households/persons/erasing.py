@@ -32,7 +32,7 @@ async def erase(
     """
 
     async def attempt() -> tuple[Unattached, list[UUID]]:
-        async with command(registry.runtime) as pg:
+        async with command(registry.runtime, dry_run=registry.dry_run) as pg:
             old = await reading.locked(pg, name, caller, registry.vault)
             check_version(old.version, expected)
             if old.status == "erased":
@@ -47,7 +47,7 @@ async def erase_expired(registry: Registry, caller: Caller, deregistered_before:
     """Erase everybody who left the register before a day, so many at a time."""
 
     async def attempt() -> Expired:
-        async with command(registry.runtime) as pg:
+        async with command(registry.runtime, dry_run=registry.dry_run) as pg:
             rows = await pg.fetch(_EXPIRED, deregistered_before, list(caller.divisions), AT_ONCE + 1)
             olds = [reading.unattached_of(row, registry.vault) for row in rows[:AT_ONCE]]
             _, entries = await _write(pg, registry, olds, author_of(registry, caller, reason))

@@ -26,7 +26,7 @@ from shared.http.idempotency import IdempotencyKey
 
 
 async def register(
-    registry: Registry, caller: Caller, content: PersonIn, key: IdempotencyKey, *, dry_run: bool
+    registry: Registry, caller: Caller, content: PersonIn, key: IdempotencyKey
 ) -> tuple[Unattached, bool]:
     """Register a person without a household; the person, and whether this answers an earlier request.
 
@@ -34,7 +34,7 @@ async def register(
     """
 
     async def attempt() -> tuple[Unattached, bool]:
-        async with command(registry.runtime, dry_run=dry_run) as pg:
+        async with command(registry.runtime, dry_run=registry.dry_run) as pg:
             earlier = await claim(pg, key)
             if earlier is not None:
                 return await reading.at_version(pg, earlier.resource_id, earlier.version, registry.vault), True
@@ -72,7 +72,7 @@ async def change(
     """
 
     async def attempt() -> Unattached:
-        async with command(registry.runtime) as pg:
+        async with command(registry.runtime, dry_run=registry.dry_run) as pg:
             around = await surroundings(pg, registry, caller)
             old = await _locked(pg, registry, caller, name, expected)
             new = decide(old, around)
@@ -91,7 +91,7 @@ async def place(registry: Registry, caller: Caller, name: str, expected: int, bo
     """A person without a household comes into one. Raises 404, 409, 412, 422."""
 
     async def attempt() -> reading.Found:
-        async with command(registry.runtime) as pg:
+        async with command(registry.runtime, dry_run=registry.dry_run) as pg:
             around = await surroundings(pg, registry, caller)
             old = await _locked(pg, registry, caller, name, expected)
             household = await _joined(pg, registry, caller, body)
@@ -120,7 +120,7 @@ async def depart(
     """A member leaves a household for none; both as they are then. Raises 404, 409, 412, 422."""
 
     async def attempt() -> tuple[Household, Unattached]:
-        async with command(registry.runtime) as pg:
+        async with command(registry.runtime, dry_run=registry.dry_run) as pg:
             around = await surroundings(pg, registry, caller)
             old = await households.find(pg, name, caller, registry.vault, lock=True)
             if old.member(member) is None:
