@@ -1,7 +1,6 @@
 """Scope as of the day (architecture rule 9): a county reads and writes the days on which a household was its own."""
 
 import importlib
-from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -18,7 +17,6 @@ from tests.registry.conftest import (
     XIPING,
     XIXIA,
     app_on,
-    client_of,
     faults,
     id_number,
     issue,
@@ -41,12 +39,6 @@ def clock() -> FixedClock:
 @pytest.fixture
 def app(url: str, secrets: None, clock: FixedClock) -> FastAPI:
     return app_on(url, clock)
-
-
-@pytest.fixture
-async def registry(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(app) as client:
-        yield client
 
 
 async def moved(client: httpx.AsyncClient, made: dict[str, Any], day: str = "2018-10-01") -> dict[str, Any]:

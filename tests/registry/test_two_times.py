@@ -1,7 +1,6 @@
 """As it was on a day, as we knew at an instant: what was exported comes back, and what we learned later does too."""
 
 import random
-from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -11,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from shared.clock import FixedClock
-from tests.registry.conftest import CITY, OTHER_VILLAGE, VILLAGE, XIXIA, app_on, client_of, make, matching, member
+from tests.registry.conftest import CITY, OTHER_VILLAGE, VILLAGE, XIXIA, app_on, make, matching, member
 
 VILLAGES = (VILLAGE, "411323102202", OTHER_VILLAGE, "411325101201")
 STANDINGS = ("poor", "pre_exit", "exited_supported", "exited", "relapsed", "ordinary")
@@ -28,12 +27,6 @@ def clock() -> FixedClock:
 @pytest.fixture
 def app(url: str, secrets: None, clock: FixedClock) -> FastAPI:
     return app_on(url, clock)
-
-
-@pytest.fixture
-async def registry(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(app) as client:
-        yield client
 
 
 async def version_of(client: httpx.AsyncClient, url: str) -> dict[str, str]:

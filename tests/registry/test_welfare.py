@@ -3,7 +3,7 @@
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, get_args
 
@@ -19,7 +19,6 @@ from tests.registry.conftest import (
     VILLAGE,
     XIXIA,
     app_on,
-    client_of,
     faults,
     id_number,
     make,
@@ -43,12 +42,6 @@ def clock() -> FixedClock:
 @pytest.fixture
 def app(url: str, secrets: None, clock: FixedClock) -> FastAPI:
     return app_on(url, clock)
-
-
-@pytest.fixture
-async def registry(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(app) as client:
-        yield client
 
 
 def today(clock: FixedClock) -> str:
